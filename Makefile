@@ -1,0 +1,49 @@
+# The front door. Every target does its own set-up.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+BIN := .venv/bin
+READY := .venv/ready
+PYTEST := $(BIN)/pytest
+# Two workers: a test run then fits beside its own Kafka on a machine with two cores.
+WORKERS ?= 2
+
+.PHONY: help setup demo test check format live chaos bench clean
+
+help: ## Show this.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(READY): uv.lock pyproject.toml .ci/setup
+	@.ci/setup
+	@touch $@
+
+setup: $(READY) ## Make .venv from uv.lock; instant when nothing has changed.
+
+demo: $(READY) ## Start a hub, send 69,659 real purchases, check every customer's total.
+	@$(BIN)/hub demo
+
+test: $(READY) ## Run the tests, a real Kafka included; a few minutes at most.
+	$(PYTEST) -q -n $(WORKERS)
+
+check: $(READY) ## Lint, format, types, architecture.
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY) ## Format the code, mend what ruff can mend.
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+live: $(READY) ## Run all tests with real servers, the long ones too.
+	$(PYTEST) -q -n $(WORKERS) -m "not chaos and not bench" tests/live
+
+chaos: $(READY) ## Kill processes of a running hub; nothing may be lost or doubled.
+	$(PYTEST) -q -m chaos
+
+bench: $(READY) ## Measure; ratios to the bare clients in the same run.
+	$(PYTEST) -q -s -m bench
+
+clean: ## Remove what set-up and tests have made here. Data of a hub stays.
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

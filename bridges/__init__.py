@@ -1,0 +1,1 @@
+"""Bridges: other queues, pulled into the hub."""

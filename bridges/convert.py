@@ -1,0 +1,191 @@
+"""From a broker's message to a record of events.v1: as a payload, or as a refusal with its original bytes."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Final, NamedTuple, cast
+
+import msgspec
+
+from bridges.base import Delivery, Headers
+from hub.definitions.catalogue import Catalogue
+from hub.edge.admit import admit
+from hub.edge.inbound import check_source, inbound, refused
+from hub.edge.json_check import check, check_depth, surely_clean
+from hub.edge.mapping import ID_HEADER, CompiledMapping
+from hub.errors import InvalidPayload
+from hub.ids import derived, is_uuid, ordered
+from hub.settings import Limits
+from schemas.codec import CodecError, encode_inbound
+from schemas.records import Inbound, Track
+from schemas.topics import MAX_RECORD_BYTES
+
+LARGEST_BYTES: Final = MAX_RECORD_BYTES - 4096
+"""Of a record's value: the rest is for Kafka's own framing."""
+HEADERS_BYTES: Final = 262_144
+_REQUEST: Final = b"{}"
+_decode: Final = msgspec.json.Decoder().decode
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class Converted(NamedTuple):
+    """
+    A record for events.v1.
+
+    Attributes:
+        reason: Why it was refused; None for a payload.
+        blob: Bytes that have to be in the store before the record may be sent.
+    """
+
+    key: bytes
+    value: bytes
+    reason: str | None
+    blob: bytes | None
+
+
+class Converter:
+    """One bridge's way of making records; the same delivery gives the same ids, whenever it comes."""
+
+    def __init__(
+        self,
+        *,
+        bridge: str,
+        kind: str,
+        source: str,
+        mapping: CompiledMapping | None,
+        catalogue: Catalogue,
+        limits: Limits,
+    ) -> None:
+        """
+        Args:
+            bridge: The bridge's id.
+            kind: The kind of broker, which keeps the coordinates of two brokers apart.
+            source: Event source id of messages that name none.
+        """
+        self._origin = f"bridge:{bridge}:"
+        self._kind = kind
+        self._source = source
+        self._mapping = mapping
+        self._catalogue = catalogue
+        self._limits = limits
+
+    def convert(self, delivery: Delivery, now_ms: int) -> Converted:
+        """
+        Raises nothing: a message that is wrong makes a record as well.
+
+        Args:
+            now_ms: Receive time, milliseconds since 1970.
+        """
+        # the broker's time as well: a topic that was deleted and made again starts its offsets at 0
+        payload_id = _own_id(delivery.headers) or derived(
+            self._kind, self._source, delivery.position, str(delivery.time_ms)
+        )
+        try:
+            key, record = self._payload(delivery, payload_id, now_ms)
+            value = _encoded(record)
+            if len(value) > LARGEST_BYTES:
+                raise InvalidPayload(
+                    "body_too_large", f"its record would have {len(value)} bytes", "", record["source"]
+                )
+        except InvalidPayload as exc:
+            return self._refusal(exc, delivery, payload_id, now_ms)
+        return Converted(key, value, None, None)
+
+    def _payload(self, delivery: Delivery, payload_id: str, now_ms: int) -> tuple[bytes, Inbound]:
+        body = delivery.body
+        if len(body) > self._limits.body_bytes:
+            raise InvalidPayload(
+                "body_too_large", f"the message has {len(body)} bytes; the limit is {self._limits.body_bytes}"
+            )
+        payload = admit(body if self._mapping is None else self._mapped(delivery), self._limits, self._source)
+        check_source(payload.source_id, self._catalogue, "bridge")
+        taken = inbound(
+            payload,
+            payload_id=payload_id,
+            now_ms=now_ms,
+            definitions_offset=self._catalogue.offset,
+            origin=self._origin + delivery.position,
+            request=_REQUEST,
+            new_id=ordered,
+        )
+        _, track = taken.record["body"]
+        for event in cast("Track", track)["events"]:
+            if event["time_ms"] is None:
+                # not the receive time: a redelivered message has to give the same event
+                event["time_ms"] = delivery.time_ms
+        return taken.key, taken.record
+
+    def _mapped(self, delivery: Delivery) -> bytes:
+        assert self._mapping is not None
+        message = decoded(delivery.body, self._limits)
+        payload = self._mapping(message, delivery.meta()) if self._mapping.uses_meta else self._mapping(message)
+        try:
+            return _encode(payload)
+        except (OverflowError, UnicodeEncodeError, TypeError) as exc:
+            raise InvalidPayload("mapping_failed", f"the mapping made something that is no JSON: {exc}") from exc
+
+    def _refusal(self, error: InvalidPayload, delivery: Delivery, payload_id: str, now_ms: int) -> Converted:
+        body = delivery.body
+        blob = body if len(body) > self._limits.body_bytes or len(body) > LARGEST_BYTES - HEADERS_BYTES else None
+        key, record = refused(
+            error,
+            body=body,
+            headers=_headers(delivery.headers),
+            origin=self._origin + delivery.position,
+            source=self._source,
+            now_ms=now_ms,
+            definitions_offset=self._catalogue.offset,
+            body_sha256=None if blob is None else hashlib.sha256(blob).hexdigest(),
+            payload_id=payload_id,
+        )
+        return Converted(key, encode_inbound(record), error.reason, blob)
+
+
+def _encoded(record: Inbound) -> bytes:
+    try:
+        return encode_inbound(record)
+    except CodecError as exc:
+        # admit should have found it; a message that nobody can write must not stop the ones behind it
+        raise InvalidPayload("wrong_type", str(exc), "", record["source"]) from exc
+
+
+def decoded(body: bytes, limits: Limits) -> Any:
+    """
+    A message's JSON, any value, as strictly as a payload's.
+
+    Raises: InvalidPayload: not_json, duplicate_key, too_deep and what else `check` knows.
+    """
+    try:
+        message = _decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        check(body)
+        raise InvalidPayload("not_json", f"the message cannot be read as JSON: {exc}") from exc
+    check_depth(body, message, limits.depth)
+    if not surely_clean(body, message):
+        check(body)
+    return message
+
+
+def _own_id(headers: Headers) -> str | None:
+    """The id that the sender gave the message. Only a UUID will do: it is unique whoever made it."""
+    for name, value in headers:
+        if name == ID_HEADER and value is not None:
+            text = value.decode("latin-1")
+            return text.lower() if is_uuid(text) else None
+    return None
+
+
+def _headers(headers: Headers) -> dict[str, bytes]:
+    """By name; a name that is there again gets a number, so that nothing is lost. Cut off where they are too large."""
+    named: dict[str, bytes] = {}
+    size = 0
+    for name, value in headers:
+        size += len(name) + len(value or b"")
+        if size > HEADERS_BYTES // 6:  # one byte takes up to six in JSON: an escape
+            named["(cut off)"] = b"the headers are too large for a dead letter"
+            break
+        unique, number = name, 2
+        while unique in named:
+            unique, number = f"{name} ({number})", number + 1
+        named[unique] = value or b""
+    return named

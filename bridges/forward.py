@@ -1,0 +1,189 @@
+"""The forwarder: takes batches from a bridge, puts them onto events.v1, acknowledges what Kafka has."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable
+from typing import Final, NamedTuple, Protocol
+
+import structlog
+
+from bridges.base import Batch, Bridge
+from bridges.convert import Converter
+from bridges.outlet import Outlet, Shipment
+from hub.store.port import Blobs
+
+log: Final = structlog.get_logger()
+
+LARGEST_BATCH: Final = 500
+"""Conversion blocks the loop: 500 messages of ordinary size are about 10 ms."""
+
+
+class Observer(Protocol):
+    """Who is told what the forwarder does; all calls on the loop."""
+
+    def taken(self, messages: int, in_flight: int, lag: int | None) -> None:
+        """A batch came from the source."""
+        ...
+
+    def refused(self, reason: str) -> None:
+        """A message is on its way to the dead letters."""
+        ...
+
+    def acknowledged(self, messages: int, in_flight: int) -> None:
+        """Our Kafka has them, and the source has been told."""
+        ...
+
+    def stalled(self, waiting_s: float) -> None:
+        """Our Kafka has not acknowledged for so long; nothing more is taken until it does."""
+        ...
+
+    def resumed(self) -> None:
+        """It does again."""
+        ...
+
+
+class _InFlight(NamedTuple):
+    batch: Batch
+    shipment: Shipment
+
+
+class Forwarder:
+    """
+    One bridge's messages on their way: forwarded in the order of the source, many in flight, none acknowledged early.
+
+    Batches are acknowledged in the order in which they were taken. No task and no future per message: at 600 bytes a
+    message an asyncio future costs more than its conversion.
+    """
+
+    def __init__(
+        self,
+        bridge: Bridge,
+        converter: Converter,
+        outlet: Outlet,
+        blobs: Blobs,
+        observer: Observer,
+        *,
+        in_flight: int,
+        stall_s: float,
+        now_ms: Callable[[], int],
+    ) -> None:
+        """
+        Args:
+            bridge: Connected.
+            in_flight: Most messages between the source and our Kafka.
+            stall_s: How old the oldest of them may be before nothing more is taken.
+            now_ms: Milliseconds since 1970.
+        """
+        self._bridge = bridge
+        self._converter = converter
+        self._outlet = outlet
+        self._blobs = blobs
+        self._observer = observer
+        self._limit = in_flight
+        self._stall_s = stall_s
+        self._now_ms = now_ms
+        self._sent: deque[_InFlight] = deque()
+        self._count = 0
+        self._shipped = asyncio.Event()
+        self._changed = asyncio.Event()
+        """Something was acknowledged, or the acknowledging failed, or it is time to stop."""
+        self._stopping = False
+        self._acks: asyncio.Task[None]
+
+    @property
+    def in_flight(self) -> int:
+        """Messages that were taken and are not acknowledged."""
+        return self._count
+
+    def stop(self) -> None:
+        """Take nothing more; `run` returns when what is in flight is acknowledged, or after `stall_s` seconds."""
+        self._stopping = True
+        self._changed.set()
+
+    async def run(self) -> None:
+        """
+        Forward until `stop` is called.
+
+        Raises: Unavailable, Refused: from source, store or our Kafka. The source still has what is unacknowledged.
+        """
+        self._acks = asyncio.create_task(self._acknowledge(), name="acknowledge")
+        self._acks.add_done_callback(lambda _: self._changed.set())
+        try:
+            while room := await self._room():
+                batch = await self._bridge.take(min(room, LARGEST_BATCH))
+                if batch.deliveries:
+                    await self._forward(batch)
+            await self._drain()
+        finally:
+            self._acks.cancel()
+            await asyncio.gather(self._acks, return_exceptions=True)
+
+    async def _room(self) -> int:
+        """How many messages may be taken: waits until it is one at least; 0 when it is time to stop."""
+        stalled = False
+        while not self._stopping:
+            self._raise_failed_ack()
+            waiting_s = asyncio.get_running_loop().time() - self._sent[0].shipment.sent_at if self._sent else 0.0
+            if waiting_s >= self._stall_s and not stalled:
+                stalled = True
+                self._observer.stalled(waiting_s)
+            elif waiting_s < self._stall_s:
+                if stalled:
+                    stalled = False
+                    self._observer.resumed()
+                if self._count < self._limit:
+                    return self._limit - self._count
+            await self._change(None if stalled else self._stall_s - waiting_s)
+        return 0
+
+    async def _change(self, timeout_s: float | None) -> None:
+        self._changed.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._changed.wait()
+
+    async def _forward(self, batch: Batch) -> None:
+        self._count += len(batch.deliveries)
+        self._observer.taken(len(batch.deliveries), self._count, self._bridge.lag())
+        now_ms = self._now_ms()
+        records = []
+        for delivery in batch.deliveries:
+            converted = self._converter.convert(delivery, now_ms)
+            if converted.reason is not None:
+                self._observer.refused(converted.reason)
+            if converted.blob is not None:
+                await asyncio.to_thread(self._blobs.put_blob, converted.blob)
+            records.append((converted.key, converted.value))
+        shipment = await self._outlet.send(records)
+        self._sent.append(_InFlight(batch, shipment))
+        self._shipped.set()
+
+    async def _acknowledge(self) -> None:
+        while True:
+            while not self._sent:
+                self._shipped.clear()
+                await self._shipped.wait()
+            batch, shipment = self._sent[0]
+            await shipment.on_done
+            await self._bridge.ack(batch)
+            self._sent.popleft()
+            self._count -= len(batch.deliveries)
+            self._observer.acknowledged(len(batch.deliveries), self._count)
+            self._changed.set()
+
+    async def _drain(self) -> None:
+        deadline = asyncio.get_running_loop().time() + self._stall_s
+        while self._count and not self._acks.done():
+            left_s = deadline - asyncio.get_running_loop().time()
+            if left_s <= 0:
+                log.warning("bridge.left_in_flight", messages=self._count)
+                return
+            await self._change(left_s)
+        self._raise_failed_ack()
+
+    def _raise_failed_ack(self) -> None:
+        if self._acks.done():
+            self._acks.result()

@@ -1,0 +1,37 @@
+"""The `hub` command, put together."""
+
+from __future__ import annotations
+
+from importlib.metadata import version as version_of
+
+import typer
+
+from hub.cli import demo, send, serve, stack
+
+app = typer.Typer(
+    help="ThamesThrive Hub: takes events in, keeps every one of them, keeps one profile per customer.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(version_of("thamesthrive-hub"))
+
+
+stack.register(app)
+demo.register(app)
+send.register(app)
+serve.register(app)
+
+
+def main() -> None:
+    """Entry point."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

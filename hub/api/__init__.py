@@ -1,0 +1,1 @@
+"""The HTTP door: the tracking edge, queries, admin."""

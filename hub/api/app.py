@@ -1,0 +1,149 @@
+"""The API as one ASGI app: the event route in front, FastAPI behind it for everything else."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from importlib.metadata import version
+from typing import Final, Protocol
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse, Response
+
+from hub.api import balance, definitions, health, queries
+from hub.api.access import Front
+from hub.api.asgi import App, Message, Receive, Scope, Send, respond
+from hub.api.openapi import describe, page
+from hub.api.problems import failure, hub_problem, problem, refusal
+from hub.api.refusals import Refusals
+from hub.api.responses import response
+from hub.api.track import Publish, Track
+from hub.definitions.catalogue import Catalogue
+from hub.errors import HubError, InvalidPayload
+from hub.settings import Limits
+from hub.store.port import Reading
+
+log: Final = structlog.get_logger()
+
+DESCRIPTION: Final = "Events in, one profile per customer out. Errors are problem+json (RFC 9457)."
+
+
+class Producer(Publish, Protocol):
+    """What the API needs of `hub.log.producer.Publisher`."""
+
+    def ping(self) -> None:
+        """Blocks. Raises Unavailable when no broker answers."""
+        ...
+
+
+def now_ms() -> int:
+    """The clock: milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+def create_app(
+    *,
+    publisher: Producer,
+    store: Reading,
+    catalogue: Catalogue,
+    admin_key: str,
+    namespace: str,
+    limits: Limits,
+    end_offsets: balance.EndOffsets,
+    validators: Mapping[str, definitions.Validator],
+    checks: Mapping[str, health.Check] | None = None,
+    now_ms: Callable[[], int] = now_ms,
+) -> App:
+    """
+    Put the API together; it opens and closes nothing.
+
+    Args:
+        admin_key: Not empty; for every route but /track, /live, /ready, /metrics and the documentation.
+        end_offsets: By partition of events.v1, the offset that the next record will get. Blocks.
+        validators: By kind of definition, checks beyond its types.
+        checks: What /ready asks apart from Kafka and the store, by name.
+        now_ms: The clock, milliseconds since 1970.
+    """
+    refusals = Refusals(now_ms())
+    track = Track(
+        publisher=publisher,
+        namespace=namespace,
+        catalogue=catalogue,
+        limits=limits,
+        refusals=refusals,
+        now_ms=now_ms,
+    )
+    app = FastAPI(
+        title="ThamesThrive Hub",
+        version=version("thamesthrive-hub"),
+        description=DESCRIPTION,
+        docs_url=None,  # FastAPI's pages load their scripts from elsewhere
+        redoc_url=None,
+    )
+    app.openapi = partial(describe, app)  # type: ignore[method-assign]
+    app.include_router(health.router({"kafka": publisher.ping, "store": store.ping, **(checks or {})}))
+    app.include_router(queries.router(store))
+    app.include_router(balance.router(store, end_offsets, refusals))
+    app.include_router(definitions.router(publisher, catalogue, namespace, validators, now_ms))
+    _add_docs(app)
+    _add_errors(app, limits)
+    return Front(track, app, admin_key)
+
+
+def _add_docs(app: FastAPI) -> None:
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return HTMLResponse(page(app.openapi()))
+
+
+def _add_errors(app: FastAPI, limits: Limits) -> None:
+    @app.exception_handler(InvalidPayload)
+    async def refused(_: Request, exc: InvalidPayload) -> Response:
+        return response(refusal(exc, limits))
+
+    @app.exception_handler(HubError)
+    async def hub_error(_: Request, exc: HubError) -> Response:
+        return response(hub_problem(exc))
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, exc: RequestValidationError) -> Response:
+        first = exc.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        return response(problem(422, first["msg"], reason="wrong_type", where=where))
+
+    @app.exception_handler(HTTPException)
+    async def http_error(request: Request, exc: HTTPException) -> Response:
+        headers = tuple((name.lower().encode(), value.encode()) for name, value in (exc.headers or {}).items())
+        detail = f"{request.method} {request.url.path}: {exc.detail}"
+        return response(problem(exc.status_code, detail, headers=headers))
+
+    app.add_middleware(_LastResort)
+
+
+class _LastResort:
+    """Answers 500 for what nobody expected; within Starlette's own, whose answer is plain text."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except Exception:
+            error_id = secrets.token_hex(8)
+            log.exception("request.failed", error_id=error_id, path=scope.get("path"))
+            if started:
+                raise  # the server has to break the connection off, or half an answer looks whole
+            await respond(send, failure(error_id))

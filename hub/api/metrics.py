@@ -1,0 +1,17 @@
+"""The API's metrics."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import Counter, Histogram
+
+PAYLOADS: Final = Counter("hub_received_payloads", "Payloads that Kafka has acknowledged.", ["door"])
+EVENTS: Final = Counter("hub_received_events", "Events in payloads that Kafka has acknowledged.", ["door"])
+REFUSED: Final = Counter("hub_refused_payloads", "Payloads that the edge would not take.", ["reason"])
+UNAVAILABLE: Final = Counter("hub_unavailable_answers", "Payloads answered with 503: Kafka did not acknowledge.")
+TRACK_S: Final = Histogram(
+    "hub_track_seconds",
+    "From a request of /track to Kafka's acknowledgement of its events, in seconds.",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0),
+)

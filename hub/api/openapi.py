@@ -1,0 +1,155 @@
+"""The API's description: what FastAPI knows, the event route, the key; and a page that lists it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from html import escape
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
+
+from hub.definitions.kinds import KINDS
+
+_TEMPLATE: Final = "#/components/schemas/{model}"
+_REF: Final = {"type": "object", "properties": {"id": {"type": ["string", "null"]}}}
+_OBJECT: Final = {"type": ["object", "null"]}
+_TIME: Final = {
+    "type": ["string", "number", "null"],
+    "description": "RFC 3339 (no zone: UTC), or seconds or milliseconds since 1970. Years 1 to 9998.",
+}
+_EVENT: Final = {
+    "type": "object",
+    "required": ["type"],
+    "properties": {
+        "type": {"type": "string", "description": "Kept in lower case, `-` for spaces."},
+        "id": {"type": ["string", "null"], "description": "The same id is stored once."},
+        "time": {"type": ["object", "null"], "properties": {"create": _TIME, "insert": _TIME}},
+        "properties": _OBJECT,
+        "context": _OBJECT,
+        "options": _OBJECT,
+        "tags": {"type": ["array", "null"], "items": {"type": "string"}},
+    },
+}
+_PAYLOAD: Final = {
+    "type": "object",
+    "required": ["source", "events"],
+    "properties": {
+        "source": {"oneOf": [{"type": "string"}, {**_REF, "required": ["id"]}]},
+        "id": {"type": ["string", "null"], "description": "Payload id; `messageId` or Idempotency-Key do as well."},
+        "session": _REF,
+        "profile": _REF,
+        "profile_less": {"type": "boolean", "default": False},
+        "context": _OBJECT,
+        "properties": _OBJECT,
+        "options": _OBJECT,
+        "request": _OBJECT,
+        "events": {"type": "array", "items": _EVENT},
+    },
+}
+_ACCEPTED: Final = {
+    "type": ["object", "null"],
+    "description": "null for a payload without events.",
+    "properties": {
+        "task": {"type": "string", "description": "Payload id."},
+        "profile": {**_REF, "description": "The id to keep and to send from now on."},
+        "session": _REF,
+        **{name: {"type": "array"} for name in ("ux", "events", "errors", "warnings")},
+        "response": {"type": "object"},
+    },
+}
+_PROBLEM: Final = {
+    "type": "object",
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "reason": {"type": "string", "description": "A code for programs."},
+        "where": {"type": "string", "description": "The field, such as `events[3].type`."},
+        "limit": {"type": "object", "properties": {"name": {"type": "string"}, "value": {"type": "integer"}}},
+    },
+}
+_REFUSALS: Final = {
+    "400": "The compressed body is damaged.",
+    "401": "The event source is unknown, switched off, or not for this door.",
+    "413": "Larger than a limit, which the answer names.",
+    "422": "Malformed; the answer names the field.",
+    "503": "Kafka did not acknowledge in time; send it again after Retry-After seconds.",
+}
+
+
+def _track() -> dict[str, Any]:
+    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {
+        "summary": "Send events",
+        "description": "Answers when Kafka has acknowledged every event of the payload.",
+        "operationId": "track",
+        "tags": ["events"],
+        "security": [],
+        "parameters": [
+            {"name": "profile_less", "in": "query", "schema": {"type": "boolean"}},
+            {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string"}},
+            {"name": "Content-Encoding", "in": "header", "schema": {"enum": ["gzip", "deflate", "identity"]}},
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Payload"}}},
+        },
+        "responses": {
+            "200": {
+                "description": "Kafka has the events.",
+                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Accepted"}}},
+            },
+            **{status: {"description": text, "content": problem} for status, text in _REFUSALS.items()},
+        },
+    }
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document, made once."""
+    if app.openapi_schema is None:
+        document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        document["paths"] = {"/track": {"post": _track()}, **document["paths"]}
+        _, definitions = models_json_schema([(model, "validation") for model in KINDS.values()], ref_template=_TEMPLATE)
+        components = document.setdefault("components", {})
+        components.setdefault("schemas", {}).update(
+            definitions["$defs"], Payload=_PAYLOAD, Accepted=_ACCEPTED, Problem=_PROBLEM
+        )
+        components["securitySchemes"] = {"admin": {"type": "http", "scheme": "bearer"}}
+        document["security"] = [{"admin": []}]
+        app.openapi_schema = document
+    return app.openapi_schema
+
+
+_PAGE: Final = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }}
+code {{ background: #eee; padding: .1rem .3rem }} dt {{ margin-top: 1rem }} dd {{ margin: .2rem 0 0 1rem; color: #444 }}
+</style></head><body><h1>{title} {version}</h1><p>{description}</p>
+<p>The whole description, for tools: <a href="openapi.json">openapi.json</a>. Routes marked * need the admin key,
+<code>Authorization: Bearer KEY</code>.</p>
+<dl>{routes}</dl></body></html>
+"""
+
+
+def page(document: Mapping[str, Any]) -> str:
+    """The routes of an OpenAPI document as HTML that needs nothing from elsewhere."""
+    info = document["info"]
+    return _PAGE.format(
+        title=escape(info["title"]),
+        version=escape(info["version"]),
+        description=escape(info.get("description", "")),
+        routes="\n".join(_entries(document)),
+    )
+
+
+def _entries(document: Mapping[str, Any]) -> Iterator[str]:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            mark = "" if operation.get("security") == [] else " *"
+            words = " ".join(filter(None, (operation.get("summary"), operation.get("description"))))
+            names = ", ".join(parameter["name"] for parameter in operation.get("parameters", ()))
+            extra = f" Parameters: {escape(names)}." if names else ""
+            yield f"<dt><code>{method.upper()} {escape(path)}</code>{mark}</dt><dd>{escape(words)}.{extra}</dd>"

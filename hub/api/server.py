@@ -1,0 +1,176 @@
+"""The API process: an HTTP server around the app, from the first byte to the last answer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import AsyncIterator, Generator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from typing import Final
+
+import structlog
+import uvicorn
+import uvloop
+
+from hub.api.app import create_app
+from hub.api.asgi import App
+from hub.api.definitions import Validator
+from hub.definitions.catalogue import Catalogue
+from hub.errors import Refused, Unavailable
+from hub.log.admin import LogAdmin
+from hub.log.config import producer_config
+from hub.log.follower import Follower
+from hub.log.producer import Publisher
+from hub.settings import Api, Kafka, Limits
+from hub.store.factory import open_store
+
+log: Final = structlog.get_logger()
+
+KEEP_ALIVE_S: Final = 65
+"""Longer than the usual minute of a proxy in front, so that it is the proxy that closes an idle connection."""
+GRACE_S: Final = 5.0
+"""How much longer than Kafka's acknowledgement a request may take before a stop breaks it off."""
+STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+
+class Server(uvicorn.Server):
+    """Uvicorn, except that signals only ask it to stop: what is around it is to be closed as well."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Uvicorn raises the signal again when it has stopped, which would end the process there."""
+        yield
+
+
+def run(
+    *,
+    kafka: Kafka,
+    namespace: str,
+    api: Api,
+    limits: Limits,
+    admin_key: str,
+    store_url: str,
+    validators: Mapping[str, Validator],
+) -> None:
+    """
+    Serve until SIGTERM or SIGINT; requests that are being answered are finished first.
+
+    Raises:
+        Refused: The port cannot be had, or the store cannot be read.
+        Unavailable: Kafka does not answer.
+    """
+
+    async def main() -> None:
+        # the port first: that it is taken shall not be found out after a wait for Kafka
+        with closing(listen(api)) as sock:
+            async with _opened(
+                kafka=kafka,
+                namespace=namespace,
+                limits=limits,
+                admin_key=admin_key,
+                store_url=store_url,
+                validators=validators,
+            ) as app:
+                await serve(app, sock, grace_s=kafka.delivery_timeout_s + GRACE_S)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
+
+
+def listen(api: Api) -> socket.socket:
+    """A socket that listens. Raises Refused, which names the port."""
+    family = socket.AF_INET6 if ":" in api.host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((api.host, api.port))
+    except OSError as exc:
+        sock.close()
+        where = f"{api.host} port {api.port}"
+        raise Refused("api", f"cannot listen on {where} (HUB_API__HOST, HUB_API__PORT): {exc.strerror}") from exc
+    return sock
+
+
+def server_of(app: App, grace_s: float) -> Server:
+    """The HTTP server of an app; see `serve`."""
+    return Server(
+        uvicorn.Config(
+            app,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            # who asks is who connects: a header that anyone can send does not change that
+            proxy_headers=False,
+            backlog=2048,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=int(grace_s),
+        )
+    )
+
+
+async def serve(app: App, sock: socket.socket, *, grace_s: float) -> None:
+    """
+    Answer requests on `sock` until a stop signal.
+
+    Args:
+        grace_s: How long requests may take to finish after the signal, seconds.
+
+    Raises:
+        Unavailable: The server could not start.
+    """
+    server = server_of(app, grace_s)
+
+    def stop(number: signal.Signals) -> None:
+        log.info("api.stopping", signal=number.name)
+        server.should_exit = True
+
+    loop = asyncio.get_running_loop()
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(number, stop, number)
+    try:
+        host, port = sock.getsockname()[:2]
+        log.info("api.listening", url=f"http://{f'[{host}]' if ':' in host else host}:{port}")
+        await server.serve(sockets=[sock])
+    finally:
+        for number in STOP_SIGNALS:
+            loop.remove_signal_handler(number)
+    log.info("api.stopped")
+
+
+@asynccontextmanager
+async def _opened(
+    *,
+    kafka: Kafka,
+    namespace: str,
+    limits: Limits,
+    admin_key: str,
+    store_url: str,
+    validators: Mapping[str, Validator],
+) -> AsyncIterator[App]:
+    catalogue = Catalogue()
+    async with AsyncExitStack() as stack:
+        store = stack.enter_context(closing(open_store(store_url, readonly=True)))
+        follower = stack.enter_context(Follower(kafka, namespace, catalogue))
+        publisher = Publisher(producer_config(kafka))
+        stack.push_async_callback(publisher.close)
+
+        def definitions() -> None:
+            if not follower.level:
+                raise Unavailable("definitions", "not all of them have been read yet")
+
+        yield create_app(
+            publisher=publisher,
+            store=store,
+            catalogue=catalogue,
+            admin_key=admin_key,
+            namespace=namespace,
+            limits=limits,
+            end_offsets=LogAdmin(kafka, namespace).end_offsets,
+            validators=validators,
+            checks={"definitions": definitions},
+        )

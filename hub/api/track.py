@@ -1,0 +1,215 @@
+"""POST /track: a payload goes onto the log, and is answered when Kafka has it. Plain ASGI: this is the hot path."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterable
+from typing import Final, Protocol
+from urllib.parse import parse_qs
+
+import msgspec
+import structlog
+
+from hub.api import metrics
+from hub.api.asgi import Answer, Header, Receive, Scope, Send, respond
+from hub.api.body import Disconnected, read_body
+from hub.api.problems import failure, hub_problem, problem, refusal
+from hub.api.refusals import Refusals
+from hub.definitions.catalogue import Catalogue
+from hub.edge.admit import admit, clean_id
+from hub.edge.inbound import Taken, check_source, inbound
+from hub.edge.payload import Payload
+from hub.errors import InvalidPayload, PortError, Unavailable
+from hub.ids import ordered
+from hub.settings import Limits
+from schemas.codec import encode_inbound
+from schemas.topics import EVENTS, MAX_RECORD_BYTES
+
+log: Final = structlog.get_logger()
+
+DOOR: Final = "rest"
+# any page may send events; without credentials, so nothing of the user's is lent to it
+CORS: Final[tuple[Header, ...]] = (
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-expose-headers", b"Retry-After"),
+)
+SECRET_HEADERS: Final = frozenset({b"authorization", b"proxy-authorization", b"cookie", b"x-api-key", b"x-write-key"})
+_FRAMING_BYTES: Final = 4096
+"""Room that Kafka's own framing of a record takes at most, its key included."""
+_YES_OR_NO: Final = {
+    "true": True,
+    "1": True,
+    "yes": True,
+    "on": True,
+    "false": False,
+    "0": False,
+    "no": False,
+    "off": False,
+}
+
+
+class Publish(Protocol):
+    """What the edge needs of a producer: see `hub.log.producer.Publisher`."""
+
+    async def publish(self, topic: str, key: bytes, value: bytes | None) -> int:
+        """Raises Unavailable or Refused."""
+        ...
+
+
+class Track:
+    """The ASGI app behind /track."""
+
+    def __init__(
+        self,
+        *,
+        publisher: Publish,
+        namespace: str,
+        catalogue: Catalogue,
+        limits: Limits,
+        refusals: Refusals,
+        now_ms: Callable[[], int],
+    ) -> None:
+        """Args: now_ms: the clock, milliseconds since 1970."""
+        self._publish = publisher.publish
+        self._topic = EVENTS.name(namespace)
+        self._catalogue = catalogue
+        self._limits = limits
+        self._refusals = refusals
+        self._now_ms = now_ms
+        self._payloads = metrics.PAYLOADS.labels(DOOR)
+        self._events = metrics.EVENTS.labels(DOOR)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        method = scope["method"]
+        if method == "POST":
+            try:
+                answer = await self._post(scope, receive)
+            except Disconnected:
+                return
+            except InvalidPayload as exc:
+                answer = self._refuse(exc)
+            except Unavailable as exc:
+                metrics.UNAVAILABLE.inc()
+                answer = hub_problem(exc)
+            except PortError as exc:
+                log.error("track.refused_by_kafka", error=exc.detail)
+                answer = hub_problem(exc)
+            except Exception:
+                error_id = secrets.token_hex(8)
+                log.exception("request.failed", error_id=error_id)
+                answer = failure(error_id)
+        elif method == "OPTIONS":
+            answer = _preflight(scope["headers"])
+        else:
+            answer = problem(
+                405, "events are sent with POST", reason="method_not_allowed", headers=((b"allow", b"POST, OPTIONS"),)
+            )
+        await respond(send, answer, CORS)
+
+    async def _post(self, scope: Scope, receive: Receive) -> Answer:
+        started_s = time.perf_counter()
+        limits = self._limits
+        headers = scope["headers"]
+        length = encoding = key = None
+        for name, value in headers:
+            if name == b"content-length":
+                length = value
+            elif name == b"content-encoding":
+                encoding = value
+            elif name == b"idempotency-key":
+                key = value
+        body = await read_body(receive, length, encoding or b"", limits.body_bytes)
+        payload = admit(body, limits)
+        check_source(payload.source_id, self._catalogue, DOOR)
+        if not payload.events:
+            return Answer(200, b"null")
+        if scope["query_string"]:
+            payload = _overridden(payload, scope["query_string"])
+        taken = inbound(
+            payload,
+            payload_id=None if key is None else _idempotency_key(key, payload.source_id, limits),
+            now_ms=self._now_ms(),
+            definitions_offset=self._catalogue.offset,
+            origin=DOOR,
+            request=_request(headers, scope.get("client")),
+            new_id=ordered,
+        )
+        value = encode_inbound(taken.record)
+        if len(value) > MAX_RECORD_BYTES - _FRAMING_BYTES:
+            raise InvalidPayload(
+                "body_too_large", f"the record of this payload has {len(value)} bytes", "", payload.source_id
+            )
+        await self._publish(self._topic, taken.key, value)
+        self._payloads.inc()
+        self._events.inc(len(payload.events))
+        metrics.TRACK_S.observe(time.perf_counter() - started_s)
+        return _accepted(taken)
+
+    def _refuse(self, error: InvalidPayload) -> Answer:
+        metrics.REFUSED.labels(error.reason).inc()
+        known = error.source if self._catalogue.entry("source", error.source) else ""
+        self._refusals.add(known, error.reason, self._now_ms())
+        log.debug("track.refused", reason=error.reason, where=error.where)
+        return refusal(error, self._limits)
+
+
+def _accepted(taken: Taken) -> Answer:
+    # "profile" is what the client has to keep: it may be another one than it sent
+    return Answer(
+        200,
+        msgspec.json.encode(
+            {
+                "task": taken.record["id"],
+                "ux": [],
+                "response": {},
+                "events": [],
+                "profile": {"id": taken.profile_id or None},
+                "session": {"id": taken.session_id},
+                "errors": [],
+                "warnings": [],
+            }
+        ),
+    )
+
+
+def _idempotency_key(value: bytes, source: str, limits: Limits) -> str:
+    # a structured header has quotes around it (draft-ietf-httpapi-idempotency-key-header), but few clients send them
+    try:
+        return clean_id(value.decode().strip().strip('"'), "Idempotency-Key", limits.id_chars)
+    except UnicodeDecodeError as exc:
+        raise InvalidPayload("bad_id", "the header is not UTF-8", "Idempotency-Key", source) from exc
+    except InvalidPayload as exc:
+        exc.source = source
+        raise
+
+
+def _overridden(payload: Payload, query: bytes) -> Payload:
+    values = parse_qs(query.decode("latin-1"), keep_blank_values=True).get("profile_less")
+    if not values:
+        return payload
+    profile_less = _YES_OR_NO.get(values[-1].lower())
+    if profile_less is None:
+        raise InvalidPayload("wrong_type", "expected true or false", "?profile_less", payload.source_id)
+    return msgspec.structs.replace(payload, profile_less=profile_less)
+
+
+def _request(headers: Iterable[Header], client: tuple[str, int] | None) -> bytes:
+    shown = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers if name not in SECRET_HEADERS}
+    return msgspec.json.encode({"headers": shown, "ip": client[0] if client else None})
+
+
+def _preflight(headers: Iterable[Header]) -> Answer:
+    asked = next((value for name, value in headers if name == b"access-control-request-headers"), b"Content-Type")
+    return Answer(
+        204,
+        b"",
+        (
+            (b"allow", b"POST, OPTIONS"),
+            (b"access-control-allow-methods", b"POST, OPTIONS"),
+            (b"access-control-allow-headers", asked),
+            (b"access-control-max-age", b"86400"),
+            (b"vary", b"Access-Control-Request-Headers"),
+        ),
+    )

@@ -1,0 +1,94 @@
+"""`hub api`, `hub collector`, `hub bridges`: one process each, put together here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from hub.cli.settings import EX_CONFIG, load
+from hub.errors import HubError, Refused
+from hub.logs import configure
+from hub.settings import Settings
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("api", rich_help_panel="Processes")(api)
+    app.command("collector", rich_help_panel="Processes")(collector)
+    app.command("bridges", rich_help_panel="Processes")(bridges)
+
+
+def api() -> None:
+    """Serve the tracking API, queries and admin over HTTP."""
+    from bridges.registry import validate
+    from hub.api.server import run
+
+    with _process() as settings:
+        run(
+            kafka=settings.kafka,
+            namespace=settings.namespace,
+            api=settings.api,
+            limits=settings.limits,
+            admin_key=settings_admin_key(settings),
+            store_url=settings.store_url,
+            validators={"bridge": validate},
+        )
+
+
+def collector(
+    accept_gap: Annotated[
+        bool, typer.Option(help="Go on behind records that Kafka has deleted before they were stored.")
+    ] = False,
+) -> None:
+    """Turn the log into stored events and profiles."""
+    from hub.collector.run import run_collector
+
+    with _process() as settings:
+        run_collector(
+            kafka=settings.kafka,
+            namespace=settings.namespace,
+            store_url=settings.store_url,
+            settings=settings.collector,
+            health=settings.health,
+            accept_gap=accept_gap,
+        )
+
+
+def bridges() -> None:
+    """Pull events from other queues."""
+    from bridges.run import run
+
+    with _process() as settings:
+        run(settings)
+
+
+@contextmanager
+def _process() -> Iterator[Settings]:
+    """Settings, logs and exit codes that every process shares: 78 when starting again cannot help, else 1."""
+    settings = load()
+    configure(settings.log)
+    if not settings.kafka.bootstrap:
+        typer.echo("HUB_KAFKA__BOOTSTRAP is not set. `hub up` starts a Kafka of its own and sets it.", err=True)
+        raise typer.Exit(EX_CONFIG)
+    try:
+        yield settings
+    except Refused as exc:
+        typer.echo(f"stopped: {exc}", err=True)
+        raise typer.Exit(EX_CONFIG) from exc
+    except HubError as exc:
+        typer.echo(f"stopped, start again: {exc}", err=True)
+        raise typer.Exit(1) from exc
+
+
+def settings_admin_key(settings: Settings) -> str:
+    """HUB_ADMIN_KEY, else the key that `hub up` has put into the data folder. Raises Refused."""
+    if settings.admin_key is not None:
+        return settings.admin_key.get_secret_value()
+    path = settings.data / "admin-key"
+    try:
+        return path.read_text().strip()
+    except OSError as exc:
+        raise Refused("api", f"no admin key: set HUB_ADMIN_KEY, or let `hub up` make {path} ({exc.strerror})") from exc

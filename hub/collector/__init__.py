@@ -1,0 +1,1 @@
+"""The collector: from the log into the store."""

@@ -1,0 +1,238 @@
+"""The collector's loop: poll, process, write, tell, commit."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Final, Protocol
+
+import stamina
+import structlog
+from confluent_kafka import Consumer, KafkaError, Message
+
+from hub.collector import metrics
+from hub.collector.crash import At, nowhere
+from hub.collector.output import Output
+from hub.collector.ownership import Ownership
+from hub.collector.state import Memory
+from hub.errors import Refused, Unavailable
+from hub.model import Counts
+from hub.pipeline.process import Definitions, Outcome, process
+from hub.pipeline.records import Decoded, LogRecord, batches, decode
+from hub.settings import Collector as CollectorSettings
+from hub.store.port import Writing
+
+log: Final = structlog.get_logger()
+MOST_EVENTS: Final = 4_000
+"""Events in one write: enough to make the transaction cheap, few enough to bound memory with 1,000 events a payload."""
+IDLE_POLL_S: Final = 0.2
+RETRY_MAX_S: Final = 5.0
+
+
+class CurrentDefinitions(Protocol):
+    """Gives the definitions in force once they are as new as a record needs."""
+
+    def at_least(self, offset: int) -> Definitions:
+        """Raises Unavailable when they do not get there in time."""
+        ...
+
+
+class Loop:
+    """
+    One collector process. The next batch is read and processed while the last is written.
+
+    `reading` and `writing` are two connections to the same store, for the two threads.
+    """
+
+    def __init__(
+        self,
+        *,
+        consumer: Consumer,
+        ownership: Ownership,
+        output: Output,
+        reading: Writing,
+        writing: Writing,
+        definitions: CurrentDefinitions,
+        settings: CollectorSettings,
+        at: At = nowhere,
+    ) -> None:
+        """Args: at: called at each crash point."""
+        self._consumer = consumer
+        self._ownership = ownership
+        self._output = output
+        self._reading = reading
+        self._writing = writing
+        self._definitions = definitions
+        self._settings = settings
+        self._at = at
+        self._memory = Memory(settings)
+        self._writer = ThreadPoolExecutor(1, "writer")
+        self._pending: Future[None] | None = None
+        self._stop = threading.Event()
+        self.polled_at = time.monotonic()
+        """When the loop last came round, in seconds of time.monotonic: it is alive while this moves."""
+        self.waiting_for = ""
+        """What the writer is waiting for, in words; empty while all is well."""
+        ownership.before_losing(self._let_go)
+
+    @property
+    def ready(self) -> bool:
+        """Whether partitions are owned and their records are being processed."""
+        return self._ownership.assigned and not self.waiting_for and not self._stop.is_set()
+
+    @property
+    def partitions(self) -> set[int]:
+        """The partitions that are owned."""
+        return set(self._ownership.progress)
+
+    def stop(self) -> None:
+        """Finish the batch in hand and return from `run`. From any thread or signal handler."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """
+        Until `stop` is called.
+
+        Raises:
+            Refused: A gap in the log, or the store is not usable: a person has to act.
+            Fenced: Another process writes our partitions.
+            Unavailable: Kafka or the store did not come back in time; start again.
+        """
+        self._ownership.subscribe()
+        try:
+            while not self._stop.is_set():
+                self._round()
+            self._finish()
+        finally:
+            self._writer.shutdown(wait=True)
+            self._consumer.close()
+
+    def _round(self) -> None:
+        self.polled_at = time.monotonic()
+        started = time.perf_counter()
+        # what has come while the last batch was at work makes the next: batches grow with the load, by themselves
+        messages = self._consumer.consume(self._settings.batch_records, 0.0) or self._consumer.consume(1, IDLE_POLL_S)
+        self._ownership.raise_if_failed()
+        records = self._ownership.fresh(_records(messages))
+        if not records:
+            self._reap()
+            return
+        self._at("polled")
+        for decoded in batches(decode(records), MOST_EVENTS):
+            self._batch(decoded, started)
+
+    def _batch(self, decoded: Sequence[Decoded], started: float) -> None:
+        needed = max((d.inbound["definitions_offset"] for d in decoded if d.inbound is not None), default=-1)
+        definitions = self._definitions.at_least(needed)
+        state = self._memory.load(decoded, self._ownership.epoch, self._ownership.progress, self._reading)
+        self._at("loaded")
+        outcome = process(decoded, state, definitions)
+        self._at("processed")
+        self._finish()
+        self._memory.trim(outcome.batch.events)
+        self._memory.keep(outcome)
+        offsets = self._ownership.advance(outcome.batch.progress, decoded)
+        self._pending = self._writer.submit(self._write, outcome, offsets, started)
+
+    def _write(self, outcome: Outcome, offsets: dict[int, int], started: float) -> None:
+        """On the writer's thread: the store first, then whoever listens, then the offsets."""
+        self._patiently(lambda: self._writing.write(outcome.batch))
+        self._at("written")
+        self._patiently(lambda: self._tell(outcome))
+        self._at("flushed")
+        self._patiently(lambda: self._ownership.commit(offsets))
+        self._at("committed")
+        _measure(outcome, time.perf_counter() - started)
+
+    def _tell(self, outcome: Outcome) -> None:
+        self._output.produce(outcome)
+        self._at("produced")
+        self._output.flush()
+
+    def _patiently(self, act: Callable[[], None]) -> None:
+        """Until it works, or the process is asked to stop: each of the steps may be repeated."""
+
+        def again(error: Exception) -> bool:
+            waits = isinstance(error, Unavailable) and not self._stop.is_set()
+            self.waiting_for = str(error) if waits else ""
+            return waits
+
+        for attempt in stamina.retry_context(on=again, attempts=None, timeout=None, wait_max=RETRY_MAX_S):
+            with attempt:
+                act()
+        self.waiting_for = ""
+
+    def _finish(self) -> None:
+        """Wait for the batch that is being written."""
+        if self._pending is not None:
+            pending, self._pending = self._pending, None
+            pending.result()
+
+    def _reap(self) -> None:
+        if self._pending is not None and self._pending.done():
+            self._finish()
+
+    def _let_go(self) -> None:
+        """Before partitions go: their batch is finished, then everything about them is forgotten."""
+        try:
+            self._finish()
+        finally:
+            self._memory.clear()
+
+
+def _records(messages: Sequence[Message]) -> list[LogRecord]:
+    records = []
+    for message in messages:
+        error = message.error()
+        if error is not None:
+            _judge(error)
+            continue
+        records.append(
+            LogRecord(
+                message.partition() or 0,
+                message.offset() or 0,
+                message.timestamp()[1],
+                message.key() or b"",
+                message.value() or b"",
+            )
+        )
+    return records
+
+
+def _judge(error: KafkaError) -> None:
+    """Errors that librdkafka retries by itself pass with a warning; the others end the process."""
+    if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
+        raise Refused(
+            "kafka",
+            f"{error.str()}: records between the last one stored and the oldest one kept are gone. See `hub doctor`; "
+            "`hub collector --accept-gap` goes on behind the gap",
+        )
+    if error.fatal():
+        raise Unavailable("kafka", error.str())
+    log.warning("collector.kafka", error=error.str())
+
+
+def _measure(outcome: Outcome, took_s: float) -> None:
+    totals = Counts()
+    for key, counts in outcome.batch.counters.items():
+        metrics.STORED.labels(key.source).inc(counts.stored)
+        metrics.DUPLICATES.labels(key.source).inc(counts.duplicate)
+        totals.received += counts.received
+        totals.stored += counts.stored
+        totals.duplicate += counts.duplicate
+        totals.dead += counts.dead
+    for source, conflicts in outcome.conflicts.items():
+        metrics.CONFLICTS.labels(source).inc(conflicts)
+    for letter in outcome.batch.dead_letters:
+        metrics.DEAD.labels(letter.reason).inc()
+    metrics.BATCH_S.observe(took_s)
+    log.info(
+        "batch.stored",
+        received=totals.received,
+        stored=totals.stored,
+        duplicate=totals.duplicate,
+        dead=totals.dead,
+        took_s=round(took_s, 4),
+    )

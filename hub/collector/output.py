@@ -1,0 +1,82 @@
+"""Tells the topics stored.v1 and dead.v1 what a batch did."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import structlog
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from hub.errors import Unavailable
+from hub.model import DeadLetter
+from hub.pipeline.process import Outcome
+from schemas.codec import encode_dead_letter, encode_stored
+from schemas.records import DeadLetter as DeadLetterRecord
+from schemas.topics import DEAD, STORED
+
+log: Final = structlog.get_logger()
+
+
+class Output:
+    """One producer. `flush` returns only when Kafka has acknowledged everything that `produce` was given."""
+
+    def __init__(self, producer: Producer, namespace: str, timeout_s: float) -> None:
+        """Args: producer: with acks=all. timeout_s: how long `flush` waits in all."""
+        self._producer = producer
+        self._stored = STORED.name(namespace)
+        self._dead = DEAD.name(namespace)
+        self._timeout_s = timeout_s
+        self._failed: KafkaError | None = None
+
+    def produce(self, outcome: Outcome) -> None:
+        """Hand over, in the order of the log."""
+        self._failed = None
+        for stored in outcome.stored:
+            key = (stored["profile_id"] or stored["id"]).encode()
+            self._send(self._stored, key, encode_stored(stored))
+        for letter in outcome.batch.dead_letters:
+            self._send(self._dead, letter.id.encode(), encode_dead_letter(_record(letter)))
+
+    def flush(self) -> None:
+        """Raises Unavailable when Kafka does not acknowledge everything in time; the batch may be told again."""
+        left = self._producer.flush(self._timeout_s)
+        if left or self._failed is not None:
+            reason = self._failed.str() if self._failed is not None else f"{left} records unacknowledged"
+            raise Unavailable(
+                "kafka", f"the outcome of a batch could not be told within {self._timeout_s:g} s: {reason}"
+            )
+
+    def _send(self, topic: str, key: bytes, value: bytes) -> None:
+        while True:
+            try:
+                self._producer.produce(topic, value, key, on_delivery=self._delivered)
+            except BufferError:
+                # the queue is full: wait for deliveries to make room
+                self._producer.poll(1.0)
+            except KafkaException as exc:
+                self._failed = exc.args[0]
+                log.error("output.refused", topic=topic, bytes=len(value), error=exc.args[0].str())
+                return
+            else:
+                return
+
+    def _delivered(self, error: KafkaError | None, _message: Message) -> None:
+        if error is not None:
+            self._failed = error
+
+
+def _record(letter: DeadLetter) -> DeadLetterRecord:
+    return DeadLetterRecord(
+        id=letter.id,
+        source=letter.source,
+        reason=letter.reason,
+        detail=letter.detail,
+        stage=letter.stage,
+        origin=letter.origin,
+        at_ms=letter.at_ms,
+        attempts=letter.attempts,
+        body=letter.body,
+        body_sha256=letter.body_sha256,
+        body_size=letter.body_size,
+        headers=letter.headers,
+    )

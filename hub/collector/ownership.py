@@ -1,0 +1,163 @@
+"""Which partitions of events.v1 this process owns, where it starts in them, how far it has come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from hub.collector import metrics
+from hub.errors import HubError, Refused, Unavailable
+from hub.log.admin import LogAdmin
+from hub.model import Progress
+from hub.pipeline.records import Decoded, LogRecord
+from hub.store.port import Writing
+from schemas.topics import EVENTS
+
+log: Final = structlog.get_logger()
+TIMEOUT_S: Final = 10.0
+# the group has let us go meanwhile: whoever owns the partition now reads the records again, which is harmless
+_LOST: Final = (
+    KafkaError.ILLEGAL_GENERATION,
+    KafkaError.UNKNOWN_MEMBER_ID,
+    KafkaError.STALE_MEMBER_EPOCH,
+    KafkaError.FENCED_MEMBER_EPOCH,
+    KafkaError.REBALANCE_IN_PROGRESS,
+    KafkaError._NO_OFFSET,
+    KafkaError._STATE,
+)
+
+
+class Ownership:
+    """
+    Partition ownership with the KIP-848 protocol.
+
+    A partition is read from the lower of what the store has and what Kafka has committed: the store alone says what is
+    applied, and between the two lie records that were applied but perhaps not told.
+    """
+
+    def __init__(
+        self, consumer: Consumer, admin: LogAdmin, store: Writing, namespace: str, *, accept_gap: bool = False
+    ) -> None:
+        """Args: accept_gap: go on behind records that Kafka has deleted before they were stored."""
+        self._consumer = consumer
+        self._admin = admin
+        self._store = store
+        self._topic = EVENTS.name(namespace)
+        self._accept_gap = accept_gap
+        self._owned: set[int] = set()
+        self._next: dict[int, int] = {}
+        self._before_losing: Callable[[], None] = lambda: None
+        self._failure: HubError | None = None
+        self.epoch = 0
+        self.progress: dict[int, int] = {}
+        """Next offset to count, by partition: where the store will be once the batch in hand is written."""
+        self.assigned = False
+        """Whether the group has told us our share, be it empty."""
+
+    def before_losing(self, act: Callable[[], None]) -> None:
+        """Call `act` before partitions are given up, on the thread that polls."""
+        self._before_losing = act
+
+    def subscribe(self) -> None:
+        """Join the group. Partitions come while polling."""
+        self._consumer.subscribe(
+            [self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
+        )
+
+    def raise_if_failed(self) -> None:
+        """An exception raised in a callback would be lost in librdkafka, so it is raised here."""
+        if self._failure is not None:
+            raise self._failure
+
+    def fresh(self, records: Sequence[LogRecord]) -> list[LogRecord]:
+        """Those of partitions that are still ours, each once. Raises Refused at a gap in the offsets."""
+        kept = []
+        for record in records:
+            expected = self._next.get(record.partition)
+            if expected is None or record.offset < expected:
+                continue
+            if record.offset > expected:
+                self._gap(record.partition, expected, record.offset)
+            self._next[record.partition] = record.offset + 1
+            kept.append(record)
+        return kept
+
+    def advance(self, progress: Mapping[int, Progress], decoded: Sequence[Decoded]) -> dict[int, int]:
+        """Count a batch as on its way to the store. Returns the offsets to commit once it is there."""
+        self.progress = {**self.progress, **{number: step.after for number, step in progress.items()}}
+        offsets: dict[int, int] = {}
+        for one in decoded:
+            offsets[one.record.partition] = one.record.offset + 1
+        return offsets
+
+    def commit(self, offsets: Mapping[int, int]) -> None:
+        """Commit next offsets. Raises Unavailable; a group that has moved on is no error."""
+        wanted = [TopicPartition(self._topic, number, offset) for number, offset in offsets.items()]
+        try:
+            self._consumer.commit(offsets=wanted, asynchronous=False)
+        except KafkaException as exc:
+            error: KafkaError = exc.args[0]
+            if error.code() not in _LOST:
+                raise Unavailable("kafka", f"offsets could not be committed: {error.str()}") from exc
+            log.warning("collector.commit_after_loss", error=error.str())
+        for place in wanted:
+            _, end = self._consumer.get_watermark_offsets(place, cached=True)
+            metrics.LAG.labels(str(place.partition)).set(max(0, end - place.offset))
+
+    def _on_assign(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        try:
+            self._assign([partition.partition for partition in partitions])
+        except HubError as exc:
+            self._failure = exc
+        except KafkaException as exc:
+            self._failure = Unavailable("kafka", f"could not take partitions over: {exc.args[0].str()}")
+
+    def _assign(self, numbers: list[int]) -> None:
+        self.epoch = self._store.epoch(self._admin.topic_id(EVENTS))
+        stored = self._store.progress(self.epoch)
+        begins = self._admin.begin_offsets(EVENTS)
+        committed = self._consumer.committed(
+            [TopicPartition(self._topic, number) for number in numbers], timeout=TIMEOUT_S
+        )
+        starts = []
+        for place in committed:
+            number = place.partition
+            start = applied = stored.get(number, 0)
+            if 0 <= place.offset < applied:
+                start = max(place.offset, begins.get(number, 0))
+            if start < begins.get(number, 0):
+                self._gap(number, start, begins[number])
+                start = begins[number]
+            self._next[number] = start
+            self.progress[number] = applied
+            starts.append(TopicPartition(self._topic, number, start))
+        self._owned.update(numbers)
+        self._consumer.incremental_assign(starts)
+        self.assigned = True
+        log.info("partitions.assigned", partitions=sorted(self._owned), epoch=self.epoch)
+
+    def _on_revoke(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        numbers = [partition.partition for partition in partitions]
+        try:
+            self._before_losing()
+        except HubError as exc:
+            self._failure = exc
+        for number in numbers:
+            self._owned.discard(number)
+            self._next.pop(number, None)
+            self.progress.pop(number, None)
+            metrics.LAG.labels(str(number)).set(0)
+        self._consumer.incremental_unassign(partitions)
+        log.info("partitions.revoked", partitions=sorted(numbers), left=sorted(self._owned))
+
+    def _gap(self, number: int, expected: int, found: int) -> None:
+        detail = (
+            f"{self._topic} partition {number} has no records {expected} to {found - 1}: Kafka deleted them before "
+            "they were stored, or the data folder is of another time"
+        )
+        if not self._accept_gap:
+            raise Refused("kafka", f"{detail}. `hub collector --accept-gap` goes on behind the gap")
+        log.error("collector.gap_accepted", partition=number, first=expected, last=found - 1)

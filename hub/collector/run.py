@@ -1,0 +1,81 @@
+"""The collector process, put together."""
+
+from __future__ import annotations
+
+import gc
+import signal
+from contextlib import ExitStack, closing
+from types import FrameType
+from typing import Any, Final
+
+import structlog
+from confluent_kafka import Consumer, Producer
+
+from hub.collector.crash import At, nowhere
+from hub.collector.definitions import CompiledDefinitions
+from hub.collector.loop import Loop
+from hub.collector.output import Output
+from hub.collector.ownership import Ownership
+from hub.definitions.catalogue import Catalogue
+from hub.health import serve_health
+from hub.log.admin import LogAdmin
+from hub.log.config import consumer_config, producer_config
+from hub.log.follower import Follower
+from hub.settings import Collector as CollectorSettings
+from hub.settings import Health, Kafka
+from hub.store.factory import open_store
+
+log: Final = structlog.get_logger()
+TELL_TIMEOUT_S: Final = 30.0
+
+
+def run_collector(
+    *,
+    kafka: Kafka,
+    namespace: str,
+    store_url: str,
+    settings: CollectorSettings,
+    health: Health,
+    accept_gap: bool = False,
+    at: At = nowhere,
+) -> None:
+    """
+    Collect until SIGTERM or SIGINT. Call it from the main thread.
+
+    Raises: Refused, Fenced or Unavailable, as Loop.run does.
+    """
+    # Tens of thousands of cached profiles make each full collection long, and none of them is garbage: with the
+    # default thresholds the cycle collector takes more than half of the time of `process`.
+    gc.set_threshold(200_000, 20, 100)
+    catalogue = Catalogue()
+    with ExitStack() as stack:
+        reading = stack.enter_context(closing(open_store(store_url)))
+        writing = stack.enter_context(closing(open_store(store_url)))
+        stack.enter_context(Follower(kafka, namespace, catalogue))
+        consumer = Consumer(consumer_config(kafka, f"{namespace}.collector"))
+        producer = Producer(producer_config(kafka, **{"delivery.timeout.ms": int(TELL_TIMEOUT_S * 1000)}))
+        loop = Loop(
+            consumer=consumer,
+            ownership=Ownership(consumer, LogAdmin(kafka, namespace), reading, namespace, accept_gap=accept_gap),
+            output=Output(producer, namespace, TELL_TIMEOUT_S),
+            reading=reading,
+            writing=writing,
+            definitions=CompiledDefinitions(catalogue),
+            settings=settings,
+            at=at,
+        )
+
+        def stop(number: int, _frame: FrameType | None) -> None:
+            log.info("collector.stopping", signal=signal.Signals(number).name)
+            loop.stop()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, stop)
+
+        def ready() -> dict[str, Any]:
+            return {"ready": loop.ready, "partitions": sorted(loop.partitions), "waiting_for": loop.waiting_for}
+
+        stack.enter_context(serve_health(health, ready))
+        log.info("collector.started", namespace=namespace)
+        loop.run()
+        log.info("collector.stopped")

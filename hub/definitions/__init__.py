@@ -1,0 +1,1 @@
+"""Sources, mappings and bridges: what people define, kept in memory by every process."""

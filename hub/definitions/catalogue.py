@@ -1,0 +1,83 @@
+"""The definitions that a process holds in memory, as of one offset of definitions.v1."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import structlog
+from pydantic import ValidationError
+
+from hub.definitions.kinds import KINDS, Definition
+
+log: Final = structlog.get_logger()
+
+
+class Entry(NamedTuple):
+    """One definition and the offset of the record that set it, which is its version."""
+
+    spec: Definition
+    version: int
+    updated_at_ms: int
+
+
+class Catalogue:
+    """
+    Definitions by kind and id. One thread applies records; any thread reads.
+
+    A lookup is two dict reads on a snapshot that is replaced, never changed, so readers need no lock.
+    """
+
+    def __init__(self) -> None:
+        """Starts empty, at offset -1."""
+        self._kinds: dict[str, dict[str, Entry]] = {kind: {} for kind in KINDS}
+        self._moved = threading.Condition()
+        self._listeners: list[Callable[[], None]] = []
+        self.offset = -1
+        """Offset of the newest record that is in here; -1 for none."""
+
+    def entry(self, kind: str, id: str) -> Entry | None:
+        """One definition, or None."""
+        return self._kinds[kind].get(id)
+
+    def entries(self, kind: str) -> Mapping[str, Entry]:
+        """All of a kind, by id."""
+        return self._kinds[kind]
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Call `listener` (on the applying thread) after each change."""
+        self._listeners.append(listener)
+
+    def apply(self, key: bytes, value: bytes | None, offset: int) -> None:
+        """Take one record of definitions.v1 in; a record that cannot be read is logged and leaves the old definition."""
+        kind, _, id = key.decode(errors="replace").partition("/")
+        if kind in KINDS and id:
+            self._set(kind, id, value, offset)
+        else:
+            log.warning("definition.unknown_kind", kind=kind, offset=offset)
+        with self._moved:
+            self.offset = offset
+            self._moved.notify_all()
+        for listener in self._listeners:
+            listener()
+
+    def wait_for(self, offset: int, timeout_s: float) -> bool:
+        """Whether the record at `offset` is in here, after at most `timeout_s` seconds."""
+        with self._moved:
+            return self._moved.wait_for(lambda: self.offset >= offset, timeout_s)
+
+    def _set(self, kind: str, id: str, value: bytes | None, offset: int) -> None:
+        changed = dict(self._kinds[kind])
+        if not value:
+            changed.pop(id, None)
+        else:
+            try:
+                document: dict[str, Any] = msgspec.json.decode(value)
+                spec = KINDS[kind].model_validate(document["spec"])
+                changed[id] = Entry(spec, offset, int(document["updated_at_ms"]))  # type: ignore[arg-type]
+            except (msgspec.DecodeError, ValidationError, KeyError, TypeError, ValueError) as exc:
+                log.error("definition.unreadable", kind=kind, id=id, offset=offset, error=str(exc))
+                return
+        self._kinds = {**self._kinds, kind: changed}

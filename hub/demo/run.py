@@ -1,0 +1,119 @@
+"""The demo: 69,659 real purchases, half over REST, half through a Kafka topic, and every customer's total checked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from hub.demo import figures
+from hub.demo.client import Client
+from hub.demo.screen import Screen
+from hub.send import Options, Summary, send_file
+from hub.settings import Kafka
+
+FOLDER: Final = Path(__file__).parent
+FILE: Final = FOLDER / "CDNOW_master.txt.gz"
+SOURCE: Final = "cdnow"
+TOPIC: Final = "cdnow-purchases"
+
+
+@dataclass(frozen=True)
+class Report:
+    """How it came out. `wrong`: by customer, what differs; empty when every total is exact."""
+
+    totals: dict[str, int]
+    rows: int
+    customers: int
+    new: int
+    wrong: dict[str, str]
+    balance: dict[str, Any]
+    best: list[tuple[str, figures.Customer]]
+    sum: figures.Customer
+    took_s: float
+
+    @property
+    def exact(self) -> bool:
+        """Whether the demo has shown what it is for."""
+        return not self.wrong and bool(self.balance["balanced"])
+
+
+def run(client: Client, kafka: Kafka, screen: Screen) -> Report:
+    """
+    Define, send both halves, wait until everything is stored, check every customer.
+
+    Raises: Unavailable when the hub does not answer.
+    """
+    started = time.perf_counter()
+    mapping = yaml.safe_load((FOLDER / "purchase.yaml").read_text())
+    expected = figures.read(FILE)
+    rows = sum(customer.purchases for customer in expected.values())
+    _define(client, kafka, mapping)
+    before = client.get("/balance")["totals"]
+
+    screen.say(f"sending {rows:,} purchases of {len(expected):,} customers, from {FILE.name}")
+    rest = Options(file=FILE, via="rest", mapping=mapping, source=SOURCE, url=client.url, every=(2, 0))
+    queue = Options(
+        file=FILE, via="kafka", source=SOURCE, kafka=kafka, topic=TOPIC, key="customer_id", every=(2, 1), make_topic=4
+    )
+    _show(screen, "POST /track", screen.follow("POST /track", lambda show: send_file(rest, show)))
+    _show(screen, f"Kafka topic {TOPIC}", screen.follow("Kafka topic", lambda show: send_file(queue, show)))
+
+    settled = before["received"] - before["in_flight"] + rows
+    totals = screen.wait(
+        settled, lambda seen: client.settled(lambda now: now["received"] - now["in_flight"] >= settled, seen)
+    )
+    found = {p["id"]: figures.of_profile(p) for p in client.everything("profiles", "") if p["id"].startswith("cdnow-")}
+    balance = client.get("/balance", verify="true")
+    return Report(
+        totals=totals,
+        rows=rows,
+        customers=len(found),
+        new=totals["stored"] - before["stored"],
+        wrong=_differences(expected, found),
+        balance=balance,
+        best=sorted(found.items(), key=lambda item: item[1].dollars, reverse=True)[:5],
+        sum=figures.total(found),
+        took_s=time.perf_counter() - started,
+    )
+
+
+def _define(client: Client, kafka: Kafka, mapping: dict[str, Any]) -> None:
+    for kind, definitions in yaml.safe_load((FOLDER / "definitions.yaml").read_text()).items():
+        for id, spec in definitions.items():
+            client.define(kind, id, spec)
+    client.define(
+        "bridge",
+        SOURCE,
+        {
+            "type": "kafka",
+            "source": SOURCE,
+            "settings": {"bootstrap": kafka.bootstrap, "topics": [TOPIC], "protocol": "consumer"},
+            "mapping": mapping,
+        },
+    )
+
+
+def _show(screen: Screen, way: str, summary: Summary) -> None:
+    screen.say(f"  {way}: {summary.sent:,} acknowledged in {summary.took_s:.1f} s ({summary.rate:,.0f}/s)")
+    for line, reason in summary.refused[:5]:
+        screen.say(f"  line {line} was refused: {reason}")
+
+
+def _differences(expected: Mapping[str, figures.Customer], found: Mapping[str, figures.Customer]) -> dict[str, str]:
+    wrong = {}
+    for id in expected.keys() | found.keys():
+        theirs, ours = expected.get(id, figures.Customer()), found.get(id, figures.Customer())
+        if theirs != ours:
+            wrong[id] = f"the file says {theirs}, the hub {ours}"
+    return wrong
+
+
+def dollars(amount: Decimal) -> str:
+    """As people write it: 2,500,315.63."""
+    return f"{amount:,.2f}"

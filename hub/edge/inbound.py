@@ -1,0 +1,173 @@
+"""Which ids does it get, and what goes onto the log? A Payload as a record of events.v1."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Literal, NamedTuple, TypeAlias
+
+import msgspec
+
+from hub.definitions.catalogue import Catalogue
+from hub.definitions.kinds import Source
+from hub.edge.payload import Event, Payload
+from hub.errors import InvalidPayload
+from hub.ids import derived, is_uuid
+from schemas import records
+
+Door: TypeAlias = Literal["rest", "bridge", "webhook", "redirect"]
+
+
+class Taken(NamedTuple):
+    """A record for events.v1, and the ids that the client shall keep."""
+
+    key: bytes
+    record: records.Inbound
+    session_id: str | None
+    profile_id: str  # "" for a payload without a profile
+
+
+def check_source(source_id: str, catalogue: Catalogue, door: Door) -> Source:
+    """
+    The event source, if it may send through this door.
+
+    Raises:
+        InvalidPayload: unknown_source, disabled_source or source_type.
+    """
+    if source_id.startswith("@"):
+        raise InvalidPayload(
+            "source_type", "ids that begin with @ are the hub's own event sources", "source.id", source_id
+        )
+    entry = catalogue.entry("source", source_id)
+    if entry is None or not isinstance(entry.spec, Source):
+        raise InvalidPayload("unknown_source", "no event source has this id", "source.id", source_id)
+    if not entry.spec.enabled:
+        raise InvalidPayload("disabled_source", "the event source is switched off", "source.id", source_id)
+    if door not in entry.spec.type:
+        raise InvalidPayload(
+            "source_type", f"the event source does not take events from {door}", "source.id", source_id
+        )
+    return entry.spec
+
+
+def inbound(
+    payload: Payload,
+    *,
+    payload_id: str | None,
+    now_ms: int,
+    definitions_offset: int,
+    origin: str,
+    request: bytes,
+    new_id: Callable[[int], str],
+) -> Taken:
+    """
+    The record of a payload. The same payload under the same payload id gives the same event and profile ids.
+
+    Args:
+        payload_id: What the payload is called if it does not say so itself: an Idempotency-Key, or an id derived from
+            a broker's coordinates. None: `new_id(now_ms)`.
+        now_ms: Receive time, milliseconds since 1970.
+        definitions_offset: `Catalogue.offset` at which the source was checked.
+        origin: `rest`, or `bridge:<id>:<position in the source>`.
+        request: JSON object about the request; its fields win over those that the client put into `request`.
+        new_id: `hub.ids.ordered`.
+    """
+    name = payload.id or payload_id or new_id(now_ms)
+    # two sources may both have a payload 1001: what is derived from such a name must not meet
+    root = name if is_uuid(name) else derived("payload", payload.source_id, name)
+    profile_id = "" if payload.profile_less else _profile_id(payload, root)
+    track: records.Track = {
+        "session_id": payload.session_id,
+        "profile_less": payload.profile_less,
+        "context": payload.context,
+        "properties": payload.properties,
+        "options": payload.options,
+        "request": _merged(payload.request, request),
+        "events": [_event(event, payload.source_id, root, index) for index, event in enumerate(payload.events)],
+    }
+    record: records.Inbound = {
+        "id": name,
+        "source": payload.source_id,
+        "profile_id": profile_id,
+        "received_at_ms": now_ms,
+        "definitions_offset": definitions_offset,
+        "origin": origin,
+        "body": (records.TRACK, track),
+    }
+    return Taken((profile_id or name).encode(), record, payload.session_id, profile_id)
+
+
+def refused(
+    error: InvalidPayload,
+    *,
+    body: bytes,
+    headers: Mapping[str, bytes],
+    origin: str,
+    source: str,
+    now_ms: int,
+    definitions_offset: int,
+    body_sha256: str | None = None,
+    payload_id: str | None = None,
+) -> tuple[bytes, records.Inbound]:
+    """
+    The record of a broker's message that is no valid payload, on its way to the dead letters; with its key.
+
+    Args:
+        body: The original bytes; left out of the record when `body_sha256` says that the store keeps them.
+        headers: The message's headers.
+        source: Event source id of the bridge, for a message whose own cannot be read.
+        payload_id: Derived from the broker's coordinates. None: derived from `origin`, which names them.
+    """
+    name = payload_id or derived("payload", origin)
+    body_record: records.Refused = {
+        "reason": error.reason,
+        "detail": f"{error.detail} (at {error.where})" if error.where else error.detail,
+        "body": b"" if body_sha256 else body,
+        "body_sha256": body_sha256,
+        "body_size": len(body),
+        "headers": msgspec.json.encode({key: value.decode("latin-1") for key, value in headers.items()}),
+    }
+    record: records.Inbound = {
+        "id": name,
+        "source": error.source or source,
+        "profile_id": "",
+        "received_at_ms": now_ms,
+        "definitions_offset": definitions_offset,
+        "origin": origin,
+        "body": (records.REFUSED, body_record),
+    }
+    return name.encode(), record
+
+
+def _profile_id(payload: Payload, root: str) -> str:
+    if payload.profile_id is not None:
+        return payload.profile_id
+    if payload.session_id is not None:
+        # two first hits of one session that race each other meet in one profile
+        return derived("session", payload.session_id)
+    return derived("payload", root)
+
+
+def _event(event: Event, source_id: str, root: str, index: int) -> records.Event:
+    client_id = event.client_id
+    if client_id is None:
+        event_id = derived("event", root, str(index))
+    elif is_uuid(client_id):
+        event_id, client_id = client_id.lower(), None
+    else:
+        event_id = derived("event", source_id, client_id)
+    return {
+        "id": event_id,
+        "client_id": client_id,
+        "type": event.type,
+        "time_ms": event.time_ms,
+        "properties": event.properties,
+        "context": event.context,
+        "options": event.options,
+        "tags": event.tags,
+    }
+
+
+def _merged(theirs: bytes, ours: bytes) -> bytes:
+    if theirs == b"{}":
+        return ours
+    return msgspec.json.encode({**msgspec.json.decode(theirs), **msgspec.json.decode(ours)})

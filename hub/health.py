@@ -1,0 +1,59 @@
+"""The health port of a process that is no API: /live, /ready and /metrics."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from hub.settings import Health
+
+
+@contextmanager
+def serve_health(health: Health, ready: Callable[[], dict[str, Any]]) -> Iterator[None]:
+    """
+    Serve while the block runs; with port 0 do nothing.
+
+    Args: ready: a JSON object whose `ready` is true or false; the rest says why. Called on a thread of its own.
+    """
+    if health.port == 0:
+        yield
+        return
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path == "/live":
+                self._answer(200, "application/json", b'{"live": true}')
+            elif self.path == "/ready":
+                state = ready()
+                self._answer(200 if state["ready"] else 503, "application/json", json.dumps(state).encode())
+            elif self.path == "/metrics":
+                self._answer(200, CONTENT_TYPE_LATEST, generate_latest())
+            else:
+                self._answer(404, "text/plain", b"try /live, /ready or /metrics\n")
+
+        def _answer(self, status: int, kind: str, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """A probe a second is no news."""
+
+    server = ThreadingHTTPServer((health.host, health.port), Handler)
+    server.daemon_threads = True
+    thread = Thread(target=server.serve_forever, name="health", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

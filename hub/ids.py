@@ -1,0 +1,40 @@
+"""Ids: the same cause gives the same id, on every process and after every crash."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from typing import Final
+
+# uuid5 of the DNS name `hub.thamesthrive.com`: a namespace of our own, fixed for ever
+_NAMESPACE: Final = bytes.fromhex("b2a9e3e16d475e98beb976b66c5509e4")
+_UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
+
+
+def derived(kind: str, *parts: str) -> str:
+    """A UUIDv5 of `kind` and `parts`; 1 µs instead of the 3 µs of uuid.uuid5 and str."""
+    # the unit separator cannot stand in an id (see bad_id), so ("a", "bc") and ("ab", "c") differ
+    digest = bytearray(
+        hashlib.sha1(_NAMESPACE + "\x1f".join((kind, *parts)).encode(), usedforsecurity=False).digest()[:16]
+    )
+    digest[6] = digest[6] & 0x0F | 0x50
+    digest[8] = digest[8] & 0x3F | 0x80
+    return _text(digest.hex())
+
+
+def ordered(now_ms: int) -> str:
+    """A UUIDv7: `now_ms` (milliseconds since 1970) and 74 random bits."""
+    value = (
+        (now_ms & 0xFFFF_FFFF_FFFF) << 80 | 0x7 << 76 | secrets.randbits(12) << 64 | 0b10 << 62 | secrets.randbits(62)
+    )
+    return _text(f"{value:032x}")
+
+
+def is_uuid(text: str) -> bool:
+    """Whether `text` is a UUID in its canonical form, in any case."""
+    return _UUID.fullmatch(text) is not None
+
+
+def _text(digits: str) -> str:
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

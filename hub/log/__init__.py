@@ -1,0 +1,1 @@
+"""Kafka: topics, producer, the follower of definitions."""

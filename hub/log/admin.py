@@ -1,0 +1,100 @@
+"""Topics on the broker: made at start, described, measured."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec  # type: ignore[attr-defined]
+
+from hub.errors import Refused, Unavailable
+from hub.log.config import admin_config
+from hub.settings import Kafka
+from schemas.topics import EVENTS, TOPICS, Topic
+
+TIMEOUT_S: Final = 10.0
+
+
+class LogAdmin:
+    """Admin calls on the hub's Kafka. Thread-safe; every call blocks for 10 s at most, then raises Unavailable."""
+
+    def __init__(self, kafka: Kafka, namespace: str) -> None:
+        """Does not connect yet."""
+        self._kafka = kafka
+        self._namespace = namespace
+        self._client = AdminClient(admin_config(kafka))
+
+    def ping(self) -> None:
+        """Raises Unavailable when no broker answers."""
+        self._call(lambda: self._client.list_topics(timeout=TIMEOUT_S / 2))
+
+    def ensure_topics(self) -> list[str]:
+        """
+        Make the topics that are missing; leave those that are there as they are.
+
+        Returns: the names made. Raises: Unavailable, or Refused when the broker will not make one.
+        """
+        new = [
+            NewTopic(
+                topic.name(self._namespace),
+                num_partitions=topic.partitions or self._kafka.partitions,
+                replication_factor=self._kafka.replication,
+                config=topic.broker_config(),
+            )
+            for topic in TOPICS
+        ]
+        made = []
+        for name, future in self._client.create_topics(new, request_timeout=TIMEOUT_S).items():
+            try:
+                future.result()
+                made.append(name)
+            except KafkaException as exc:
+                error: KafkaError = exc.args[0]
+                if error.code() == KafkaError.TOPIC_ALREADY_EXISTS:
+                    continue
+                if error.retriable() or error.code() in (KafkaError._TIMED_OUT, KafkaError._TRANSPORT):
+                    raise Unavailable("kafka", f"cannot make topic {name}: {error.str()}") from exc
+                raise Refused("kafka", f"the broker will not make topic {name}: {error.str()}") from exc
+        return made
+
+    def topic_id(self, topic: Topic) -> str:
+        """The broker's id of a topic: another one after the topic was deleted and made again, or on a new cluster."""
+        name = topic.name(self._namespace)
+        description = self._call(
+            lambda: self._client.describe_topics(TopicCollection([name]), request_timeout=TIMEOUT_S)[name].result()
+        )
+        return str(description.topic_id)
+
+    def partitions(self, topic: Topic) -> list[int]:
+        """Partition numbers of a topic. Raises Refused when the topic is not there."""
+        name = topic.name(self._namespace)
+        metadata = self._call(lambda: self._client.list_topics(name, timeout=TIMEOUT_S)).topics[name]
+        if metadata.error is not None:
+            raise Refused("kafka", f"topic {name} is not there ({metadata.error.str()}): start `hub up`, or make it")
+        return sorted(metadata.partitions)
+
+    def end_offsets(self, topic: Topic = EVENTS) -> dict[int, int]:
+        """By partition, the offset that the next record will get."""
+        return self._offsets(topic, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+
+    def begin_offsets(self, topic: Topic = EVENTS) -> dict[int, int]:
+        """By partition, the offset of the oldest record that the broker still has."""
+        return self._offsets(topic, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+
+    def _offsets(self, topic: Topic, spec: OffsetSpec) -> dict[int, int]:
+        name = topic.name(self._namespace)
+        wanted = {TopicPartition(name, number): spec for number in self.partitions(topic)}
+        futures = self._client.list_offsets(wanted, request_timeout=TIMEOUT_S)
+        return {where.partition: self._call(future.result).offset for where, future in futures.items()}
+
+    @staticmethod
+    def _call(ask: Any) -> Any:
+        try:
+            return ask()
+        except KafkaException as exc:
+            raise Unavailable("kafka", f"the broker does not answer: {exc.args[0].str()}") from exc
+
+
+def ensure_topics(kafka: Kafka, namespace: str) -> list[str]:
+    """Make the hub's topics that are missing. Returns their names. Raises Unavailable or Refused."""
+    return LogAdmin(kafka, namespace).ensure_topics()

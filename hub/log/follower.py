@@ -1,0 +1,79 @@
+"""Keeps a Catalogue level with definitions.v1."""
+
+from __future__ import annotations
+
+import threading
+from typing import Final, Self
+
+import structlog
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
+
+from hub.definitions.catalogue import Catalogue
+from hub.errors import Unavailable
+from hub.log.admin import LogAdmin
+from hub.log.config import consumer_config
+from hub.settings import Kafka
+from schemas.topics import DEFINITIONS
+
+log: Final = structlog.get_logger()
+POLL_S: Final = 0.2
+
+
+class Follower:
+    """
+    Reads definitions.v1 from its beginning, for ever, on a thread of its own.
+
+    A context manager: entering returns once every definition that was on the topic is in the catalogue.
+    """
+
+    def __init__(self, kafka: Kafka, namespace: str, catalogue: Catalogue) -> None:
+        """Does not connect yet."""
+        self._topic = DEFINITIONS.name(namespace)
+        self._admin = LogAdmin(kafka, namespace)
+        # the group is never joined and nothing is committed, but librdkafka wants a name
+        self._consumer = Consumer(
+            consumer_config(
+                kafka,
+                f"{namespace}.definitions",
+                **{"auto.offset.reset": "earliest", "enable.partition.eof": True},
+            )
+        )
+        self._catalogue = catalogue
+        self._level = threading.Event()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="definitions", daemon=True)
+
+    def __enter__(self) -> Self:
+        """Raises Unavailable when the topic cannot be read within 30 s."""
+        self._consumer.assign([TopicPartition(self._topic, 0, OFFSET_BEGINNING)])
+        self._thread.start()
+        if not self._level.wait(30):
+            self.__exit__()
+            raise Unavailable(
+                "kafka", f"could not read {self._topic} within 30 s: is the broker up, is the topic there?"
+            )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._consumer.close()
+
+    @property
+    def level(self) -> bool:
+        """Whether everything that was on the topic at the start has been read."""
+        return self._level.is_set()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            for message in self._consumer.consume(500, POLL_S):
+                self._take(message)
+
+    def _take(self, message: Message) -> None:
+        error = message.error()
+        if error is None:
+            self._catalogue.apply(message.key() or b"", message.value(), message.offset() or 0)
+        elif error.code() == KafkaError._PARTITION_EOF:
+            self._level.set()
+        else:
+            log.warning("definitions.unreadable", topic=self._topic, error=error.str())

@@ -1,0 +1,143 @@
+"""The asyncio front of one Kafka producer: a call returns when Kafka has acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Mapping
+from typing import Any, Final, TypeAlias
+
+import structlog
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from hub.errors import PortError, Refused, Unavailable
+
+log: Final = structlog.get_logger()
+
+POLL_S: Final = 0.25
+"""How long the poll thread waits for a delivery report; also the longest that closing waits for that thread."""
+PING_S: Final = 2.0
+PURGE_S: Final = 1.0
+
+_Report: TypeAlias = tuple[asyncio.Future[int], PortError | int]
+
+
+class Publisher:
+    """
+    One producer for one event loop.
+
+    Delivery reports come in on a thread of its own, which wakes the loop once per poll, not once per message: that
+    is worth a tenth of the edge's rate. Make it and use it on the loop that is running.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        """Args: config: librdkafka's producer options, from `hub.log.config.producer_config`."""
+        self._config = {**config, "error_cb": self._on_error}
+        self._loop = asyncio.get_running_loop()
+        self._reports: list[_Report] = []
+        self._broken = False
+        self._close_within_s: float | None = None
+        self._producer = Producer(self._config)
+        self._thread = threading.Thread(target=self._poll, name="kafka-producer", daemon=True)
+        self._thread.start()
+
+    async def publish(self, topic: str, key: bytes, value: bytes | None) -> int:
+        """
+        Write one record, and return its offset once Kafka has acknowledged it.
+
+        Args:
+            topic: Full name on the broker.
+            value: None deletes the key on a compacted topic.
+
+        Raises:
+            Unavailable: Kafka did not acknowledge in time, or the queue is full. It may have the record none the less.
+            Refused: Kafka will not take this record.
+        """
+        promise: asyncio.Future[int] = self._loop.create_future()
+
+        def report(error: KafkaError | None, message: Message) -> None:
+            self._reports.append((promise, message.offset() or 0 if error is None else _translated(error)))
+
+        try:
+            self._producer.produce(topic, value, key, on_delivery=report)
+        except BufferError as exc:
+            raise Unavailable("kafka", "the queue of records that wait for Kafka is full") from exc
+        except KafkaException as exc:
+            raise _translated(exc.args[0]) from exc
+        return await promise
+
+    def ping(self) -> None:
+        """Blocks until a broker has answered, at most 2 seconds. Raises Unavailable."""
+        try:
+            self._producer.list_topics(timeout=PING_S)
+        except KafkaException as exc:
+            raise _translated(exc.args[0]) from exc
+
+    async def close(self, timeout_s: float = 10.0) -> None:
+        """Wait until what was sent is acknowledged, at most `timeout_s` seconds; the rest is reported as failed."""
+        self._close_within_s = timeout_s
+        await asyncio.to_thread(self._thread.join)
+        self._settle(self._reports)
+
+    def _poll(self) -> None:
+        # the only thread that touches _reports until it ends, so that list needs no lock
+        while self._close_within_s is None:
+            self._producer.poll(POLL_S)
+            self._hand_over()
+            if self._broken:
+                self._renew()
+        left = self._producer.flush(self._close_within_s)
+        if left:
+            log.warning("producer.unsent", records=left)
+            self._discard(self._producer)
+
+    def _hand_over(self) -> None:
+        if not self._reports:
+            return
+        reports, self._reports = self._reports, []
+        try:
+            self._loop.call_soon_threadsafe(self._settle, reports)
+        except RuntimeError:
+            log.warning("producer.loop_closed", records=len(reports))  # nobody is left who could be told
+            self._close_within_s = 0.0
+
+    def _settle(self, reports: list[_Report]) -> None:
+        for promise, outcome in reports:
+            if promise.done():
+                continue  # whoever waited has gone away
+            if isinstance(outcome, int):
+                promise.set_result(outcome)
+            else:
+                promise.set_exception(outcome)
+
+    def _on_error(self, error: KafkaError) -> None:
+        if error.fatal():
+            log.error("producer.fatal", error=error.str())
+            self._broken = True
+        else:
+            log.warning("producer.error", error=error.str())
+
+    def _renew(self) -> None:
+        # after a fatal error an idempotent producer takes nothing any more. What it held is reported as failed; the
+        # senders send it again under the same ids
+        self._broken = False
+        old, self._producer = self._producer, Producer(self._config)
+        self._discard(old)
+        self._hand_over()
+
+    def _discard(self, producer: Producer) -> None:
+        producer.purge()
+        producer.flush(PURGE_S)
+
+
+def _translated(error: KafkaError) -> PortError:
+    if error.code() in (KafkaError._MSG_TIMED_OUT, KafkaError._TIMED_OUT):
+        return Unavailable("kafka", "no acknowledgement within the time set")
+    if error.code() in _HOPELESS:
+        return Refused("kafka", error.str())
+    return Unavailable("kafka", error.str())
+
+
+_HOPELESS: Final = frozenset(
+    {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG, KafkaError.TOPIC_AUTHORIZATION_FAILED}
+)

@@ -1,0 +1,167 @@
+"""What the collector keeps: events, profiles, sessions, dead letters, counters; plain values."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+OFFSET_BITS: Final = 40
+DAY_MS: Final = 86_400_000
+OLDEST_MS: Final = int(datetime(1990, 1, 1, tzinfo=UTC).timestamp() * 1000)
+OUTLIERS: Final = "other"
+"""The partition of events whose own time is before 1990 or more than a day after they were received."""
+
+
+class Position(NamedTuple):
+    """Where on events.v1 an event was applied. `place` is its index in its record, from 0."""
+
+    epoch: int
+    partition: int
+    offset: int
+    place: int
+
+    @property
+    def version(self) -> int:
+        """The version of a profile whose last record this is: epoch · 2^40 + offset."""
+        return self.epoch << OFFSET_BITS | self.offset
+
+
+class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """An event as the store keeps it."""
+
+    id: str
+    partition: str  # a month of the event's own time, UTC: `2026-11`; or OUTLIERS
+    profile_id: str  # "" for a profile-less event
+    session_id: str  # "" for none
+    type: str
+    source: str
+    time_ms: int
+    received_at_ms: int
+    position: Position
+    digest: bytes  # 16 bytes: of what the client sent, so that a duplicate with other content shows
+    profile_version: int
+    doc: bytes  # JSON object: what the API gives out, `outcome` included
+
+
+class KnownEvent(msgspec.Struct, frozen=True):
+    """What must be known of a stored event to tell a replay from a duplicate."""
+
+    position: Position
+    digest: bytes
+
+
+class EventKey(NamedTuple):
+    """Where to look for an event id: the partitions of its own time, or of when it was received."""
+
+    id: str
+    partitions: tuple[str, ...]
+
+
+class Profile(msgspec.Struct, frozen=True):
+    """A profile. `doc` is never changed in place: an update makes a new one."""
+
+    id: str
+    version: int
+    doc: dict[str, Any]
+
+
+class Session(msgspec.Struct, frozen=True):
+    """A session, held by the profile that claimed it first."""
+
+    id: str
+    profile_id: str  # "" while only profile-less events were seen in it
+    version: int
+    doc: dict[str, Any]
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """An event that could not be taken. The fields are those of the Avro record DeadLetter."""
+
+    id: str
+    source: str
+    reason: str
+    detail: str
+    stage: str
+    origin: str
+    at_ms: int
+    attempts: int
+    body: bytes
+    body_sha256: str | None
+    body_size: int
+    headers: bytes
+    position: Position
+
+
+class CounterKey(NamedTuple):
+    """What a counter counts: one source in one minute of receive time (minutes since 1970) on one partition."""
+
+    epoch: int
+    partition: int
+    source: str
+    minute: int
+
+
+class Counts(msgspec.Struct):
+    """How many events were received, and what became of them."""
+
+    received: int = 0
+    stored: int = 0
+    duplicate: int = 0
+    dropped: int = 0
+    dead: int = 0
+
+
+class Progress(NamedTuple):
+    """A partition's step in one batch, as next offsets: what the writer believes is stored, and what will be."""
+
+    before: int
+    after: int
+
+
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
+    """All that one batch of the collector writes; the store takes it whole or not at all."""
+
+    epoch: int
+    progress: dict[int, Progress]
+    events: list[StoredEvent]
+    profiles: list[Profile]
+    sessions: list[Session]
+    dead_letters: list[DeadLetter]
+    counters: dict[CounterKey, Counts]
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """What the collector must know before it can process a batch."""
+
+    profiles: list[str]
+    sessions: list[str]
+    events: list[EventKey]
+
+
+class Known(msgspec.Struct, frozen=True):
+    """What the store has of what was wanted; the rest is not there."""
+
+    profiles: dict[str, Profile]
+    sessions: dict[str, Session]
+    events: dict[str, KnownEvent]
+
+
+def partition_of(time_ms: int, received_at_ms: int) -> str:
+    """The time partition of an event: the month of `time_ms` in UTC, or OUTLIERS. Milliseconds since 1970."""
+    if not OLDEST_MS <= time_ms <= received_at_ms + DAY_MS:
+        return OUTLIERS
+    return month_of(time_ms)
+
+
+def month_of(time_ms: int) -> str:
+    """`2026-11` for a time in November 2026 UTC. Args: time_ms: milliseconds since 1970, years 1 to 9998."""
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=time_ms)
+    return f"{moment.year:04d}-{moment.month:02d}"
+
+
+def previous_month(month: str) -> str:
+    """`2025-12` for `2026-01`."""
+    year, number = int(month[:4]), int(month[5:])
+    return f"{year - 1:04d}-12" if number == 1 else f"{year:04d}-{number - 1:02d}"

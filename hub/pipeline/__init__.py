@@ -1,0 +1,1 @@
+"""What a batch of records does to events and profiles; pure."""

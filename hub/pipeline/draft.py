@@ -1,0 +1,52 @@
+"""A document that is being changed, without touching the one that it began as."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hub.pipeline.operations import MISSING
+
+
+class Draft:
+    """
+    Copy on write: only the objects on the way to a changed field are copied, each once.
+
+    The original may be read, or written to the store, by another thread meanwhile.
+    """
+
+    __slots__ = ("_own", "doc")
+
+    def __init__(self, original: dict[str, Any]) -> None:
+        """Args: original: never changed."""
+        self.doc = dict(original)
+        self._own: dict[tuple[str, ...], dict[str, Any]] = {(): self.doc}
+
+    def object(self, path: tuple[str, ...]) -> dict[str, Any]:
+        """
+        The object at a path, to be changed freely.
+
+        It is made where it is missing; what stands in the way and is no object is replaced by one.
+        """
+        found = self._own.get(path)
+        if found is None:
+            above = self.object(path[:-1])
+            below = above.get(path[-1])
+            found = dict(below) if isinstance(below, dict) else {}
+            above[path[-1]] = self._own[path] = found
+        return found
+
+    def get(self, path: tuple[str, ...]) -> Any:
+        """The value at a path, or MISSING."""
+        value: Any = self.doc
+        for key in path:
+            if not isinstance(value, dict) or key not in value:
+                return MISSING
+            value = value[key]
+        return value
+
+    def set(self, path: tuple[str, ...], value: Any) -> None:
+        """Set the value at a path."""
+        self.object(path[:-1])[path[-1]] = value
+        # an object that was in hand at this path, or below it, is no longer part of the document
+        if path in self._own:
+            self._own = {key: kept for key, kept in self._own.items() if key[: len(path)] != path}

@@ -1,0 +1,71 @@
+"""Dead letters from records that cannot be taken."""
+
+from __future__ import annotations
+
+from hub import ids
+from hub.model import DeadLetter, Position
+from hub.pipeline.records import LogRecord
+from schemas.records import Inbound, Refused
+
+UNKNOWN_SOURCE = "unknown"
+
+
+def undecodable(record: LogRecord, position: Position, detail: str) -> DeadLetter:
+    """A record that is none of ours: its own bytes are the original."""
+    return DeadLetter(
+        id=_letter_id(position),
+        source=UNKNOWN_SOURCE,
+        reason="undecodable_record",
+        detail=detail,
+        stage="collector",
+        origin="log",
+        at_ms=record.at_ms,
+        attempts=1,
+        body=record.value,
+        body_sha256=None,
+        body_size=len(record.value),
+        headers=b"{}",
+        position=position,
+    )
+
+
+def failed(record: LogRecord, position: Position, inbound: Inbound, reason: str, detail: str) -> DeadLetter:
+    """A record, or one event of it, that the collector cannot work with: the record's bytes are the original."""
+    return DeadLetter(
+        id=_letter_id(position),
+        source=inbound["source"],
+        reason=reason,
+        detail=detail,
+        stage="collector",
+        origin=inbound["origin"],
+        at_ms=inbound["received_at_ms"],
+        attempts=1,
+        body=record.value,
+        body_sha256=None,
+        body_size=len(record.value),
+        headers=b"{}",
+        position=position,
+    )
+
+
+def refused(position: Position, inbound: Inbound, body: Refused) -> DeadLetter:
+    """A broker's message that the bridge could not make a payload of: the message's bytes are the original."""
+    return DeadLetter(
+        id=ids.derived("dead", inbound["id"]),
+        source=inbound["source"] or UNKNOWN_SOURCE,
+        reason=body["reason"],
+        detail=body["detail"],
+        stage="bridge",
+        origin=inbound["origin"],
+        at_ms=inbound["received_at_ms"],
+        attempts=1,
+        body=body["body"],
+        body_sha256=body["body_sha256"],
+        body_size=body["body_size"],
+        headers=body["headers"],
+        position=position,
+    )
+
+
+def _letter_id(position: Position) -> str:
+    return ids.derived("dead", *map(str, position))

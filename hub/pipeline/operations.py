@@ -1,0 +1,99 @@
+"""Operations on a field of a profile: set, set-if-empty, add, min, max, append-unique."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from math import isfinite
+from typing import Any, Final
+
+from hub.definitions.kinds import Operation
+
+MISSING: Final = object()
+_INT64: Final = 1 << 63
+
+
+class OperationError(ValueError):
+    """The operation cannot work with these values; the message says why."""
+
+
+def apply(op: Operation, current: Any, value: Any) -> Any:
+    """
+    The field's new value. Args: current: MISSING when the field is not there; value: never None.
+
+    Raises: OperationError; then the field stays as it is.
+    """
+    return _OPERATIONS[op](current, value)
+
+
+def _set(_current: Any, value: Any) -> Any:
+    return value
+
+
+def _set_if_empty(current: Any, value: Any) -> Any:
+    return value if current is MISSING or current is None or current in ("", [], {}) else current
+
+
+def _add(current: Any, value: Any) -> Any:
+    if current is MISSING or current is None:
+        current = 0
+    if not (_is_number(current) and _is_number(value)):
+        raise OperationError(f"add works on numbers, not on {_kind(current)} and {_kind(value)}")
+    if isinstance(current, int) and isinstance(value, int):
+        total: int | float = current + value
+        if not -_INT64 <= total < _INT64:
+            raise OperationError("the sum does not fit into 64 bits")
+        return total
+    # by way of decimals, so that money adds up to the cent: 0.1 + 0.2 is 0.3 here
+    total = float(Decimal(repr(current)) + Decimal(repr(value)))
+    if not isfinite(total):
+        raise OperationError("the sum is too large for a number")
+    return total
+
+
+def _least(current: Any, value: Any) -> Any:
+    return value if current is MISSING or current is None or _ordered(value, current) else current
+
+
+def _greatest(current: Any, value: Any) -> Any:
+    return value if current is MISSING or current is None or _ordered(current, value) else current
+
+
+def _append_unique(current: Any, value: Any) -> Any:
+    if current is MISSING or current is None:
+        current = []
+    elif not isinstance(current, list):
+        current = [current]
+    new = [*current]
+    for item in value if isinstance(value, list) else [value]:
+        # True == 1 in Python but not in JSON
+        if not any(type(item) is type(other) and item == other for other in new):
+            new.append(item)
+    return new
+
+
+def _ordered(left: Any, right: Any) -> bool:
+    """Whether left < right. Numbers go with numbers, texts (ISO times, say) with texts."""
+    comparable = (_is_number(left) and _is_number(right)) or (isinstance(left, str) and isinstance(right, str))
+    if not comparable:
+        raise OperationError(f"min and max compare numbers or texts, not {_kind(left)} with {_kind(right)}")
+    return bool(left < right)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _kind(value: Any) -> str:
+    names = {bool: "true/false", int: "a number", float: "a number", str: "a text", list: "a list", dict: "an object"}
+    return names.get(type(value), "null")
+
+
+_OPERATIONS: Final[dict[Operation, Callable[[Any, Any], Any]]] = {
+    "set": _set,
+    "set-if-empty": _set_if_empty,
+    "add": _add,
+    "min": _least,
+    "max": _greatest,
+    "append-unique": _append_unique,
+}

@@ -1,0 +1,131 @@
+"""Records of events.v1 as the collector sees them, before it knows anything of the store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from hub.model import OUTLIERS, EventKey, Wanted, month_of, partition_of, previous_month
+from schemas.codec import CodecError, decode_inbound
+from schemas.records import TRACK, Event, Inbound
+
+FIRST_MS: Final = -62_135_596_800_000
+"""The year 1 begins, in milliseconds from 1970."""
+LAST_MS: Final = 253_370_764_799_999
+"""The year 9998 ends."""
+
+
+EMPTY: Final = b"{}"
+_object: Final = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+class LogRecord(NamedTuple):
+    """A record as Kafka has it. `at_ms` is the broker's or producer's time stamp."""
+
+    partition: int
+    offset: int
+    at_ms: int
+    key: bytes
+    value: bytes
+
+
+class Decoded(msgspec.Struct, frozen=True):
+    """A record with its Inbound, or with why it has none."""
+
+    record: LogRecord
+    inbound: Inbound | None
+    error: str = ""
+
+    @property
+    def events(self) -> Sequence[Event]:
+        """The events of a Track; of anything else none."""
+        if self.inbound is not None and self.inbound["body"][0] == TRACK:
+            return self.inbound["body"][1]["events"]
+        return ()
+
+    @property
+    def weight(self) -> int:
+        """How many events it counts for, at least 1."""
+        return max(1, len(self.events))
+
+
+def decode(records: Iterable[LogRecord]) -> list[Decoded]:
+    """Decode each; one that is broken keeps its place, with the reason."""
+    decoded = []
+    for record in records:
+        try:
+            inbound = decode_inbound(record.value)
+            _check(inbound)
+        except CodecError as exc:
+            decoded.append(Decoded(record, None, str(exc)))
+        else:
+            decoded.append(Decoded(record, inbound))
+    return decoded
+
+
+def _check(inbound: Inbound) -> None:
+    """The edge lets only these through; someone else may write to our topic."""
+    if not 0 <= inbound["received_at_ms"] <= LAST_MS:
+        raise CodecError(f"received_at_ms {inbound['received_at_ms']} is no time of ours")
+    if inbound["body"][0] == TRACK:
+        track = inbound["body"][1]
+        for text in (track["context"], track["properties"], track["request"]):
+            if text != EMPTY:
+                try:
+                    _object(text)
+                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+                    raise CodecError(f"holds JSON that cannot be read: {exc}") from exc
+        for event in inbound["body"][1]["events"]:
+            if event["time_ms"] is not None and not FIRST_MS <= event["time_ms"] <= LAST_MS:
+                raise CodecError(f"event time {event['time_ms']} is outside the years 1 to 9998")
+
+
+def batches(decoded: Sequence[Decoded], most_events: int) -> Iterable[Sequence[Decoded]]:
+    """Cut into runs of about `most_events` events, so that big payloads do not make huge batches."""
+    start = weight = 0
+    for end, record in enumerate(decoded, 1):
+        weight += record.weight
+        if weight >= most_events:
+            yield decoded[start:end]
+            start, weight = end, 0
+    if start < len(decoded):
+        yield decoded[start:]
+
+
+def wanted(decoded: Iterable[Decoded]) -> Wanted:
+    """What has to be read from the store before these can be processed; each id once."""
+    profiles: dict[str, None] = {}
+    sessions: dict[str, None] = {}
+    events: dict[str, EventKey] = {}
+    for record in decoded:
+        inbound = record.inbound
+        if inbound is None or inbound["body"][0] != TRACK:
+            continue
+        track = inbound["body"][1]
+        if inbound["profile_id"]:
+            profiles[inbound["profile_id"]] = None
+            if track["session_id"]:
+                sessions[track["session_id"]] = None
+        for event in track["events"]:
+            places = lookup_partitions(event["time_ms"], inbound["received_at_ms"])
+            known = events.get(event["id"])
+            if known is not None:
+                places = tuple(dict.fromkeys(known.partitions + places))
+            events[event["id"]] = EventKey(event["id"], places)
+    return Wanted(list(profiles), list(sessions), list(events.values()))
+
+
+def lookup_partitions(time_ms: int | None, received_at_ms: int) -> tuple[str, ...]:
+    """
+    The time partitions in which an earlier copy of an event may lie.
+
+    An event without its own time was filed by when it was received, which may have been last month. One with its own
+    time may have been an outlier when its first copy came and no longer be one now.
+    """
+    if time_ms is None:
+        month = month_of(received_at_ms)
+        return (month, previous_month(month))
+    place = partition_of(time_ms, received_at_ms)
+    return (place,) if place == OUTLIERS else (place, OUTLIERS)

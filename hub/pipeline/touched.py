@@ -1,0 +1,115 @@
+"""Profiles and sessions that a batch touches: opened once, changed in drafts, versioned by the record."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from hub.model import Profile, Session
+from hub.pipeline.documents import new_profile, new_session
+from hub.pipeline.draft import Draft
+from hub.pipeline.records import EMPTY
+from schemas.records import Track
+
+
+class Open(msgspec.Struct):
+    """A profile or session in hand. `version` is of the last record applied; `dirty`: it has to be written."""
+
+    draft: Draft
+    version: int
+    holder: str
+    created: bool = False
+    dirty: bool = False
+
+
+class Touched:
+    """The profiles and sessions of one batch."""
+
+    def __init__(self, profiles: dict[str, Profile], sessions: dict[str, Session]) -> None:
+        """Args: what the store has, by id; never changed."""
+        self._stored_profiles = profiles
+        self._stored_sessions = sessions
+        self._profiles: dict[str, Open] = {}
+        self._sessions: dict[str, Open] = {}
+
+    def profile(self, profile_id: str, at: str) -> Open:
+        """The profile with this id, one that begins `at` (RFC 3339) if there is none."""
+        opened = self._profiles.get(profile_id)
+        if opened is None:
+            stored = self._stored_profiles.get(profile_id)
+            if stored is None:
+                opened = Open(Draft(new_profile(profile_id, at)), -1, profile_id, created=True)
+            else:
+                opened = Open(Draft(stored.doc), stored.version, profile_id)
+            self._profiles[profile_id] = opened
+        return opened
+
+    def session(self, session_id: str, profile_id: str, at: str) -> Open:
+        """The session with this id, held by whoever claimed it first; a new one is claimed by `profile_id`."""
+        opened = self._sessions.get(session_id)
+        if opened is None:
+            stored = self._stored_sessions.get(session_id)
+            if stored is None:
+                doc = new_session(session_id, profile_id, at)
+                opened = Open(Draft(doc), -1, profile_id, created=True)
+            else:
+                opened = Open(Draft(stored.doc), stored.version, stored.profile_id)
+            self._sessions[session_id] = opened
+        return opened
+
+    def profiles(self) -> list[Profile]:
+        """Those that have to be written."""
+        return [Profile(key, entry.version, entry.draft.doc) for key, entry in self._profiles.items() if entry.dirty]
+
+    def sessions(self) -> list[Session]:
+        """Those that have to be written."""
+        return [
+            Session(key, entry.holder, entry.version, entry.draft.doc)
+            for key, entry in self._sessions.items()
+            if entry.dirty
+        ]
+
+
+def touch_profile(profile: Open, version: int, events: int, at: str, *, new_visit: bool) -> None:
+    """Count `events` new events of the record with this version. Args: at: RFC 3339, when it was received."""
+    draft = profile.draft
+    draft.object(("metadata",))["version"] = version
+    draft.object(("metadata", "time"))["update"] = at
+    stats = draft.object(("stats",))
+    stats["events"] = _number(stats.get("events")) + events
+    if new_visit:
+        visit = draft.object(("metadata", "time", "visit"))
+        stats["visits"] = visit["count"] = _number(stats.get("visits")) + 1
+        visit["last"], visit["current"] = visit.get("current"), at
+    profile.version = version
+    profile.dirty = True
+
+
+def touch_session(session: Open, version: int, events: int, at: str, track: Track) -> None:
+    """Count `events` new events, and take the payload's context and properties over."""
+    draft = session.draft
+    time = draft.object(("metadata", "time"))
+    time["update"] = at
+    time["duration_s"] = _seconds(time.get("insert"), at)
+    draft.object(("metadata",))["status"] = "started" if session.created else "active"
+    stats = draft.object(("stats",))
+    stats["events"] = _number(stats.get("events")) + events
+    if track["context"] != EMPTY:
+        draft.object(("context",)).update(msgspec.json.decode(track["context"]))
+    if track["properties"] != EMPTY:
+        draft.object(("properties",)).update(msgspec.json.decode(track["properties"]))
+    session.version = version
+    session.dirty = True
+
+
+def _number(value: Any) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _seconds(began: Any, at: str) -> float:
+    """Between two RFC 3339 times; 0 for a clock that went back."""
+    if not isinstance(began, str) or began >= at:
+        return 0.0
+    return round((datetime.fromisoformat(at) - datetime.fromisoformat(began)).total_seconds(), 3)

@@ -1,0 +1,138 @@
+"""Every setting of the hub, read once from `HUB_…` variables (`__` between levels)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class _Part(BaseModel, frozen=True, extra="forbid"):
+    pass
+
+
+class Kafka(_Part):
+    """The hub's own Kafka."""
+
+    bootstrap: Annotated[
+        str, Field(description="Brokers, host:port with commas between. Empty: `hub up` starts its own.")
+    ] = ""
+    partitions: Annotated[int, Field(ge=1, le=10_000, description="Partitions of new topics.")] = 6
+    replication: Annotated[int, Field(ge=1, description="Copies of new topics. 3 on a cluster.")] = 1
+    delivery_timeout_s: Annotated[
+        float,
+        Field(gt=0, description="How long the edge waits for Kafka's acknowledgement before it answers 503."),
+    ] = 10.0
+    linger_ms: Annotated[float, Field(ge=0, description="How long the producer waits for company before it sends.")] = (
+        5.0
+    )
+    options: Annotated[
+        dict[str, str | int | float | bool],
+        Field(description="Further librdkafka options as JSON, such as security.protocol and sasl.*."),
+    ] = {}
+    fsync: Annotated[
+        bool,
+        Field(
+            description="Embedded Kafka forces every write to disk before it acknowledges. Slow; survives a power cut."
+        ),
+    ] = False
+
+
+class Redis(_Part):
+    """Redis or Valkey."""
+
+    url: Annotated[str, Field(description="redis:// URL. Empty: `hub up` starts its own Valkey.")] = ""
+
+
+class Store(_Part):
+    """Where events and profiles are kept."""
+
+    url: Annotated[str, Field(description="sqlite:///FILE. Empty: hub.sqlite in the data folder.")] = ""
+
+
+class Api(_Part):
+    """The HTTP server."""
+
+    host: Annotated[str, Field(description="Address to listen on. Loopback unless you say otherwise.")] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on; 0 takes a free one.")] = 8686
+
+
+class Limits(_Part):
+    """What one payload may be; beyond it the answer is 413 or 422 and names the limit."""
+
+    body_bytes: Annotated[int, Field(ge=1, description="Body, after decompression.")] = 1_048_576
+    events: Annotated[int, Field(ge=1, description="Events in one payload.")] = 1_000
+    event_bytes: Annotated[int, Field(ge=1, description="Properties and context of one event, as JSON.")] = 262_144
+    depth: Annotated[int, Field(ge=4, le=200, description="Nesting of objects and lists in the body.")] = 32
+    id_chars: Annotated[int, Field(ge=36, description="Length of an id or an event type.")] = 256
+
+
+class Collector(_Part):
+    """The process that turns the log into events and profiles."""
+
+    batch_records: Annotated[int, Field(ge=1, description="Most records in one batch.")] = 1_000
+    cache_profiles: Annotated[
+        int, Field(ge=1, description="Profiles kept in memory while their partition is owned.")
+    ] = 50_000
+    cache_events: Annotated[int, Field(ge=1, description="Event ids kept in memory for deduplication.")] = 100_000
+
+
+class Bridges(_Part):
+    """The process that pulls from other queues."""
+
+    in_flight: Annotated[
+        int, Field(ge=1, description="Most messages of one bridge between its source and our Kafka.")
+    ] = 10_000
+
+
+class Health(_Part):
+    """Live, ready and metrics of a process that is no API."""
+
+    host: Annotated[str, Field(description="Address of the health port.")] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535, description="Health port of this process; 0: none.")] = 0
+
+
+class Log(_Part):
+    """What the processes print."""
+
+    level: Annotated[str, Field(pattern="^(debug|info|warning|error)$", description="Least level that is printed.")] = (
+        "info"
+    )
+    json_lines: Annotated[bool, Field(description="One JSON object a line, for machines.")] = False
+
+
+class Settings(BaseSettings):
+    """All settings; a wrong one stops the process at start with its name."""
+
+    model_config = SettingsConfigDict(env_prefix="HUB_", env_nested_delimiter="__", frozen=True, extra="forbid")
+
+    namespace: Annotated[
+        str,
+        Field(
+            pattern="^[a-z][a-z0-9-]{0,31}$",
+            description="Prefix of topics, groups and indices: one tenant or stage.",
+        ),
+    ] = "hub"
+    data: Annotated[Path, Field(description="Folder of everything that the hub keeps on this machine.")] = Path(
+        "hub-data"
+    )
+    admin_key: Annotated[
+        SecretStr | None,
+        Field(description="Key of admin calls. Unset: made at first start, kept in the data folder."),
+    ] = None
+    kafka: Kafka = Kafka()
+    redis: Redis = Redis()
+    store: Store = Store()
+    api: Api = Api()
+    limits: Limits = Limits()
+    collector: Collector = Collector()
+    bridges: Bridges = Bridges()
+    health: Health = Health()
+    log: Log = Log()
+
+    @property
+    def store_url(self) -> str:
+        """The store's URL, the embedded default filled in."""
+        return self.store.url or f"sqlite:///{(self.data / 'hub.sqlite').absolute()}"

@@ -1,0 +1,1 @@
+"""`hub up`: Kafka, Valkey and our processes on one machine."""

@@ -1,0 +1,125 @@
+"""What `hub up` runs: servers unless there are some already, then our own processes."""
+
+from __future__ import annotations
+
+import http.client
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from hub.errors import Unavailable
+from hub.log.admin import LogAdmin
+from hub.settings import Api, Kafka, Redis
+from hub.stack import kafka as embedded_kafka
+from hub.stack import ports, valkey
+from hub.stack.process import Program
+from hub.stack.supervisor import Stage
+
+OURS: Final = ("collector", "api", "bridges")
+HEALTH_TIMEOUT_S: Final = 2.0
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where and with what a hub runs. `environment` is that of its processes; what the plan decides is added."""
+
+    data: Path
+    namespace: str
+    kafka: Kafka
+    redis: Redis
+    api: Api
+    admin_key: str
+    environment: Mapping[str, str]
+    class_path: Sequence[Path]  # of Kafka; empty when `kafka.bootstrap` is set
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Stages, in order; and the addresses that result."""
+
+    stages: Sequence[Stage]
+    url: str
+    kafka: str
+    redis: str
+
+
+def make(site: Site, ours: Sequence[str] = OURS) -> Plan:
+    """
+    Decide ports and programs. Starts nothing, but writes the chosen ports to the data folder.
+
+    Raises: Refused: the API's port is taken, or no port is free.
+    """
+    how = "Choose another one with --port or HUB_API__PORT (0: any)"
+    ports.require_free(site.api.host, site.api.port, how)
+    chosen = ports.choose(site.data / "ports.json", ("broker", "controller", "valkey", *ours))
+    servers: list[Program] = []
+    kafka, redis_url = site.kafka, site.redis.url
+    if not kafka.bootstrap:
+        listeners = embedded_kafka.Listeners(chosen["broker"], chosen["controller"])
+        broker = embedded_kafka.Broker(site.data / "kafka", site.class_path, listeners, fsync=kafka.fsync)
+        servers.append(embedded_kafka.program(broker))
+        kafka = kafka.model_copy(update={"bootstrap": broker.bootstrap})
+    if not redis_url:
+        servers.append(valkey.program(site.data / "valkey", chosen["valkey"]))
+        redis_url = valkey.url(chosen["valkey"])
+    api_port = site.api.port or chosen.get("api", 0)
+    environment = {
+        **site.environment,
+        "HUB_NAMESPACE": site.namespace,
+        "HUB_DATA": str(site.data),
+        "HUB_ADMIN_KEY": site.admin_key,
+        "HUB_KAFKA__BOOTSTRAP": kafka.bootstrap,
+        "HUB_REDIS__URL": redis_url,
+        "HUB_API__PORT": str(api_port),
+        "PYTHONUNBUFFERED": "1",  # a line is in the log when it was printed, also if the process is killed
+    }
+
+    def check_servers() -> None:
+        if not valkey.answers(redis_url):
+            raise Unavailable("redis", f"{redis_url} does not answer. Start it, or unset HUB_REDIS__URL")
+        LogAdmin(kafka, site.namespace).ensure_topics()
+
+    host = reachable(site.api.host)
+    own_ports = {**chosen, "api": api_port}
+    return Plan(
+        stages=(
+            Stage(servers, check_servers),
+            Stage([_ours(name, host if name == "api" else "", own_ports[name], environment) for name in ours]),
+        ),
+        url=f"http://{f'[{host}]' if ':' in host else host}:{api_port}",
+        kafka=kafka.bootstrap,
+        redis=redis_url,
+    )
+
+
+def reachable(host: str) -> str:
+    """An address at which a server that listens on `host` can be asked from this machine."""
+    return {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - read, not bound
+
+
+def _ours(name: str, host: str, port: int, environment: Mapping[str, str]) -> Program:
+    """A process of ours: `/live` and `/ready` on the API's own port, or on a health port."""
+    own = {} if host else {"HUB_HEALTH__PORT": str(port), "HUB_HEALTH__HOST": "127.0.0.1"}
+    host = host or "127.0.0.1"
+    return Program(
+        name=name,
+        argv=(sys.executable, "-m", "hub", name),
+        env={**environment, **own},
+        port=port,
+        ready=lambda: says_ok(host, port, "/ready"),
+        live=lambda: says_ok(host, port, "/live"),
+    )
+
+
+def says_ok(host: str, port: int, path: str) -> bool:
+    """Whether a GET is answered with 200. Blocks for 2 s at most."""
+    connection = http.client.HTTPConnection(host, port, timeout=HEALTH_TIMEOUT_S)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()

@@ -1,0 +1,163 @@
+"""The connections of one process to the file: one that writes, as many as are needed that read."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import stamina
+
+from hub.errors import Refused, Unavailable
+from hub.store.query.sql import hub_equals
+from hub.store.sqlite import schema
+from hub.store.sqlite.failures import translated
+
+BUSY_S: Final = 10.0
+"""How long a writer waits for another process's transaction before it gives up."""
+READ_LIMIT_S: Final = 30.0
+"""Longest single read; a search over millions of events without an index must not hold a thread for ever."""
+OLDEST_SQLITE: Final = (3, 37)
+"""STRICT tables. Source: sqlite.org/stricttables.html"""
+
+_IDLE_READERS: Final = 8
+_PAGE_BYTES: Final = 8_192
+_WAL_PAGES: Final = 8_000  # 64 MiB: a batch of 1,000 events writes some 2,000 pages
+_STEPS: Final = 100_000  # virtual machine steps between two looks at the clock: some milliseconds
+
+
+class Database:
+    """Opens, lends and closes connections. Thread-safe."""
+
+    def __init__(self, path: Path, *, readonly: bool = False) -> None:
+        """Raises: Refused, Unavailable; see `hub.store.factory.open_store`."""
+        if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+            raise Refused(
+                "store", f"SQLite {sqlite3.sqlite_version} is too old; this Python needs one with 3.37 or later"
+            )
+        self.path = path.absolute()
+        self.readonly = readonly
+        self._turn = threading.Lock()  # of the writing connection
+        self._pool = threading.Lock()  # of the list of idle readers
+        self._idle: list[sqlite3.Connection] = []
+        self._closed = False
+        self._writer = None if readonly else self._open_writer()
+
+    @contextmanager
+    def exclusive(self) -> Iterator[sqlite3.Connection]:
+        """The writing connection outside a transaction: for the writer's own reads, whose pages it has in memory."""
+        if self._writer is None:
+            raise Refused("store", f"{self.path} was opened for reading only")
+        with self._turn, translated(self.path):
+            yield self._writer
+
+    @contextmanager
+    def transaction(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
+        """
+        A transaction that no other writer can cross: committed when the block ends, undone when it raises.
+
+        Args: durable: Force it to disk before it returns; see the module `hub.store.sqlite`.
+        """
+        with self.exclusive() as connection:
+            connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                # SQLite has undone it already after some errors, such as a full disk
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """A connection that only reads. Each statement sees what was committed when it began; none blocks a writer."""
+        with translated(self.path):
+            connection = self._borrow()
+            deadline = time.monotonic() + READ_LIMIT_S
+            connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS)
+            try:
+                yield connection
+            finally:
+                connection.set_progress_handler(None, 0)
+                self._give_back(connection)
+
+    def close(self) -> None:
+        """Close what is idle now, and what is lent when it comes back."""
+        with self._pool:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+        with self._turn:
+            if self._writer is not None:
+                self._writer.close()
+
+    def _borrow(self) -> sqlite3.Connection:
+        with self._pool:
+            if self._idle:
+                return self._idle.pop()
+        return self._open_reader()
+
+    def _give_back(self, connection: sqlite3.Connection) -> None:
+        with self._pool:
+            if not self._closed and len(self._idle) < _IDLE_READERS:
+                self._idle.append(connection)
+                return
+        connection.close()
+
+    def _open_writer(self) -> sqlite3.Connection:
+        with translated(self.path):
+            connection = self._connect("rwc")
+            try:
+                _use_wal(connection, self.path)
+                connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
+                connection.execute("PRAGMA journal_size_limit = 134217728")  # bytes; after a long reader let it grow
+                connection.execute("PRAGMA cache_size = -65536")  # KiB, as it is negative
+                connection.execute("PRAGMA temp_store = MEMORY")
+                schema.migrate(connection, self.path)
+            except BaseException:
+                connection.close()
+                raise
+        return connection
+
+    def _open_reader(self) -> sqlite3.Connection:
+        if not self.path.exists():
+            raise Unavailable("store", f"{self.path} is not there yet: the collector makes it when it starts")
+        connection = self._connect("ro")
+        try:
+            connection.create_function("hub_equals", 3, hub_equals, deterministic=True)
+            connection.execute("PRAGMA query_only = ON")
+            schema.require_current(connection, self.path)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _connect(self, mode: str) -> sqlite3.Connection:
+        # one thread at a time uses a connection, but not always the same one
+        return sqlite3.connect(
+            f"{self.path.as_uri()}?mode={mode}",
+            uri=True,
+            timeout=BUSY_S,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=1_000,
+        )
+
+
+def _is_busy(exc: Exception) -> bool:
+    return getattr(exc, "sqlite_errorname", "").startswith("SQLITE_BUSY")
+
+
+# SQLite does not wait its busy time when two processes turn a new file to WAL at once
+@stamina.retry(on=_is_busy, attempts=None, timeout=BUSY_S, wait_initial=0.01, wait_max=0.2)
+def _use_wal(connection: sqlite3.Connection, path: Path) -> None:
+    schema.check_version(connection, path)  # first: a file that is not ours must stay as it is
+    connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")  # of a new file
+    connection.execute("PRAGMA journal_mode = WAL")

@@ -1,0 +1,153 @@
+"""What the API asks of the store: one document, pages of a search, counts, the balance sheet's numbers."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from hub.model import OUTLIERS, CounterKey, Counts
+from hub.store.cursor import Cursor, decode_cursor, encode_cursor
+from hub.store.documents import SHOWN_BYTES, body_view
+from hub.store.port import Kind, Page, check_size
+from hub.store.query import for_kind, parse
+from hub.store.query.sql import Clause, compile_sql
+from hub.store.sqlite.database import Database
+from hub.store.sqlite.schema import events_table
+
+
+class _Table(NamedTuple):
+    """A table that a search walks through: where its time is, and what of it makes the document."""
+
+    kind: Kind
+    name: str
+    time: str  # column, or 0 where the order is that of creation
+    columns: str = "doc"
+    partition: str = ""
+
+    @property
+    def order(self) -> str:
+        return "seq DESC" if self.time == "0" else f"{self.time} DESC, seq DESC"
+
+    @property
+    def after(self) -> str:
+        return "seq < :c_seq" if self.time == "0" else f"({self.time}, seq) < (:c_time, :c_seq)"
+
+
+# a large original lies in the blobs
+_BODY: Final = """CASE WHEN body_sha256 IS NULL THEN body
+    ELSE coalesce((SELECT data FROM blobs WHERE sha256 = body_sha256), body) END"""
+_TABLES: Final[dict[str, _Table]] = {
+    "profiles": _Table("profiles", "profiles", "0"),
+    "sessions": _Table("sessions", "sessions", "0"),
+    "dead-letters": _Table(
+        "dead-letters",
+        "dead_letters",
+        "at_ms",
+        # substr of no bytes is NULL
+        f"doc, coalesce(substr({_BODY}, 1, {SHOWN_BYTES}), x''), body_size",
+    ),
+}
+
+
+class ReadSide:
+    """`Reading` of the port. Any number of threads; each call has a connection to itself."""
+
+    _db: Database
+
+    def ping(self) -> None:
+        """Raises Unavailable when the store cannot answer."""
+        with self._db.reading() as connection:
+            connection.execute("SELECT 1 FROM epochs LIMIT 1").fetchone()
+
+    def get(self, kind: Kind, id: str) -> dict[str, Any] | None:
+        """One document by id, or None. Raises Unavailable."""
+        with self._db.reading() as connection:
+            for table in _tables(connection, kind):
+                row = connection.execute(f"SELECT {table.columns} FROM {table.name} WHERE id = ?", (id,)).fetchone()
+                if row is not None:
+                    return _document(*row)
+        return None
+
+    def search(self, kind: Kind, query: str, size: int, cursor: str | None) -> Page:
+        """Matches, newest first. Raises QueryError, Unavailable, and ValueError for a size outside 1 to 1,000."""
+        check_size(size)
+        clause = compile_sql(for_kind(parse(query), kind), kind)
+        after = None if cursor is None else decode_cursor(cursor, kind)
+        items: list[tuple[Cursor, dict[str, Any]]] = []
+        with self._db.reading() as connection:
+            for table in _tables(connection, kind):
+                if after is None or _rank(table.partition) <= _rank(after.partition):
+                    items += _matches(connection, table, clause, size + 1 - len(items), after)
+                if len(items) > size:
+                    return Page([document for _, document in items[:size]], encode_cursor(items[size - 1][0]))
+        return Page([document for _, document in items], None)
+
+    def count(self, kind: Kind, query: str) -> int:
+        """How many documents match. Raises QueryError, Unavailable."""
+        clause = compile_sql(for_kind(parse(query), kind), kind)
+        with self._db.reading() as connection:
+            return sum(
+                connection.execute(
+                    f"SELECT count(*) FROM {table.name} WHERE {clause.sql}", clause.parameters
+                ).fetchone()[0]
+                for table in _tables(connection, kind)
+            )
+
+    def counters(self) -> list[tuple[CounterKey, Counts]]:
+        """Every counter, oldest minute first. Raises Unavailable."""
+        with self._db.reading() as connection:
+            rows = connection.execute("SELECT * FROM counters ORDER BY minute, epoch, partition, source").fetchall()
+        return [(CounterKey(*row[:4]), Counts(*row[4:])) for row in rows]
+
+    def latest_progress(self) -> tuple[int, dict[int, int]]:
+        """The newest epoch and its progress; (0, {}) for a new store. Raises Unavailable."""
+        with self._db.reading() as connection:
+            # one statement, so that both are of the same moment
+            rows = connection.execute(
+                """SELECT number, partition, next_offset FROM (SELECT max(number) AS number FROM epochs)
+                LEFT JOIN progress ON epoch = number"""
+            ).fetchall()
+        return rows[0][0] or 0, {partition: offset for _, partition, offset in rows if partition is not None}
+
+    def dead_letter_body(self, id: str) -> bytes | None:
+        """The original bytes of a dead letter; None if there is no such letter. Raises Unavailable."""
+        with self._db.reading() as connection:
+            row = connection.execute(f"SELECT {_BODY} FROM dead_letters WHERE id = ?", (id,)).fetchone()
+        return None if row is None else bytes(row[0])
+
+
+def _tables(connection: sqlite3.Connection, kind: Kind) -> Iterator[_Table]:
+    """In the order of a search: months from the newest, then the events whose time is out of range."""
+    if kind != "events":
+        yield _TABLES[kind]
+        return
+    names = [name for (name,) in connection.execute("SELECT name FROM partitions")]
+    for name in sorted(names, key=_rank, reverse=True):
+        yield _Table("events", events_table(name), "time_ms", partition=name)
+
+
+def _rank(partition: str) -> str:
+    return "" if partition == OUTLIERS else partition
+
+
+def _matches(
+    connection: sqlite3.Connection, table: _Table, clause: Clause, limit: int, after: Cursor | None
+) -> list[tuple[Cursor, dict[str, Any]]]:
+    within = after is not None and after.partition == table.partition
+    parameters = {**clause.parameters, "limit": limit}
+    if within and after is not None:
+        parameters |= {"c_time": after.time_ms, "c_seq": after.seq}
+    rows = connection.execute(
+        f"""SELECT {table.time}, seq, {table.columns} FROM {table.name}
+        WHERE {clause.sql} AND {table.after if within else "1"} ORDER BY {table.order} LIMIT :limit""",
+        parameters,
+    ).fetchall()
+    return [(Cursor(table.kind, table.partition, time, seq), _document(*rest)) for time, seq, *rest in rows]
+
+
+def _document(doc: str, start: bytes | None = None, size: int = 0) -> dict[str, Any]:
+    document: dict[str, Any] = msgspec.json.decode(doc)
+    return document if start is None else document | body_view(start, size)

@@ -1,0 +1,122 @@
+"""The tables of the store, and how a file of an older version becomes one of this version."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from hub.errors import Refused, Unavailable
+from hub.model import OUTLIERS
+
+APPLICATION_ID: Final = 0x54544842
+"""`TTHB` in the file's header: this SQLite file is a hub's store."""
+
+_PARTITION: Final = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
+
+# Rowid tables throughout: WITHOUT ROWID halves the rate, since every index then carries the whole text key.
+# `seq` is named so that VACUUM keeps it: cursors hold it.
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
+    (
+        "CREATE TABLE epochs (number INTEGER PRIMARY KEY, topic_id TEXT NOT NULL UNIQUE) STRICT",
+        """CREATE TABLE progress (epoch INTEGER NOT NULL, partition INTEGER NOT NULL, next_offset INTEGER NOT NULL,
+            PRIMARY KEY (epoch, partition)) STRICT""",
+        "CREATE TABLE partitions (name TEXT PRIMARY KEY) STRICT",
+        """CREATE TABLE profiles (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, version INTEGER NOT NULL,
+            doc TEXT NOT NULL) STRICT""",
+        """CREATE TABLE sessions (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, profile_id TEXT NOT NULL,
+            version INTEGER NOT NULL, doc TEXT NOT NULL) STRICT""",
+        "CREATE INDEX sessions_profile ON sessions (profile_id) WHERE profile_id <> ''",
+        """CREATE TABLE dead_letters (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, at_ms INTEGER NOT NULL,
+            source TEXT NOT NULL, reason TEXT NOT NULL, body BLOB NOT NULL, body_sha256 TEXT,
+            body_size INTEGER NOT NULL, doc TEXT NOT NULL) STRICT""",
+        "CREATE INDEX dead_letters_time ON dead_letters (at_ms)",
+        """CREATE TABLE counters (epoch INTEGER NOT NULL, partition INTEGER NOT NULL, source TEXT NOT NULL,
+            minute INTEGER NOT NULL, received INTEGER NOT NULL, stored INTEGER NOT NULL, duplicate INTEGER NOT NULL,
+            dropped INTEGER NOT NULL, dead INTEGER NOT NULL, PRIMARY KEY (epoch, partition, source, minute)) STRICT""",
+        "CREATE TABLE blobs (sha256 TEXT PRIMARY KEY, data BLOB NOT NULL) STRICT",
+    ),
+)
+"""One entry a version, each a list of statements; the version of a file is the number of entries applied to it."""
+
+
+def events_table(partition: str) -> str:
+    """`events_2026_11` for `2026-11`. Raises ValueError for what is no partition, since it becomes part of SQL."""
+    if partition != OUTLIERS and not _PARTITION.fullmatch(partition):
+        raise ValueError(f"{partition!r} is no time partition")
+    return "events_" + partition.replace("-", "_")
+
+
+def create_events_table(connection: sqlite3.Connection, partition: str) -> None:
+    """Make the table of a time partition, inside the caller's transaction, if it is not there."""
+    table = events_table(partition)
+    connection.execute(
+        f"""CREATE TABLE IF NOT EXISTS {table} (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,
+            profile_id TEXT NOT NULL, session_id TEXT NOT NULL, type TEXT NOT NULL, source TEXT NOT NULL,
+            time_ms INTEGER NOT NULL, received_at_ms INTEGER NOT NULL, epoch INTEGER NOT NULL,
+            partition INTEGER NOT NULL, "offset" INTEGER NOT NULL, place INTEGER NOT NULL,
+            digest BLOB NOT NULL, profile_version INTEGER NOT NULL, doc TEXT NOT NULL) STRICT"""
+    )
+    for name, columns, where in (
+        ("time", "time_ms", ""),
+        ("profile", "profile_id, time_ms", "WHERE profile_id <> ''"),
+        ("session", "session_id, time_ms", "WHERE session_id <> ''"),
+        ("type", "type, time_ms", ""),
+    ):
+        connection.execute(f"CREATE INDEX IF NOT EXISTS {table}_{name} ON {table} ({columns}) {where}")
+    connection.execute("INSERT INTO partitions (name) VALUES (?) ON CONFLICT DO NOTHING", (partition,))
+
+
+def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> None:
+    """
+    Bring the file to this version, in one transaction; a new file gets all its tables.
+
+    Raises: Refused: made by a newer hub, or by something else.
+    """
+    if check_version(connection, path, migrations) == len(migrations):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        # again, now that no other process can be doing the same
+        version = check_version(connection, path, migrations)
+        for statements in migrations[version:]:
+            for statement in statements:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {len(migrations)}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def check_version(connection: sqlite3.Connection, path: Path, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> int:
+    """The version of the file, at most this hub's. Raises Refused when it is newer, or not a hub's file."""
+    version = _pragma(connection, "user_version")
+    is_ours = _pragma(connection, "application_id") == APPLICATION_ID
+    if not is_ours and (version or connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()):
+        raise Refused("store", f"{path} is an SQLite file of another program; set HUB_STORE__URL to another file")
+    if version > len(migrations):
+        raise Refused(
+            "store",
+            f"{path} has schema {version}, made by a newer hub; this one knows up to {len(migrations)}: "
+            "install that version again, or restore the backup from before the upgrade",
+        )
+    return version
+
+
+def require_current(connection: sqlite3.Connection, path: Path) -> None:
+    """Raises Unavailable for a reader of a file that no writer has brought to this version yet."""
+    version = check_version(connection, path)
+    if version < len(MIGRATIONS):
+        raise Unavailable(
+            "store", f"{path} has schema {version}, not yet {len(MIGRATIONS)}: start the collector, it upgrades"
+        )
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    (value,) = connection.execute(f"PRAGMA {name}").fetchone()
+    return int(value)

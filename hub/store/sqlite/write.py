@@ -1,0 +1,202 @@
+"""What the collector asks of the store: one transaction a batch, and what it must know before."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from hub.errors import Fenced
+from hub.model import (
+    Batch,
+    DeadLetter,
+    EventKey,
+    Known,
+    KnownEvent,
+    Position,
+    Profile,
+    Progress,
+    Session,
+    StoredEvent,
+    Wanted,
+)
+from hub.store.documents import dead_letter_document
+from hub.store.sqlite.database import Database
+from hub.store.sqlite.schema import create_events_table, events_table
+
+_EVENT: Final = """INSERT INTO {table} (id, profile_id, session_id, type, source, time_ms, received_at_ms, epoch,
+    partition, "offset", place, digest, profile_version, doc)
+    VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO NOTHING"""
+_PROFILE: Final = """INSERT INTO profiles (id, version, doc) VALUES (?,?,?) ON CONFLICT (id) DO UPDATE
+    SET version = excluded.version, doc = excluded.doc WHERE excluded.version > profiles.version"""
+_SESSION: Final = """INSERT INTO sessions (id, profile_id, version, doc) VALUES (?,?,?,?) ON CONFLICT (id) DO UPDATE
+    SET profile_id = excluded.profile_id, version = excluded.version, doc = excluded.doc
+    WHERE excluded.version > sessions.version"""
+_DEAD_LETTER: Final = """INSERT INTO dead_letters (id, at_ms, source, reason, body, body_sha256, body_size, doc)
+    VALUES (?,?,?,?,?,?,?,?) ON CONFLICT (id) DO NOTHING"""
+_COUNTER: Final = """INSERT INTO counters VALUES (?,?,?,?,?,?,?,?,?)
+    ON CONFLICT (epoch, partition, source, minute) DO UPDATE SET
+    received = received + excluded.received, stored = stored + excluded.stored,
+    duplicate = duplicate + excluded.duplicate, dropped = dropped + excluded.dropped, dead = dead + excluded.dead"""
+_PROGRESS: Final = """INSERT INTO progress (epoch, partition, next_offset) VALUES (?,?,?)
+    ON CONFLICT (epoch, partition) DO UPDATE SET next_offset = excluded.next_offset"""
+
+# one bound JSON list instead of a placeholder per id: one prepared statement for every batch size
+_AMONG: Final = "id IN (SELECT value FROM json_each(?))"
+
+
+class WriteSide:
+    """`Writing` of the port. Each call waits for the one before it."""
+
+    _db: Database
+
+    def epoch(self, topic_id: str) -> int:
+        """The number of this topic id, from 1; given once. Raises Unavailable."""
+        with self._db.transaction() as connection:
+            connection.execute("INSERT INTO epochs (topic_id) VALUES (?) ON CONFLICT DO NOTHING", (topic_id,))
+            (number,) = connection.execute("SELECT number FROM epochs WHERE topic_id = ?", (topic_id,)).fetchone()
+        return int(number)
+
+    def progress(self, epoch: int) -> dict[int, int]:
+        """Next offset by partition; partitions never written are absent. Raises Unavailable."""
+        with self._db.exclusive() as connection:
+            return dict(connection.execute("SELECT partition, next_offset FROM progress WHERE epoch = ?", (epoch,)))
+
+    def known(self, wanted: Wanted) -> Known:
+        """What the store has of it. Raises Unavailable."""
+        with self._db.exclusive() as connection:
+            return Known(
+                profiles={profile.id: profile for profile in _profiles(connection, wanted.profiles)},
+                sessions={session.id: session for session in _sessions(connection, wanted.sessions)},
+                events=_events(connection, wanted.events),
+            )
+
+    def outcomes(self, ids: Sequence[tuple[str, str]]) -> Mapping[str, bytes]:
+        """Documents of stored events by id. Args: ids: (event id, time partition). Raises Unavailable."""
+        with self._db.exclusive() as connection:
+            present = _partitions(connection)
+            return {
+                id: doc.encode()
+                for partition, among in _grouped((partition, id) for id, partition in ids).items()
+                if partition in present
+                for id, doc in connection.execute(
+                    f"SELECT id, doc FROM {events_table(partition)} WHERE {_AMONG}", _json(among)
+                )
+            }
+
+    def write(self, batch: Batch) -> None:
+        """
+        Write the batch whole or not at all.
+
+        Raises:
+            Fenced: The stored progress is not the batch's `before`; nothing is written.
+            Unavailable: Nothing is written; the same batch may be given again.
+        """
+        with self._db.transaction() as connection:
+            for partition, step in batch.progress.items():
+                _check_progress(connection, batch.epoch, partition, step)
+            _write_events(connection, batch.events)
+            connection.executemany(_PROFILE, ((p.id, p.version, _text(p.doc)) for p in batch.profiles))
+            connection.executemany(_SESSION, ((s.id, s.profile_id, s.version, _text(s.doc)) for s in batch.sessions))
+            connection.executemany(_DEAD_LETTER, map(_dead_letter_row, batch.dead_letters))
+            connection.executemany(
+                _COUNTER,
+                ((*key, c.received, c.stored, c.duplicate, c.dropped, c.dead) for key, c in batch.counters.items()),
+            )
+            connection.executemany(_PROGRESS, ((batch.epoch, p, step.after) for p, step in batch.progress.items()))
+
+
+def _check_progress(connection: sqlite3.Connection, epoch: int, partition: int, step: Progress) -> None:
+    """A partition never written takes any `before`: the log may begin later than at 0."""
+    row = connection.execute(
+        "SELECT next_offset FROM progress WHERE epoch = ? AND partition = ?", (epoch, partition)
+    ).fetchone()
+    if row is not None and row[0] != step.before:
+        raise Fenced(
+            "store", f"partition {partition} stands at offset {row[0]}, not {step.before}: another collector wrote it"
+        )
+
+
+def _write_events(connection: sqlite3.Connection, events: Iterable[StoredEvent]) -> None:
+    by_partition: defaultdict[str, list[StoredEvent]] = defaultdict(list)
+    for event in events:
+        by_partition[event.partition].append(event)
+    present = _partitions(connection)
+    for partition, some in by_partition.items():
+        if partition not in present:
+            create_events_table(connection, partition)
+        connection.executemany(_EVENT.format(table=events_table(partition)), map(_event_row, some))
+
+
+def _event_row(event: StoredEvent) -> tuple[object, ...]:
+    return (
+        event.id,
+        event.profile_id,
+        event.session_id,
+        event.type,
+        event.source,
+        event.time_ms,
+        event.received_at_ms,
+        *event.position,
+        event.digest,
+        event.profile_version,
+        event.doc.decode(),
+    )
+
+
+def _dead_letter_row(letter: DeadLetter) -> tuple[object, ...]:
+    document = _text(dead_letter_document(letter))
+    size = letter.body_size
+    return letter.id, letter.at_ms, letter.source, letter.reason, letter.body, letter.body_sha256, size, document
+
+
+def _profiles(connection: sqlite3.Connection, ids: Sequence[str]) -> Iterator[Profile]:
+    for id, version, doc in connection.execute(f"SELECT id, version, doc FROM profiles WHERE {_AMONG}", _json(ids)):
+        yield Profile(id, version, msgspec.json.decode(doc))
+
+
+def _sessions(connection: sqlite3.Connection, ids: Sequence[str]) -> Iterator[Session]:
+    rows = connection.execute(f"SELECT id, profile_id, version, doc FROM sessions WHERE {_AMONG}", _json(ids))
+    for id, profile_id, version, doc in rows:
+        yield Session(id, profile_id, version, msgspec.json.decode(doc))
+
+
+def _events(connection: sqlite3.Connection, keys: Sequence[EventKey]) -> dict[str, KnownEvent]:
+    present = _partitions(connection)
+    found: dict[tuple[str, str], KnownEvent] = {}
+    for partition, ids in _grouped((partition, key.id) for key in keys for partition in key.partitions).items():
+        if partition not in present:
+            continue
+        rows = connection.execute(
+            f'SELECT id, epoch, partition, "offset", place, digest FROM {events_table(partition)} WHERE {_AMONG}',
+            _json(ids),
+        )
+        found.update(((partition, id), KnownEvent(Position(*position), digest)) for id, *position, digest in rows)
+    return {
+        key.id: found[partition, key.id]
+        for key in keys
+        for partition in reversed(key.partitions)  # the first one named wins
+        if (partition, key.id) in found
+    }
+
+
+def _partitions(connection: sqlite3.Connection) -> set[str]:
+    return {name for (name,) in connection.execute("SELECT name FROM partitions")}
+
+
+def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    groups: defaultdict[str, list[str]] = defaultdict(list)
+    for group, item in pairs:
+        groups[group].append(item)
+    return groups
+
+
+def _json(ids: Sequence[str]) -> tuple[str]:
+    return (msgspec.json.encode(ids).decode(),)
+
+
+def _text(document: dict[str, Any]) -> str:
+    return msgspec.json.encode(document).decode()

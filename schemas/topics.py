@@ -1,0 +1,84 @@
+"""Every Kafka topic of the hub: who writes it, who reads it, its key and how long it keeps records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final
+
+MAX_RECORD_BYTES: Final = 2 * 1024 * 1024
+"""Largest record on any of our topics. Bigger originals of dead letters go to the store, referenced by hash."""
+
+
+@dataclass(frozen=True)
+class Topic:
+    """One topic. `suffix` is its name without the namespace; the name is a wire format: rename by adding."""
+
+    suffix: str
+    carries: str
+    key: str
+    written_by: tuple[str, ...]
+    read_by: tuple[str, ...]
+    retention: timedelta | None
+    compacted: bool = False
+    partitions: int | None = None
+    config: dict[str, str] = field(default_factory=dict)
+
+    def name(self, namespace: str) -> str:
+        """The topic's name on the broker, such as `hub.events.v1`."""
+        return f"{namespace}.{self.suffix}"
+
+    def broker_config(self) -> dict[str, str]:
+        """Topic settings, as Kafka spells them."""
+        config = {"max.message.bytes": str(MAX_RECORD_BYTES), **self.config}
+        if self.compacted:
+            config["cleanup.policy"] = "compact"
+        elif self.retention is not None:
+            config["retention.ms"] = str(int(self.retention.total_seconds() * 1000))
+        return config
+
+
+EVENTS: Final = Topic(
+    "events.v1",
+    carries="Avro Inbound: Track, Patch, Merge or Refused",
+    key="profile id (of Refused: the payload id)",
+    written_by=("api", "bridges"),
+    read_by=("collector",),
+    retention=timedelta(days=7),
+)
+STORED: Final = Topic(
+    "stored.v1",
+    carries="Avro Stored: one stored event and what it changed",
+    key="profile id",
+    written_by=("collector",),
+    read_by=("your own consumers",),
+    retention=timedelta(days=3),
+)
+TRIGGERS: Final = Topic(
+    "triggers.v1",
+    carries="Avro Trigger: a flow to run, a segment change, a heartbeat slice",
+    key="profile id",
+    written_by=("collector",),
+    read_by=("agents",),
+    retention=timedelta(days=3),
+)
+DEAD: Final = Topic(
+    "dead.v1",
+    carries="Avro DeadLetter: original bytes and headers, reason, where, when, attempts",
+    key="original key",
+    written_by=("collector",),
+    read_by=("your own consumers",),
+    retention=timedelta(days=30),
+)
+DEFINITIONS: Final = Topic(
+    "definitions.v1",
+    carries="JSON: one version of a definition; an empty value deletes it",
+    key="kind/id",
+    written_by=("api",),
+    read_by=("api", "collector", "bridges"),
+    retention=None,
+    compacted=True,
+    partitions=1,
+)
+
+TOPICS: Final = (EVENTS, STORED, TRIGGERS, DEAD, DEFINITIONS)

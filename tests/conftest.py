@@ -1,0 +1,42 @@
+"""Fixtures that every kind of test shares: the servers of a test run, a namespace of one's own."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hub.stack import jars
+from tests import broker
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all xdist workers of this run see."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(scope="session")
+def kafka(shared_folder: Path) -> Iterator[str]:
+    """
+    The bootstrap address of a real Kafka: HUB_TEST_KAFKA_URL, else an embedded one, shared by the whole run.
+
+    Topics stay until the run ends: use `namespace`.
+    """
+    external = os.environ.get("HUB_TEST_KAFKA_URL")
+    if external:
+        yield external
+        return
+    bootstrap, lock = broker.attach(shared_folder / "broker", jars.default_cache(os.environ.get("XDG_CACHE_HOME")))
+    with lock:
+        yield bootstrap
+
+
+@pytest.fixture
+def namespace() -> str:
+    """A namespace that no other test has: topics, groups and indices of this test only."""
+    return f"t{secrets.token_hex(6)}"

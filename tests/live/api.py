@@ -1,0 +1,112 @@
+"""A running API on a free port, for tests: real server, real Kafka, real store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import ExitStack, asynccontextmanager, closing
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+from confluent_kafka import Consumer, TopicPartition
+
+from hub.api.app import create_app
+from hub.api.definitions import Validator
+from hub.api.server import listen, server_of
+from hub.definitions.catalogue import Catalogue
+from hub.log.admin import LogAdmin, ensure_topics
+from hub.log.config import consumer_config, producer_config
+from hub.log.follower import Follower
+from hub.log.producer import Publisher
+from hub.settings import Api, Kafka, Limits
+from hub.store.factory import open_store
+from hub.store.port import Reading, Store
+from schemas.codec import decode_inbound
+from schemas.records import Inbound
+from schemas.topics import EVENTS
+
+KEY = "correct horse battery staple"
+ADMIN = {"Authorization": f"Bearer {KEY}"}
+
+
+class Running(NamedTuple):
+    """What a test talks to. `admin` has the key, `public` has not."""
+
+    public: httpx.AsyncClient
+    admin: httpx.AsyncClient
+    store: Store
+    log: LogAdmin
+    kafka: Kafka
+    namespace: str
+
+    async def records(self) -> list[Inbound]:
+        """Every record that is on events.v1 now, in no order across partitions."""
+        return await asyncio.to_thread(read_all, self.kafka, self.namespace)
+
+    async def define(self, kind: str, id: str, **spec: Any) -> httpx.Response:
+        """PUT a definition."""
+        return await self.admin.put(f"/definitions/{kind}/{id}", json=spec)
+
+
+def read_all(kafka: Kafka, namespace: str) -> list[Inbound]:
+    """Every record that is on events.v1 now."""
+    ends = LogAdmin(kafka, namespace).end_offsets()
+    consumer = Consumer(consumer_config(kafka, f"{namespace}.test"))
+    with closing(consumer):
+        consumer.assign([TopicPartition(EVENTS.name(namespace), number, 0) for number in ends])
+        found: list[Inbound] = []
+        while len(found) < sum(ends.values()):
+            for message in consumer.consume(100, 10):
+                assert message.error() is None, message.error()
+                record = decode_inbound(message.value() or b"")
+                assert message.key() == (record["profile_id"] or record["id"]).encode()
+                found.append(record)
+        return found
+
+
+@asynccontextmanager
+async def running(
+    kafka: Kafka,
+    namespace: str,
+    folder: Path,
+    *,
+    limits: Limits | None = None,
+    reading: Reading | None = None,
+    validators: Mapping[str, Validator] | None = None,
+    catalogue: Catalogue | None = None,
+) -> AsyncIterator[Running]:
+    """Args: reading: instead of the store. catalogue: instead of one that follows definitions.v1."""
+    with ExitStack() as stack:
+        if catalogue is None:
+            ensure_topics(kafka, namespace)
+            catalogue = Catalogue()
+            stack.enter_context(Follower(kafka, namespace, catalogue))
+        store = stack.enter_context(closing(open_store(f"sqlite:///{folder / 'hub.sqlite'}")))
+        log = LogAdmin(kafka, namespace)
+        publisher = Publisher(producer_config(kafka))
+        app = create_app(
+            publisher=publisher,
+            store=reading or store,
+            catalogue=catalogue,
+            admin_key=KEY,
+            namespace=namespace,
+            limits=limits or Limits(),
+            end_offsets=log.end_offsets,
+            validators=validators or {},
+        )
+        sock = stack.enter_context(closing(listen(Api(port=0))))
+        server = server_of(app, grace_s=5)
+        base = f"http://127.0.0.1:{sock.getsockname()[1]}"
+        task = asyncio.create_task(server.serve(sockets=[sock]))
+        while not server.started:
+            assert not task.done()
+            await asyncio.sleep(0)
+        async with (
+            httpx.AsyncClient(base_url=base, timeout=20) as public,
+            httpx.AsyncClient(base_url=base, timeout=20, headers=ADMIN) as admin,
+        ):
+            yield Running(public, admin, store, log, kafka, namespace)
+        server.should_exit = True
+        await task
+        await publisher.close(2)
