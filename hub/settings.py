@@ -73,6 +73,7 @@ class Collector(_Part):
     """The process that turns the log into events and profiles."""
 
     batch_records: Annotated[int, Field(ge=1, description="Most records in one batch.")] = 1_000
+    batch_ms: Annotated[int, Field(ge=0, description="How long the first record of a batch waits for company.")] = 20
     cache_profiles: Annotated[
         int, Field(ge=1, description="Profiles kept in memory while their partition is owned.")
     ] = 50_000

@@ -12,13 +12,12 @@ import stamina
 import structlog
 from confluent_kafka import Consumer, KafkaError, Message
 
-from hub.collector import metrics
 from hub.collector.crash import At, nowhere
 from hub.collector.output import Output
 from hub.collector.ownership import Ownership
+from hub.collector.report import Report
 from hub.collector.state import Memory
 from hub.errors import Refused, Unavailable
-from hub.model import Counts
 from hub.pipeline.process import Definitions, Outcome, process
 from hub.pipeline.records import Decoded, LogRecord, batches, decode
 from hub.settings import Collector as CollectorSettings
@@ -70,6 +69,7 @@ class Loop:
         self._memory = Memory(settings)
         self._writer = ThreadPoolExecutor(1, "writer")
         self._pending: Future[None] | None = None
+        self._report = Report()
         self._stop = threading.Event()
         self.polled_at = time.monotonic()
         """When the loop last came round, in seconds of time.monotonic: it is alive while this moves."""
@@ -112,8 +112,9 @@ class Loop:
     def _round(self) -> None:
         self.polled_at = time.monotonic()
         started = time.perf_counter()
-        # what has come while the last batch was at work makes the next: batches grow with the load, by themselves
-        messages = self._consumer.consume(self._settings.batch_records, 0.0) or self._consumer.consume(1, IDLE_POLL_S)
+        messages = self._consumer.consume(1, IDLE_POLL_S)
+        if messages:
+            messages += self._consumer.consume(self._settings.batch_records - 1 or 1, self._settings.batch_ms / 1000)
         self._ownership.raise_if_failed()
         records = self._ownership.fresh(_records(messages))
         if not records:
@@ -144,7 +145,7 @@ class Loop:
         self._at("flushed")
         self._patiently(lambda: self._ownership.commit(offsets))
         self._at("committed")
-        _measure(outcome, time.perf_counter() - started)
+        self._report.add(outcome, time.perf_counter() - started)
 
     def _tell(self, outcome: Outcome) -> None:
         self._output.produce(outcome)
@@ -212,27 +213,3 @@ def _judge(error: KafkaError) -> None:
     if error.fatal():
         raise Unavailable("kafka", error.str())
     log.warning("collector.kafka", error=error.str())
-
-
-def _measure(outcome: Outcome, took_s: float) -> None:
-    totals = Counts()
-    for key, counts in outcome.batch.counters.items():
-        metrics.STORED.labels(key.source).inc(counts.stored)
-        metrics.DUPLICATES.labels(key.source).inc(counts.duplicate)
-        totals.received += counts.received
-        totals.stored += counts.stored
-        totals.duplicate += counts.duplicate
-        totals.dead += counts.dead
-    for source, conflicts in outcome.conflicts.items():
-        metrics.CONFLICTS.labels(source).inc(conflicts)
-    for letter in outcome.batch.dead_letters:
-        metrics.DEAD.labels(letter.reason).inc()
-    metrics.BATCH_S.observe(took_s)
-    log.info(
-        "batch.stored",
-        received=totals.received,
-        stored=totals.stored,
-        duplicate=totals.duplicate,
-        dead=totals.dead,
-        took_s=round(took_s, 4),
-    )

@@ -52,7 +52,7 @@ def total(customers: Mapping[str, Customer]) -> Customer:
 
 
 def of_profile(profile: Mapping[str, Any]) -> Customer:
-    """What the hub says of a customer. Numbers are taken as they are printed: not a hundredth of a cent is rounded off."""
+    """What the hub says of a customer. Numbers are taken as they are printed: nothing is rounded off."""
     traits = profile["traits"]
     return Customer(
         purchases=profile["stats"]["events"],

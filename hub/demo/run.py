@@ -53,16 +53,17 @@ def run(client: Client, kafka: Kafka, screen: Screen) -> Report:
     mapping = yaml.safe_load((FOLDER / "purchase.yaml").read_text())
     expected = figures.read(FILE)
     rows = sum(customer.purchases for customer in expected.values())
-    _define(client, kafka, mapping)
+    _define(client)
     before = client.get("/balance")["totals"]
 
     screen.say(f"sending {rows:,} purchases of {len(expected):,} customers, from {FILE.name}")
-    rest = Options(file=FILE, via="rest", mapping=mapping, source=SOURCE, url=client.url, every=(2, 0))
     queue = Options(
         file=FILE, via="kafka", source=SOURCE, kafka=kafka, topic=TOPIC, key="customer_id", every=(2, 1), make_topic=4
     )
-    _show(screen, "POST /track", screen.follow("POST /track", lambda show: send_file(rest, show)))
+    rest = Options(file=FILE, via="rest", mapping=mapping, source=SOURCE, url=client.url, every=(2, 0))
     _show(screen, f"Kafka topic {TOPIC}", screen.follow("Kafka topic", lambda show: send_file(queue, show)))
+    _define_bridge(client, kafka, mapping)
+    _show(screen, "POST /track", screen.follow("POST /track", lambda show: send_file(rest, show)))
 
     settled = before["received"] - before["in_flight"] + rows
     totals = screen.wait(
@@ -83,10 +84,13 @@ def run(client: Client, kafka: Kafka, screen: Screen) -> Report:
     )
 
 
-def _define(client: Client, kafka: Kafka, mapping: dict[str, Any]) -> None:
+def _define(client: Client) -> None:
     for kind, definitions in yaml.safe_load((FOLDER / "definitions.yaml").read_text()).items():
         for id, spec in definitions.items():
             client.define(kind, id, spec)
+
+
+def _define_bridge(client: Client, kafka: Kafka, mapping: dict[str, Any]) -> None:
     client.define(
         "bridge",
         SOURCE,

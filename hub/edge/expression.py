@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
@@ -82,14 +83,16 @@ def uses_meta(text: str) -> bool:
 def _check(node: Node, text: str) -> None:
     if node["type"] == "function_expression":
         name, given = node["value"], len(node["children"])
-        column = text.find(name) + 1
+        found = re.search(rf"\b{name}\s*\(", text)
+        column = found.start() + 1 if found else 1
         if name not in _TABLE:
             raise ExpressionError(f"unknown function {name}()", column)
         signature = _TABLE[name]["signature"]
         variadic = bool(signature) and signature[-1].get("variadic", False)
         if given < len(signature) or (given > len(signature) and not variadic):
             least = "at least " if variadic else ""
-            raise ExpressionError(f"{name}() takes {least}{len(signature)} arguments, not {given}", column)
+            noun = "argument" if len(signature) == 1 else "arguments"
+            raise ExpressionError(f"{name}() takes {least}{len(signature)} {noun}, not {given}", column)
     for child in node["children"]:
         if isinstance(child, dict):
             _check(child, text)

@@ -66,7 +66,7 @@ class MemoryStore:
             found = {
                 key.id: self._events[partition][key.id]
                 for key in wanted.events
-                for partition in reversed(key.partitions)  # the first one named wins
+                for partition in key.partitions
                 if key.id in self._events.get(partition, {})
             }
             return Known(

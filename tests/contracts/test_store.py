@@ -86,6 +86,8 @@ def test_a_writer_that_is_behind_is_fenced_and_leaves_nothing(store: Store) -> N
     assert [store.count(kind, "") for kind in KINDS] == [0, 1, 0, 0]
     assert store.progress(1) == {0: 8, 1: 2}
     assert list(store.counters()) == []
+    store.write(batch(event("e2"), progress={0: (8, 9)}))
+    assert store.progress(1) == {0: 9, 1: 2}
 
 
 def test_progress_belongs_to_its_epoch(store: Store) -> None:

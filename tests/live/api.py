@@ -57,7 +57,7 @@ def read_all(kafka: Kafka, namespace: str) -> list[Inbound]:
         consumer.assign([TopicPartition(EVENTS.name(namespace), number, 0) for number in ends])
         found: list[Inbound] = []
         while len(found) < sum(ends.values()):
-            for message in consumer.consume(100, 10):
+            for message in consumer.consume(100, 0.2):
                 assert message.error() is None, message.error()
                 record = decode_inbound(message.value() or b"")
                 assert message.key() == (record["profile_id"] or record["id"]).encode()

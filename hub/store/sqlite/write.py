@@ -176,10 +176,7 @@ def _events(connection: sqlite3.Connection, keys: Sequence[EventKey]) -> dict[st
         )
         found.update(((partition, id), KnownEvent(Position(*position), digest)) for id, *position, digest in rows)
     return {
-        key.id: found[partition, key.id]
-        for key in keys
-        for partition in reversed(key.partitions)  # the first one named wins
-        if (partition, key.id) in found
+        key.id: found[partition, key.id] for key in keys for partition in key.partitions if (partition, key.id) in found
     }
 
 

@@ -1,0 +1,124 @@
+"""Compiled expressions give what the JMESPath library gives, and wrong ones are explained when they are saved."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hub.edge.expression import EVALUATION, ExpressionError, Getter, compile_expression, interpreted
+
+NAMES = ["a", "b", '"c d"', "meta"]
+LEAVES = st.sampled_from([*NAMES, "@", "'text'", "'20240131'", "`1`", "`null`", "`[]`", "`{}`", "`[1, 2]`", "`false`"])
+ONE_ARGUMENT = ["to_number", "to_string", "lower", "trim", "number", "require", "length", "type", "sum", "meta", "abs"]
+
+
+def _longer(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return st.one_of(
+        st.tuples(inner, st.sampled_from(NAMES)).map(".".join),
+        st.tuples(inner, st.integers(-3, 3)).map(lambda pair: f"{pair[0]}[{pair[1]}]"),
+        st.tuples(st.sampled_from(ONE_ARGUMENT), inner).map(lambda pair: f"{pair[0]}({pair[1]})"),
+        st.tuples(
+            st.sampled_from(["contains", "starts_with", "split", "join", "not_null", "parse_time"]), inner, inner
+        ).map(lambda call: f"{call[0]}({call[1]}, {call[2]})"),
+        st.tuples(inner, st.sampled_from([" || ", " && ", " | ", " == ", " < "]), inner).map("".join),
+        st.tuples(inner, st.sampled_from(["[*]", "[]", ".*", "[?a]", "[1:]", ".[a, b]", ".{x: a}"])).map("".join),
+        inner.map("!{}".format),
+    )
+
+
+EXPRESSIONS = st.recursive(LEAVES, _longer, max_leaves=6)
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 3),
+    st.floats(),
+    st.sampled_from(["", "0", "1.5", "nan", "A ", "20240131"]),
+)
+MESSAGES = st.recursive(
+    SCALARS,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(st.sampled_from(["a", "b", "c d", "meta", "line"]), inner, max_size=4),
+    ),
+    max_leaves=8,
+)
+
+
+def _outcome(get: Getter, message: Any, meta: dict[str, Any]) -> Any:
+    try:
+        return repr(get(message, meta))  # repr: 1, 1.0 and True are equal but not the same, NaN is not equal to itself
+    except EVALUATION as exc:
+        return type(exc)
+
+
+@given(EXPRESSIONS, MESSAGES, st.dictionaries(st.sampled_from(["text", "line"]), SCALARS))
+def test_closures_and_library_agree(expression: str, message: Any, meta: dict[str, Any]) -> None:
+    try:
+        compiled = compile_expression(expression)
+    except ExpressionError:
+        return
+    assert _outcome(compiled, message, meta) == _outcome(interpreted(expression), message, meta)
+
+
+@pytest.mark.parametrize(
+    ("expression", "words"),
+    [
+        ("a b", "column 3"),
+        ("a..b", "column 3"),
+        ("'open", "column 1"),
+        ("upper(lowr(a))", "unknown function lowr() (column 7)"),
+        ("lower(a, b)", "lower() takes 1 argument, not 2 (column 1)"),
+        ("parse_time(a)", "parse_time() takes at least 2 arguments, not 1 (column 1)"),
+        ("foo[?foo(@)]", "unknown function foo() (column 6)"),
+        ("", "empty"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_column(expression: str, words: str) -> None:
+    with pytest.raises(ExpressionError) as caught:
+        compile_expression(expression)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("expression", "message", "value"),
+    [
+        ("parse_time(d, '%Y%m%d')", {"d": "19970101"}, "1997-01-01T00:00:00Z"),
+        ("parse_time(d, 'iso')", {"d": "2026-11-24T10:00:00.25+01:00"}, "2026-11-24T09:00:00.250000Z"),
+        ("parse_time(d, '%d.%m.%Y %H:%M', 'Europe/Warsaw')", {"d": "01.07.2026 12:00"}, "2026-07-01T10:00:00Z"),
+        ("parse_time(d, 'unix')", {"d": -1.5}, "1969-12-31T23:59:58.500000Z"),
+        ("parse_time(d, 'unix_ms')", {"d": "1780000000123"}, "2026-05-28T20:26:40.123000Z"),
+        ("parse_time(d, 'iso')", {}, None),
+        ("number(n)", {"n": " 12 "}, 12),
+        ("number(n)", {"n": "12.50"}, 12.5),
+        ("number(n)", {"n": ""}, None),
+        ("to_number(n)", {"n": "inf"}, None),
+        ("to_number(n)", {"n": "1_000"}, None),
+        ("upper(trim(s))", {"s": " usd "}, "USD"),
+        ("split(s, ',')[1]", {"s": "a,b"}, "b"),
+        ("from_json(s).x", {"s": '{"x": 1}'}, 1),
+        ("meta('line')", {}, 7),
+    ],
+)
+def test_functions(expression: str, message: Any, value: Any) -> None:
+    assert compile_expression(expression)(message, {"line": 7}) == value
+
+
+@pytest.mark.parametrize(
+    ("expression", "message"),
+    [
+        ("number(n)", {"n": "twelve"}),
+        ("number(n)", {"n": "NaN"}),
+        ("require(n)", {}),
+        ("parse_time(d, '%Y%m%d')", {"d": "1997-13-01"}),
+        ("parse_time(d, 'iso', 'Mars/Olympus')", {"d": "2026-01-01"}),
+        ("parse_time(d, 'unix')", {"d": 1e30}),
+        ("from_json(s)", {"s": "{"}),
+        ("lower(s)", {"s": 5}),
+    ],
+)
+def test_a_value_that_does_not_fit_is_an_error_and_not_a_guess(expression: str, message: Any) -> None:
+    with pytest.raises(EVALUATION):
+        compile_expression(expression)(message, {})
