@@ -136,7 +136,10 @@ class KafkaBridge:
 
     def _config(self) -> dict[str, Any]:
         settings = self._settings
+        # in the other protocol the broker sets it. A killed bridge's partitions come back in 10 s instead of 45.
+        session = {"session.timeout.ms": 10_000} if settings.protocol == "classic" else {}
         return {
+            **session,
             "bootstrap.servers": settings.bootstrap,
             "client.id": f"thamesthrive-hub-{self._context.bridge}",
             "group.id": settings.group or f"{self._context.namespace}.bridge.{self._context.bridge}",

@@ -9,6 +9,9 @@ from typing import Final
 MAX_RECORD_BYTES: Final = 2 * 1024 * 1024
 """Largest record on any of our topics. Bigger originals of dead letters go to the store, referenced by hash."""
 
+MAX_TOLD_BYTES: Final = 2 * MAX_RECORD_BYTES
+"""Largest record on stored.v1 and dead.v1: what holds a record of events.v1 has to be larger than that."""
+
 
 @dataclass(frozen=True)
 class Topic:
@@ -53,6 +56,7 @@ STORED: Final = Topic(
     written_by=("collector",),
     read_by=("your own consumers",),
     retention=timedelta(days=3),
+    config={"max.message.bytes": str(MAX_TOLD_BYTES)},
 )
 TRIGGERS: Final = Topic(
     "triggers.v1",
@@ -69,6 +73,7 @@ DEAD: Final = Topic(
     written_by=("collector",),
     read_by=("your own consumers",),
     retention=timedelta(days=30),
+    config={"max.message.bytes": str(MAX_TOLD_BYTES)},
 )
 DEFINITIONS: Final = Topic(
     "definitions.v1",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
@@ -12,9 +13,11 @@ from hub.model import DeadLetter
 from hub.pipeline.process import Outcome
 from schemas.codec import encode_dead_letter, encode_stored
 from schemas.records import DeadLetter as DeadLetterRecord
-from schemas.topics import DEAD, STORED
+from schemas.topics import DEAD, MAX_TOLD_BYTES, STORED
 
 log: Final = structlog.get_logger()
+ROOM_BYTES: Final = MAX_TOLD_BYTES - 16_384
+"""Leaves room for the key and Kafka's own framing."""
 
 
 class Output:
@@ -32,8 +35,10 @@ class Output:
         """Hand over, in the order of the log."""
         self._failed = None
         for stored in outcome.stored:
-            key = (stored["profile_id"] or stored["id"]).encode()
-            self._send(self._stored, key, encode_stored(stored))
+            value = encode_stored(stored)
+            if len(value) > ROOM_BYTES:
+                value = encode_stored({**stored, "event": _left_out(stored["id"])})
+            self._send(self._stored, (stored["profile_id"] or stored["id"]).encode(), value)
         for letter in outcome.batch.dead_letters:
             self._send(self._dead, letter.id.encode(), encode_dead_letter(_record(letter)))
 
@@ -63,6 +68,10 @@ class Output:
     def _delivered(self, error: KafkaError | None, _message: Message) -> None:
         if error is not None:
             self._failed = error
+
+
+def _left_out(event_id: str) -> bytes:
+    return msgspec.json.encode({"id": event_id, "left_out": "the document is larger than a record: ask the API for it"})
 
 
 def _record(letter: DeadLetter) -> DeadLetterRecord:

@@ -24,6 +24,7 @@ from hub.log.follower import Follower
 from hub.settings import Collector as CollectorSettings
 from hub.settings import Health, Kafka
 from hub.store.factory import open_store
+from schemas.topics import MAX_TOLD_BYTES
 
 log: Final = structlog.get_logger()
 TELL_TIMEOUT_S: Final = 30.0
@@ -53,7 +54,11 @@ def run_collector(
         writing = stack.enter_context(closing(open_store(store_url)))
         stack.enter_context(Follower(kafka, namespace, catalogue))
         consumer = Consumer(consumer_config(kafka, f"{namespace}.collector"))
-        producer = Producer(producer_config(kafka, **{"delivery.timeout.ms": int(TELL_TIMEOUT_S * 1000)}))
+        producer = Producer(
+            producer_config(
+                kafka, **{"delivery.timeout.ms": int(TELL_TIMEOUT_S * 1000), "message.max.bytes": MAX_TOLD_BYTES}
+            )
+        )
         loop = Loop(
             consumer=consumer,
             ownership=Ownership(consumer, LogAdmin(kafka, namespace), reading, namespace, accept_gap=accept_gap),

@@ -24,10 +24,15 @@ class Field(NamedTuple):
 
 
 class Change(msgspec.Struct, frozen=True):
-    """What one line did to a field."""
+    """
+    What one line did to a field. `old` is None when the field was not there.
+
+    Of append-unique only what was appended, as `new`: a list that grows would be in every event's document.
+    """
 
     field: str
-    old: Any  # None when the field was not there
+    op: Operation
+    old: Any
     new: Any
 
 
@@ -82,8 +87,15 @@ def map_event(
         if current is MISSING or type(new) is not type(current) or new != current:
             profile.set(line.profile, new)
             profile.object(FIELDS)[line.name] = stamp
-            changes.append(Change(line.name, None if current is MISSING else current, new))
+            changes.append(_change(line, None if current is MISSING else current, new))
     return changes, problems
+
+
+def _change(line: Field, old: Any, new: Any) -> Change:
+    if line.op == "append-unique":
+        kept = len(old) if isinstance(old, list) else 0 if old is None else 1
+        return Change(line.name, line.op, None, new[kept:])
+    return Change(line.name, line.op, old, new)
 
 
 def _value(event: Mapping[str, Any], path: Sequence[str]) -> Any:

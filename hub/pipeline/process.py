@@ -30,6 +30,8 @@ from hub.pipeline.touched import Open, Touched, touch_profile, touch_session
 from schemas.records import REFUSED, TRACK, Event, Inbound, Stored, Track
 
 MINUTE_MS: Final = 60_000
+MOST_STUMBLES: Final = 10
+"""Records of one batch that our own code may stumble over before it stops."""
 _decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
 
@@ -72,12 +74,28 @@ def process(records: Sequence[Decoded], state: State, definitions: Definitions) 
     """
     The outcome of the records, in their order. Pure: the same arguments give the same outcome, `state` is not changed.
 
-    An event at fault becomes a dead letter and holds up nobody. Time comes from the records' own receive times.
+    An event at fault becomes a dead letter and holds up nobody, even one that our own code stumbles over. Time comes
+    from the records' own receive times.
+
+    Raises: whatever the code raised, when it stumbles over too many of the records: then it is the code that is at
+        fault, and draining the log into dead letters would not help.
     """
-    run = _Run(state, definitions)
-    for record in records:
-        run.take(record)
-    return run.outcome()
+    records = list(records)
+    stumbled = 0
+    while True:
+        run = _Run(state, definitions)
+        for place, decoded in enumerate(records):
+            try:
+                run.take(decoded)
+            except Exception as exc:
+                stumbled += 1
+                if isinstance(exc, MemoryError) or stumbled > MOST_STUMBLES:
+                    raise
+                # half of it may have been applied to the drafts: begin anew, without it
+                records[place] = Decoded(decoded.record, None, f"the collector stumbled over it: {exc!r}")
+                break
+        else:
+            return run.outcome()
 
 
 class _Payload(NamedTuple):
@@ -207,7 +225,7 @@ class _Run:
             self._tell(payload, event, self._state.replayed[event["id"]])
         else:
             counts.stored += 1
-            self._store(payload, event, position, own_time, changes, problems)
+            self._store(payload, event, position, own_time=own_time, changes=changes, problems=problems)
         return payload.profile_lacks
 
     def _store(
@@ -215,6 +233,7 @@ class _Run:
         payload: _Payload,
         event: Event,
         position: Position,
+        *,
         own_time: str | None,
         changes: Sequence[Change],
         problems: Sequence[Problem],

@@ -13,9 +13,6 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
 
-import jgo.maven
-import requests
-
 from hub.errors import Refused, Unavailable
 
 LOCK: Final = Path(__file__).with_name("kafka.lock")
@@ -105,6 +102,9 @@ def _download(wanted: Sequence[Jar], store: Path, progress: Progress | None) -> 
 
 def _fetch(jar: Jar, incoming: Path, store: Path) -> None:
     """Download to `incoming`, verify, and only then move to `store`: a broken download never gets there."""
+    import jgo.maven  # noqa: PLC0415 - a tenth of a second that only a first start needs
+    import requests  # noqa: PLC0415
+
     context = jgo.maven.MavenContext(repo_cache=incoming, timeout=30)
     try:
         path = context.project(jar.group, jar.artifact).at_version(jar.version).artifact().resolve()

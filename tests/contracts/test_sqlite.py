@@ -235,6 +235,39 @@ def test_a_read_only_store_waits_for_its_file(path: Path) -> None:
     writing.close()
 
 
+def test_a_read_only_store_outlives_the_writers(store: SqliteStore, path: Path) -> None:
+    """The API reads while no collector runs, and sees what the next one writes."""
+    store.write(batch(profile("p1")))
+    store.close()
+    reading = SqliteStore(path, readonly=True)
+    assert reading.count("profiles", "") == 1
+    writing = SqliteStore(path)
+    writing.write(batch(profile("p2")))
+    assert reading.count("profiles", "") == 2
+    writing.close()
+    assert reading.get("profiles", "p2") is not None
+    reading.close()
+
+
+def test_a_new_file_that_is_locked_for_a_moment_is_waited_for(path: Path) -> None:
+    """Another process is at work on the file while it gets its tables: wait, do not fail."""
+    path.parent.mkdir()
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+    holder.execute("BEGIN")
+    holder.execute("SELECT * FROM sqlite_master").fetchall()
+    opened: list[SqliteStore] = []
+    thread = threading.Thread(target=lambda: opened.append(SqliteStore(path)))
+    thread.start()
+    thread.join(0.3)
+    assert thread.is_alive()
+    holder.execute("ROLLBACK")
+    holder.close()
+    thread.join()
+    assert opened[0].count("profiles", "") == 0
+    opened[0].close()
+
+
 def test_a_relative_path_is_of_the_folder_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Three slashes: relative, as with other tools."""
     monkeypatch.chdir(tmp_path)

@@ -76,8 +76,11 @@ def up(data: Path) -> Iterator[Up]:
 
     yield up
     for process in started:
-        process.terminate()
-        process.communicate()
+        if process.poll() is None:
+            process.terminate()
+            process.communicate()
+        elif process.stdout is not None:
+            process.stdout.close()
 
 
 def url_when_ready(process: subprocess.Popen[str]) -> str:

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -164,6 +165,30 @@ def test_a_value_that_a_mapping_cannot_add_costs_nobody_the_event() -> None:
     assert "total" not in hub.profile("p1")["traits"]
 
 
+def test_a_record_that_our_own_code_stumbles_over_is_buried_and_leaves_no_trace() -> None:
+    """Here a profile that is none; what matters is that the exception is one that nobody expected."""
+    hub = Hub()
+    hub.take(*log(track("p1", event("e1", amount=1)), track("p2", event("e2", amount=1))))
+    records = log(track("p1", event("e3", amount=1)), track("p2", event("e4", amount=1)), start=2)
+    decoded = decode(records)
+    state = Memory(Collector()).load(decoded, hub.epoch, hub.store.progress(hub.epoch), hub.store)
+    state.profiles["p1"] = "no profile"  # type: ignore[assignment]
+    outcome = process(decoded, state, ADD)
+    (letter,) = outcome.batch.dead_letters
+    assert (letter.body, letter.reason) == (records[0].value, "undecodable_record")
+    assert "stumbled" in letter.detail
+    assert [profile.id for profile in outcome.batch.profiles] == ["p2"]
+
+
+def test_code_that_stumbles_over_everything_stops_instead_of_burying_everything() -> None:
+    hub = Hub()
+    decoded = decode(log(*[track("p1", event(f"e{n}")) for n in range(20)]))
+    state = Memory(Collector()).load(decoded, hub.epoch, {}, hub.store)
+    state.profiles["p1"] = "no profile"  # type: ignore[assignment]
+    with pytest.raises(AttributeError):
+        process(decoded, state, ADD)
+
+
 def test_times_out_of_range_are_filed_apart_and_flagged() -> None:
     hub = Hub()
     outcome = hub.take(*log(track("p1", event("e1", time_ms=0)), track("p1", event("e2", time_ms=NOW_MS * 2))))
@@ -227,7 +252,7 @@ def test_the_event_document_has_what_the_client_sent() -> None:
     assert document["session"] == {"id": "s1"}
     assert document["source"] == {"id": "shop"}
     assert document["outcome"]["profile_created"] is True
-    assert document["outcome"]["changes"][0] == {"field": "traits.total", "old": None, "new": 5}
+    assert document["outcome"]["changes"][0] == {"field": "traits.total", "op": "add", "old": None, "new": 5}
 
 
 _STEPS = st.lists(

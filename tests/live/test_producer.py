@@ -1,0 +1,76 @@
+"""The publisher on a real Kafka: acknowledged or failed, never in between."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import pytest
+from confluent_kafka import KafkaError
+
+from hub.errors import Refused, Unavailable
+from hub.log.admin import LogAdmin, ensure_topics
+from hub.log.config import producer_config
+from hub.log.producer import Publisher
+from hub.settings import Kafka
+from schemas.topics import DEFINITIONS, MAX_RECORD_BYTES
+
+
+@pytest.fixture
+async def publisher(kafka, namespace):
+    ensure_topics(Kafka(bootstrap=kafka), namespace)
+    publisher = Publisher(producer_config(Kafka(bootstrap=kafka)))
+    yield publisher
+    await publisher.close()
+
+
+async def test_an_acknowledgement_has_the_records_offset(publisher, kafka, namespace):
+    topic = DEFINITIONS.name(namespace)
+    offsets = await asyncio.gather(*[publisher.publish(topic, b"k", b"v") for _ in range(1000)])
+    assert offsets == list(range(1000))
+    assert await publisher.publish(topic, b"k", None) == 1000
+    admin = LogAdmin(Kafka(bootstrap=kafka), namespace)
+    assert await asyncio.to_thread(admin.end_offsets, DEFINITIONS) == {0: 1001}
+
+
+async def test_after_a_fatal_error_it_goes_on_with_a_new_producer(publisher, namespace):
+    """Else one broker's slip would end a process that could serve on: an idempotent producer never recovers."""
+    topic = DEFINITIONS.name(namespace)
+    assert await publisher.publish(topic, b"k", b"v") == 0
+    before = publisher._producer
+    publisher._on_error(KafkaError(KafkaError._FATAL, "out of order", fatal=True))
+    held = [publisher.publish(topic, b"k", b"v") for _ in range(100)]
+    outcomes = await asyncio.wait_for(asyncio.gather(*held, return_exceptions=True), 10)
+    assert all(isinstance(outcome, int | Unavailable) for outcome in outcomes), "each is told what became of it"
+    assert await publisher.publish(topic, b"k", b"v") >= 1
+    assert publisher._producer is not before
+
+
+async def test_a_record_beyond_the_topics_limit_is_refused_for_good(publisher, namespace):
+    with pytest.raises(Refused):
+        await publisher.publish(DEFINITIONS.name(namespace), b"k", b"v" * (MAX_RECORD_BYTES + 1))
+
+
+async def test_a_full_queue_and_a_dead_broker_are_told_apart_and_close_settles_all():
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        dead = Kafka(bootstrap=f"127.0.0.1:{unused.getsockname()[1]}", delivery_timeout_s=60)
+        publisher = Publisher(producer_config(dead, **{"queue.buffering.max.messages": 2}))
+        waiting = [asyncio.create_task(publisher.publish("t", b"k", b"v")) for _ in range(3)]
+        with pytest.raises(Unavailable, match="queue"):
+            await waiting[2]
+        with pytest.raises(Unavailable):
+            await asyncio.to_thread(publisher.ping)
+        assert not any(task.done() for task in waiting[:2])
+        await publisher.close(timeout_s=0.1)
+        for task in waiting[:2]:
+            with pytest.raises(Unavailable):
+                await task
+
+
+async def test_whoever_stops_waiting_disturbs_nobody(publisher, namespace):
+    topic = DEFINITIONS.name(namespace)
+    gone = asyncio.create_task(publisher.publish(topic, b"k", b"v"))
+    await asyncio.sleep(0)
+    gone.cancel()
+    assert await publisher.publish(topic, b"k", b"v") == 1
