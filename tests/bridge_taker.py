@@ -1,4 +1,4 @@
-"""Takes messages off a source and is killed before it acknowledges them: `python -m tests.bridge_taker KIND SETTINGS N`."""
+"""Takes N messages off a source and dies without a word: `python -m tests.bridge_taker KIND SETTINGS N`."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ import typer
 
 from hub.cli.settings import EX_CONFIG, load
 from hub.errors import HubError, Refused
+from hub.log.admin import ensure_topics
 from hub.logs import configure
 from hub.settings import Settings
 
@@ -74,6 +75,7 @@ def _process() -> Iterator[Settings]:
         typer.echo("HUB_KAFKA__BOOTSTRAP is not set. `hub up` starts a Kafka of its own and sets it.", err=True)
         raise typer.Exit(EX_CONFIG)
     try:
+        ensure_topics(settings.kafka, settings.namespace)
         yield settings
     except Refused as exc:
         typer.echo(f"stopped: {exc}", err=True)

@@ -34,6 +34,7 @@ class LogAdmin:
 
         Returns: the names made. Raises: Unavailable, or Refused when the broker will not make one.
         """
+        there = self._call(lambda: self._client.list_topics(timeout=TIMEOUT_S)).topics
         new = [
             NewTopic(
                 topic.name(self._namespace),
@@ -42,7 +43,10 @@ class LogAdmin:
                 config=topic.broker_config(),
             )
             for topic in TOPICS
+            if topic.name(self._namespace) not in there
         ]
+        if not new:
+            return []
         made = []
         for name, future in self._client.create_topics(new, request_timeout=TIMEOUT_S).items():
             try:
