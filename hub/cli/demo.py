@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated
 
+import stamina.instrumentation
 import typer
 from rich.console import Console
 
@@ -38,6 +39,7 @@ def demo(
     settings = load()
     folder = data or settings.data
     screen = Screen(Console())
+    stamina.instrumentation.set_on_retry_hooks([])  # a line a retry would bury what the demo shows
     try:
         with _hub(folder, port if port is not None else settings.api.port, screen) as running:
             key = settings_admin_key(settings.model_copy(update={"data": folder}))

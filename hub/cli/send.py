@@ -51,7 +51,7 @@ def register(app: typer.Typer) -> None:
     app.command("send", rich_help_panel="Data in and out")(send)
 
 
-def send(  # noqa: PLR0917 - a command has as many options as it has
+def send(
     file: Annotated[
         Path, typer.Argument(help="CSV with a header line, or JSON lines; either may be gzip. `-`: stdin.")
     ],
@@ -101,6 +101,8 @@ def send(  # noqa: PLR0917 - a command has as many options as it has
     first, last = _line_range(lines)
     if str(file) == "-" and not name:
         raise typer.BadParameter("stdin needs a name: the ids of the events are made from it", param_hint="--name")
+    if delimiter not in (None, "space") and len(delimiter) != 1:
+        raise typer.BadParameter("expected one character, or `space`", param_hint="--delimiter")
     options = Options(
         file=file,
         via=via.value,

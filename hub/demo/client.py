@@ -7,11 +7,17 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import httpx
+import stamina
 
 from hub.errors import Unavailable
 
 PAGE: Final = 1_000
 POLL_S: Final = 0.1
+AWAY_S: Final = 60.0
+"""How long one call is tried again while the API, or what is behind it, is being started again."""
+STILL_S: Final = 60.0
+"""What has not moved for so long is not on its way any more. Longer than Kafka and the collector take to come back."""
+AGAIN: Final = frozenset({429, 502, 503, 504})
 
 
 class Client:
@@ -46,23 +52,41 @@ class Client:
                 return
 
     def settled(
-        self, enough: Callable[[dict[str, int]], bool], seen: Callable[[dict[str, int]], None]
-    ) -> dict[str, int]:
-        """The balance's totals, once there are enough. Args: seen: gets the totals of each look, ten a second."""
+        self, enough: Callable[[dict[str, Any]], bool], seen: Callable[[dict[str, int]], None]
+    ) -> dict[str, Any]:
+        """
+        The balance sheet, once it shows enough, or when nothing has moved on it for a minute.
+
+        Args: seen: gets the totals of each look, ten a second.
+        """
+        last: dict[str, int] = {}
+        moved_at = time.monotonic()
         while True:
-            totals: dict[str, int] = self.get("/balance")["totals"]
-            seen(totals)
-            if enough(totals):
-                return totals
+            sheet: dict[str, Any] = self.get("/balance")
+            seen(sheet["totals"])
+            if sheet["totals"] != last:
+                last, moved_at = sheet["totals"], time.monotonic()
+            if enough(sheet) or time.monotonic() - moved_at > STILL_S:
+                return sheet
             time.sleep(POLL_S)
 
     def _answer(self, ask: Callable[[], httpx.Response]) -> Any:
+        """Every call here may be made twice: each is a GET, or a PUT of a whole definition."""
         try:
-            response = ask()
-        except httpx.HTTPError as exc:
-            raise Unavailable("api", f"{self.url} does not answer: {exc}") from exc
-        if response.is_error:
+            for attempt in stamina.retry_context(on=_may_pass, attempts=None, timeout=AWAY_S, wait_max=2.0):
+                with attempt:
+                    return ask().raise_for_status().json()
+        except httpx.HTTPStatusError as exc:
+            response = exc.response
             raise Unavailable(
                 "api", f"{response.request.method} {response.url}: {response.status_code} {response.text}"
-            )
-        return response.json()
+            ) from exc
+        except httpx.HTTPError as exc:
+            raise Unavailable("api", f"{self.url} does not answer: {exc}") from exc
+        raise AssertionError("unreachable: attempts have no limit")
+
+
+def _may_pass(error: Exception) -> bool:
+    if isinstance(error, httpx.HTTPStatusError):
+        return error.response.status_code in AGAIN
+    return isinstance(error, httpx.TransportError)

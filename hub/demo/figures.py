@@ -61,3 +61,13 @@ def of_profile(profile: Mapping[str, Any]) -> Customer:
         first=traits.get("first_purchase", "9999")[:10],
         last=traits.get("last_purchase", "")[:10],
     )
+
+
+def differences(expected: Mapping[str, Customer], found: Mapping[str, Customer]) -> dict[str, str]:
+    """By profile id, what is not as expected; those that only one side has are among them."""
+    wrong = {}
+    for id in sorted(expected.keys() | found.keys()):
+        theirs, ours = expected.get(id, Customer()), found.get(id, Customer())
+        if theirs != ours:
+            wrong[id] = f"the file says {theirs}, the hub {ours}"
+    return wrong

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -54,7 +55,8 @@ def run(client: Client, kafka: Kafka, screen: Screen) -> Report:
     expected = figures.read(FILE)
     rows = sum(customer.purchases for customer in expected.values())
     _define(client)
-    before = client.get("/balance")["totals"]
+    sheet = client.get("/balance")
+    before, counted = _own(sheet), sheet["totals"]["received"] - sheet["totals"]["in_flight"]
 
     screen.say(f"sending {rows:,} purchases of {len(expected):,} customers, from {FILE.name}")
     queue = Options(
@@ -65,18 +67,21 @@ def run(client: Client, kafka: Kafka, screen: Screen) -> Report:
     _define_bridge(client, kafka, mapping)
     _show(screen, "POST /track", screen.follow("POST /track", lambda show: send_file(rest, show)))
 
-    settled = before["received"] - before["in_flight"] + rows
-    totals = screen.wait(
-        settled, lambda seen: client.settled(lambda now: now["received"] - now["in_flight"] >= settled, seen)
-    )
+    def enough(sheet: dict[str, Any]) -> bool:
+        own = _own(sheet)
+        settled = own["stored"] + own["dropped"] - before["dropped"] + own["dead"] - before["dead"]
+        # to be counted is not enough: what was sent again, after a crash or by an earlier run, is counted again
+        return own["received"] - before["received"] >= rows and settled >= rows
+
+    settled = screen.wait(counted + rows, lambda seen: client.settled(enough, seen))
     found = {p["id"]: figures.of_profile(p) for p in client.everything("profiles", "") if p["id"].startswith("cdnow-")}
     balance = client.get("/balance", verify="true")
     return Report(
-        totals=totals,
+        totals=balance["totals"],
         rows=rows,
         customers=len(found),
-        new=totals["stored"] - before["stored"],
-        wrong=_differences(expected, found),
+        new=_own(settled)["stored"] - before["stored"],
+        wrong=figures.differences(expected, found),
         balance=balance,
         best=sorted(found.items(), key=lambda item: item[1].dollars, reverse=True)[:5],
         sum=figures.total(found),
@@ -109,13 +114,13 @@ def _show(screen: Screen, way: str, summary: Summary) -> None:
         screen.say(f"  line {line} was refused: {reason}")
 
 
-def _differences(expected: Mapping[str, figures.Customer], found: Mapping[str, figures.Customer]) -> dict[str, str]:
-    wrong = {}
-    for id in expected.keys() | found.keys():
-        theirs, ours = expected.get(id, figures.Customer()), found.get(id, figures.Customer())
-        if theirs != ours:
-            wrong[id] = f"the file says {theirs}, the hub {ours}"
-    return wrong
+def _own(sheet: Mapping[str, Any]) -> Counter[str]:
+    """What the balance sheet says of our source: others may use the same hub."""
+    own: Counter[str] = Counter()
+    for row in sheet["rows"]:
+        if row["source"] == SOURCE:
+            own.update({name: row[name] for name in ("received", "stored", "dropped", "dead")})
+    return own
 
 
 def dollars(amount: Decimal) -> str:

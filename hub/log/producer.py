@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
@@ -18,6 +19,8 @@ POLL_S: Final = 0.25
 """How long the poll thread waits for a delivery report; also the longest that closing waits for that thread."""
 PING_S: Final = 2.0
 PURGE_S: Final = 1.0
+QUIET_S: Final = 10.0
+"""Least time between two lines in the log about a broker that is away."""
 
 _Report: TypeAlias = tuple[asyncio.Future[int], PortError | int]
 
@@ -36,6 +39,7 @@ class Publisher:
         self._loop = asyncio.get_running_loop()
         self._reports: list[_Report] = []
         self._broken = False
+        self._quiet_until_s = 0.0
         self._close_within_s: float | None = None
         self._producer = Producer(self._config)
         self._thread = threading.Thread(target=self._poll, name="kafka-producer", daemon=True)
@@ -114,7 +118,11 @@ class Publisher:
         if error.fatal():
             log.error("producer.fatal", error=error.str())
             self._broken = True
-        else:
+            return
+        # while a broker is away this comes twenty times a second
+        now_s = time.monotonic()
+        if now_s >= self._quiet_until_s:
+            self._quiet_until_s = now_s + QUIET_S
             log.warning("producer.error", error=error.str())
 
     def _renew(self) -> None:

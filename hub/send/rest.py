@@ -18,6 +18,7 @@ from hub.send.tally import Tally
 AHEAD: Final = 16
 """Parcels that wait for each connection."""
 ANSWER_S: Final = 60.0
+FIRST_PAUSE_S: Final = 0.1
 BUSY: Final = frozenset({429, 502, 503, 504})
 NOT_THE_ROW: Final = frozenset({401, 403, 404, 405})
 HEADERS: Final = {"Content-Type": "application/json"}
@@ -97,13 +98,21 @@ class RestSender:
     async def _deliver(self, parcel: Parcel) -> str | None:
         """None when the hub has it, else why it refused it."""
         try:
+            return await self._post(parcel)  # stamina costs as much as the request, so it is for the second try
+        except (_Busy, aiohttp.ClientError, TimeoutError) as exc:
+            pause_s = self._pause(exc)
+            if pause_s is False:
+                raise SendError(f"cannot send to {self._url}: {exc!r}") from exc
+        await asyncio.sleep(FIRST_PAUSE_S if pause_s is True else pause_s)
+        try:
             async for attempt in stamina.retry_context(
                 on=self._pause, attempts=None, timeout=self._give_up_after_s, wait_initial=0.1, wait_max=5.0
             ):
                 with attempt:
                     return await self._post(parcel)
         except (_Busy, aiohttp.ClientError, TimeoutError) as exc:
-            raise SendError(f"gave up at line {parcel.lines[0]} after {self._give_up_after_s:g} s: {exc}") from exc
+            after = "" if self._give_up_after_s is None else f" after {self._give_up_after_s:g} s"
+            raise SendError(f"gave up at line {parcel.lines[0]}{after}: {exc}") from exc
         raise AssertionError("unreachable: attempts have no limit")
 
     async def _post(self, parcel: Parcel) -> str | None:

@@ -122,7 +122,14 @@ def _json_lines(lines: IO[bytes]) -> Iterator[Row]:
 def _table(lines: IO[bytes], delimiter: str) -> Iterator[Row]:
     # bytes that are no UTF-8 become half surrogates, which make their own row fail, not the file
     text = io.TextIOWrapper(lines, encoding="utf-8-sig", errors="surrogateescape", newline="")
-    records = _split(text) if delimiter == SPACES else _separated(text, delimiter)
+    try:
+        yield from _rows(_split(text) if delimiter == SPACES else _separated(text, delimiter))
+    finally:
+        if not lines.closed:
+            text.detach()  # else it closes the file, whose position is still asked for, when it is collected
+
+
+def _rows(records: Iterator[tuple[int, list[str], str | None]]) -> Iterator[Row]:
     header: list[str] | None = None
     number = 0
     for line, cells, error in records:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
+import uvloop
+
 from hub.edge.expression import compile_expression
 from hub.edge.mapping import compile_mapping
 from hub.send.errors import SendError
@@ -128,7 +130,8 @@ class _Sending:
                         give_up_after_s=options.give_up_after_s,
                         tally=tally,
                     )
-                    asyncio.run(sender.send(parcels))
+                    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                        runner.run(sender.send(parcels))
                 else:
                     self._to_kafka(parcels)
             finally:

@@ -1,7 +1,7 @@
 """A supervisor of stand-in programs, for tests: `python -m tests.live.supervised FOLDER PROGRAM…`.
 
-PROGRAM is `works` (runs until it is stopped; has a child of its own), `broken` (ends with 1 before it is ready),
-`misconfigured` (ends with 78) or `stubborn` (does not mind SIGTERM).
+PROGRAM is `works` (runs until it is stopped; has a child of its own), `alone` (the same without one), `broken` (ends
+with 1 before it is ready), `misconfigured` (ends with 78) or `stubborn` (does not mind SIGTERM).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from hub.stack.supervisor import Stage, Supervisor
 
 BODIES = {
     "works": "subprocess.Popen([sys.executable, '-c', 'import signal; signal.pause()']); ready(); signal.pause()",
+    "alone": "ready(); signal.pause()",
     "broken": "sys.exit('cannot find the thing')",
     "misconfigured": "print('setting HUB_X is wrong', flush=True); sys.exit(78)",
     "stubborn": "signal.signal(signal.SIGTERM, lambda *_: print('no', flush=True)); ready(); wait_for_ever()",

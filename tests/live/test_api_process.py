@@ -39,6 +39,7 @@ def api(kafka: str, namespace: str, folder: Path, **env: str) -> Iterator[subpro
         cwd=ROOT,
         env={**os.environ, **settings},
         stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
     )
     try:

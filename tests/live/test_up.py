@@ -125,6 +125,7 @@ def test_up_is_ready_when_it_says_so_and_a_stop_leaves_nothing(up: Up, data: Pat
     assert not re.search(r"Traceback|ERROR|\[error", output), output
 
 
+@pytest.mark.long
 def test_up_killed_leaves_nothing_and_starts_again_on_the_same_data(up: Up, data: Path) -> None:
     """`kill -9` of the supervisor: the kernel ends its processes, and the lock with them."""
     process = up()
@@ -174,6 +175,7 @@ def test_detach_status_and_down(data: Path) -> None:
     assert "No hub runs" in again.stdout
 
 
+@pytest.mark.long
 def test_killed_processes_are_back_and_counted(up: Up, data: Path) -> None:
     """Ours in a few seconds; Kafka too, with everybody ready again behind it."""
     url_when_ready(up())

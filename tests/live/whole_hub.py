@@ -26,7 +26,7 @@ def environment(**variables: str) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("HUB_")} | variables
 
 
-def hub(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def hub(*arguments: str | Path, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
     """Run a `hub` command to its end."""
     return subprocess.run(
         [*HUB, *map(str, arguments)],
@@ -34,7 +34,7 @@ def hub(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         env=environment(),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=timeout_s,
         check=False,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 import zlib
 
 import pytest
@@ -68,7 +69,19 @@ def test_a_bomb_is_cut_at_the_limit():
         assert caught.value.reason == "body_too_large"
 
 
-@pytest.mark.parametrize("body", [b"", b"x", zlib.compress(b"x" * 100)[:-1], gzip.compress(b"x"), b"\x78\x9c"])
+def test_a_bomb_takes_no_more_memory_than_an_honest_body():
+    bomb = gzip.compress(b"x" * 50_000_000)
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidPayload):
+            unpack(bomb, b"gzip", 100_000)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 1_000_000
+
+
+@pytest.mark.parametrize("body", [b"", b"x", zlib.compress(b"x" * 100)[:-1], gzip.compress(b"x", mtime=0), b"\x78\x9c"])
 def test_damaged_deflate_is_refused(body):
     with pytest.raises(InvalidPayload) as caught:
         unpack(body, b"deflate", 1000)

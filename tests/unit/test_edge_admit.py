@@ -223,20 +223,22 @@ def test_types_are_told_in_words():
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_payload_or_a_refusal(raw):
     try:
-        assert isinstance(admit(raw, LIMITS), Payload)
+        outcome: Payload | str = admit(raw, LIMITS)
     except InvalidPayload as error:
-        assert error.reason in REASONS
+        outcome = error.reason
+    assert isinstance(outcome, Payload) or outcome in REASONS
 
 
 # JSON text with all that may go wrong in it: keys that meet, escapes, colons in strings, spaces, numbers at the edges
-_strings = st.sampled_from(
-    [*["a", "b", "\\u0061", ":", "\\u003a", "\\u003A", 'x\\"', "\\\\", "\\\\u0000", "\\u0000", "\\ud83d\\ude00", "é", ""]
-    + ["\\ud800", "\\udfff", "\\ud800x", '\\":', "1234567890123456789012"]
-).map(lambda text: f'"{text}"')
-_numbers = st.sampled_from(
-    ["0", "-0", "1.5", "1e5", "1e308", "-9223372036854775808", "9223372036854775807", "9223372036854775808"]
-    + ["18446744073709551616", "1" + "0" * 30, "1" + "0" * 30 + ".5", "NaN", "1e309"]
+_STRINGS = (
+    r"""a b : é x\" \": \\ \\u0000 \u0000 \u0061 \u003a \u003A """
+    r"""\ud83d\ude00 \ud800 \udfff \ud800x 1234567890123456789012"""
 )
+_strings = st.sampled_from(["", *_STRINGS.split(" ")]).map(lambda text: f'"{text}"')
+_NUMBERS = (
+    "0 -0 1.5 1e5 1e308 1e309 NaN -9223372036854775808 9223372036854775807 9223372036854775808 18446744073709551616"
+)
+_numbers = st.sampled_from([*_NUMBERS.split(), "1" + "0" * 30, "1" + "0" * 30 + ".5"])
 _space = st.sampled_from(["", "", " ", "\n", "\t"])
 
 
@@ -267,9 +269,11 @@ def test_the_cheap_look_never_passes_what_the_close_look_refuses(text):
 def test_free_form_json_arrives_as_it_was_sent_or_is_refused(properties):
     raw = one_event(f'{{"type":"x","properties":{properties}}}')
     try:
-        payload = admit(raw, Limits(depth=200))
+        arrived = admit(raw, Limits(depth=200)).events[1].properties
     except InvalidPayload as error:
-        assert error.where.startswith("events[1].properties")
+        refused_at = error.where
     else:
-        assert payload.events[1].properties == properties.encode()
-        check(payload.events[1].properties)
+        refused_at = None
+        assert arrived == properties.encode()
+        check(arrived)
+    assert refused_at is None or refused_at.startswith("events[1].properties")

@@ -45,10 +45,20 @@ def test_times_that_are_taken(value, expected):
 
 @pytest.mark.parametrize(
     "value",
-    ["", "yesterday", "2026-02-30T00:00:00Z", "2026-11-24T25:00:00Z", "2026-W48-2", "20261124T152100Z", "24.11.2026"]
-    + ["0000-01-01T00:00:00Z", "9999-01-01T00:00:00Z", "9999-12-31", "2026-11-24T15:21:00+25:00", "10000-01-01"]
-    + ["9998-12-31T23:30:00-01:00", "0001-01-01T00:00:00+01:00", "٢٠٢٦-11-24", "2026-11-24T15:21:60:60Z", "1e9"]
-    + [1e300, -1e300, 253_370_764_800_000, -62_135_596_800_001, "9" * 18],
+    [
+        *(
+            "",
+            "yesterday",
+            "2026-02-30T00:00:00Z",
+            "2026-11-24T25:00:00Z",
+            "2026-W48-2",
+            "20261124T152100Z",
+            "24.11.2026",
+        ),
+        *("0000-01-01T00:00:00Z", "9999-01-01T00:00:00Z", "9999-12-31", "2026-11-24T15:21:00+25:00", "10000-01-01"),
+        *("9998-12-31T23:30:00-01:00", "0001-01-01T00:00:00+01:00", "٢٠٢٦-11-24", "2026-11-24T15:21:60:60Z", "1e9"),
+        *(1e300, -1e300, 253_370_764_800_000, -62_135_596_800_001, "9" * 18),
+    ],
 )
 def test_times_that_are_refused(value):
     with pytest.raises(InvalidPayload) as caught:
@@ -70,6 +80,7 @@ def test_any_iso_time_is_read_to_the_millisecond(moment, offset):
 @given(st.text() | st.floats(allow_nan=False) | st.integers(-(2**63), 2**63 - 1))
 def test_any_value_is_a_time_or_a_refusal(value):
     try:
-        assert isinstance(time_ms(value, "time"), int)
+        outcome: int | str = time_ms(value, "time")
     except InvalidPayload as error:
-        assert error.reason == "bad_time"
+        outcome = error.reason
+    assert isinstance(outcome, int) or outcome == "bad_time"

@@ -1,0 +1,192 @@
+"""Every command of README.md and docs/*.md, run in order, in a folder that looks like a fresh clone.
+
+How to write commands so that this test runs them:
+
+* Commands stand in blocks fenced as ```sh, or as ```console with `$ ` before each command and its output below it.
+* All blocks run in one shell, the README's first, then the pages' by name: a page may use what the README has set up,
+  the running hub and `$KEY` among it.
+* A ```text block right below a ```sh block is its output; `…` stands for anything.
+* The hub's port is written as 8686, its data folder is `hub-data`, and `curl` is `tests/live/curl.py`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import pytest
+
+from hub.settings import Api
+from hub.stack import ports
+from tests.kafka_tools import eventually
+from tests.live.whole_hub import ROOT, WholeHub, environment, hub, left_on
+
+PAGES: Final = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+ELSEWHERE: Final = {
+    "git clone": "this is the clone",
+    "cd thamesthrive-hub": "this is the clone",
+    "make setup": "has been run: the tests need it",
+    "make demo": "tests/live/test_demo.py runs it",
+    "make test": "it is what runs this test",
+    "make check": "CI runs it beside the tests",
+    "make live": "it is what runs the long tests",
+    "make chaos": "takes minutes, and runs tests/chaos",
+    "make bench": "takes minutes, and runs tests/bench",
+    ".venv/bin/hub demo": "tests/live/test_demo.py runs it",
+    ".venv/bin/hub down": "this test runs it last, when it has looked at what the commands did",
+}
+"""Commands by how they begin, and why they are not run here."""
+COMMAND: Final = re.compile(r"\s*(\$ )?(\.venv/bin/|curl |make |HUB_\w+=\S+ +\.venv/bin/)")
+NOT_IN_THE_CLONE: Final = {".git", ".venv", "hub-data"}
+
+
+class Block(NamedTuple):
+    """A fenced block. `place`: page and line."""
+
+    place: str
+    language: str
+    text: str
+
+
+class Step(NamedTuple):
+    """Commands to run, and what they have to print: patterns of whole lines."""
+
+    place: str
+    commands: str
+    output: list[str]
+
+
+def blocks(page: Path) -> Iterator[Block]:
+    """Of one page; what is between them comes as blocks without a language."""
+    lines: list[str] = []
+    language: str | None = None
+    started = 1
+    name = page.relative_to(ROOT)
+    for number, line in enumerate(page.read_text().splitlines(), 1):
+        fence = re.fullmatch(r"```(\w*)", line)
+        if fence is None:
+            lines.append(line)
+            continue
+        if lines:
+            yield Block(f"{name}:{started}", language or "", "\n".join(lines))
+        language = (fence[1] or "plain") if language is None else None
+        lines, started = [], number + 1
+    assert language is None, f"{name}: the last block is not closed"
+    yield Block(f"{name}:{started}", "", "\n".join(lines))
+
+
+def steps(page: Path) -> Iterator[Step]:
+    """What there is to run on a page."""
+    step: Step | None = None
+    for block in blocks(page):
+        if block.language == "text" and step is not None:
+            step = step._replace(output=patterns(block.text.splitlines()))
+        elif not block.text.strip():
+            continue  # a command's output may stand below an empty line
+        if step is not None and block.language:
+            yield step
+            step = None
+        if block.language == "sh":
+            step = Step(block.place, runnable(block.text.splitlines()), [])
+        elif block.language == "console":
+            lines = block.text.splitlines()
+            commands = [line[2:] for line in lines if line.startswith("$ ")]
+            shown = [line for line in lines if not line.startswith("$ ")]
+            step = Step(block.place, runnable(commands), patterns(shown))
+    if step is not None:
+        yield step
+
+
+def runnable(lines: list[str]) -> str:
+    """Without those that are run elsewhere."""
+    return "\n".join(line for line in lines if not any(line.startswith(start) for start in ELSEWHERE))
+
+
+def patterns(lines: list[str]) -> list[str]:
+    """A pattern for each line that is shown."""
+    return [re.escape(line).replace("…", ".*") for line in lines if line.strip()]
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Iterator[Path]:
+    """Everything of the work tree, without data; what the commands write stays in here. No hub is left on it."""
+    folder = tmp_path / "clone"
+    folder.mkdir()
+    for path in ROOT.iterdir():
+        if path.name not in NOT_IN_THE_CLONE:
+            (folder / path.name).symlink_to(path)
+    (folder / ".venv").symlink_to(sys.prefix)
+    yield folder
+    stopped = hub("down", "--data", folder / "hub-data")
+    assert stopped.returncode == 0, stopped.stdout + stopped.stderr
+    assert left_on(folder / "hub-data") == []
+
+
+@pytest.fixture
+def variables(tmp_path: Path) -> dict[str, str]:
+    """The environment of the commands: a free port, and a curl of our own."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    curl = programs / "curl"
+    curl.write_text(f'#!/bin/sh\nPYTHONPATH={shlex.quote(str(ROOT))} exec {sys.executable} -m tests.live.curl "$@"\n')
+    curl.chmod(0o755)
+    return environment(PATH=f"{programs}{os.pathsep}{os.environ['PATH']}", HUB_API__PORT=str(ports.free_port()))
+
+
+def script(wanted: list[Step]) -> str:
+    """One shell for all of them; a NUL ends the output of each. The first command that fails ends it, and is named."""
+    parts = ["set -eEuo pipefail", """trap 'printf "\\n%s: failed: %s\\n" "$PLACE" "$BASH_COMMAND" >&2' ERR"""]
+    for step in wanted:
+        parts += [f"PLACE={shlex.quote(step.place)}", step.commands, r"printf '\0'"]
+    return "\n".join(parts)
+
+
+@pytest.mark.timeout(300)
+def test_every_command_works(clone: Path, variables: dict[str, str]) -> None:
+    wanted = [step for page in PAGES for step in steps(page)]
+    result = subprocess.run(
+        ["bash", "-c", script(wanted)],
+        cwd=clone,
+        env=variables,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert result.returncode == 0, f"{result.stdout}\n{result.stderr}"
+    printed = result.stdout.replace(f":{variables['HUB_API__PORT']}", f":{Api().port}").split("\0")
+    for step, output in zip(wanted, printed, strict=False):
+        print(f"{step.place}\n{step.commands}\n{output}")
+        for pattern in step.output:
+            assert re.search(f"^{pattern}$", output, re.MULTILINE), f"{step.place} does not print {pattern}\n{output}"
+
+    # what the README promises of these commands: each way in has reached the profiles
+    running = WholeHub(clone / "hub-data")
+    with running.http:
+        eventually(lambda: running.get("/profiles/ann")["traits"] == {"spent": 12.5 + 30.25 + 3})
+        assert running.get("/profiles/bob")["traits"] == {"spent": 7 + 4.5}
+        assert running.get("/balance", verify="true")["balanced"]
+
+
+def test_no_command_hides_from_the_test_above() -> None:
+    """In a block of another language, or between blocks."""
+    for page in PAGES:
+        for block in blocks(page):
+            assert block.language not in {"bash", "shell", "zsh"}, f"{block.place}: fence it as sh"
+            if block.language in {"", "plain", "text"}:
+                hidden = [line for line in block.text.splitlines() if COMMAND.match(line)]
+                assert hidden == [], f"{block.place}: {hidden}"
+
+
+def test_commands_that_are_not_run_are_still_on_a_page() -> None:
+    """An exception that nobody needs any more would hide the next command that begins like it."""
+    text = "\n".join(page.read_text() for page in [*PAGES, ROOT / "CONTRIBUTING.md"])
+    for command in ("make demo", "make test"):
+        assert command in text
