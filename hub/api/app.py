@@ -54,7 +54,7 @@ def create_app(
     admin_key: str,
     namespace: str,
     limits: Limits,
-    end_offsets: balance.EndOffsets,
+    offsets: balance.Offsets,
     validators: Mapping[str, definitions.Validator],
     checks: Mapping[str, health.Check] | None = None,
     now_ms: Callable[[], int] = now_ms,
@@ -64,7 +64,7 @@ def create_app(
 
     Args:
         admin_key: Not empty; for every route but /track, /live, /ready, /metrics and the documentation.
-        end_offsets: By partition of events.v1, the offset that the next record will get. Blocks.
+        offsets: By partition of events.v1, where it begins and ends. Blocks.
         validators: By kind of definition, checks beyond its types.
         checks: What /ready asks apart from Kafka and the store, by name.
         now_ms: The clock, milliseconds since 1970.
@@ -88,7 +88,7 @@ def create_app(
     app.openapi = partial(describe, app)  # type: ignore[method-assign]
     app.include_router(health.router({"kafka": publisher.ping, "store": store.ping, **(checks or {})}))
     app.include_router(queries.router(store))
-    app.include_router(balance.router(store, end_offsets, refusals))
+    app.include_router(balance.router(store, offsets, refusals))
     app.include_router(definitions.router(publisher, catalogue, namespace, validators, now_ms))
     _add_docs(app)
     _add_errors(app, limits)

@@ -19,7 +19,8 @@ from hub.store.port import Reading
 READS: Final = 20
 """How often to read again when the collector wrote in between; a batch takes longer to write than this to read."""
 
-EndOffsets = Callable[[], Mapping[int, int]]
+Offsets = Callable[[], Mapping[int, tuple[int, int]]]
+"""By partition of events.v1: the oldest offset that Kafka still has, and the one that the next record will get."""
 
 
 class Totals(BaseModel):
@@ -45,17 +46,26 @@ class Row(BaseModel):
     dead: int
 
 
+class Gap(BaseModel):
+    """Records, by offset, that Kafka has deleted before they were stored. The collector stops at them."""
+
+    partition: int
+    first: int
+    last: int
+
+
 class Balance(BaseModel):
-    """The balance sheet."""
+    """The balance sheet. `balanced`: every row adds up, and there is no gap."""
 
     totals: Totals
     balanced: bool
+    gaps: list[Gap]
     rows: list[Row]
     refused: dict[str, Any]
     verified: dict[str, Any] | None = None
 
 
-def router(store: Reading, end_offsets: EndOffsets, refusals: Refusals) -> APIRouter:
+def router(store: Reading, offsets: Offsets, refusals: Refusals) -> APIRouter:
     """The route."""
     routes = APIRouter()
 
@@ -64,7 +74,7 @@ def router(store: Reading, end_offsets: EndOffsets, refusals: Refusals) -> APIRo
         verify: Annotated[bool, Query(description="Also count the stored events, which takes longer.")] = False,
     ) -> Response:
         counters, progress, stored_events = _snapshot(store, verify)
-        sheet = balance_sheet(counters, progress, end_offsets())
+        sheet = balance_sheet(counters, progress, offsets())
         sheet["refused"] = refusals.report()
         if stored_events is not None:
             agrees = stored_events == sheet["totals"]["stored"]
@@ -76,15 +86,15 @@ def router(store: Reading, end_offsets: EndOffsets, refusals: Refusals) -> APIRo
 
 
 def balance_sheet(
-    counters: list[tuple[CounterKey, Counts]], progress: Mapping[int, int], ends: Mapping[int, int]
+    counters: list[tuple[CounterKey, Counts]], progress: Mapping[int, int], offsets: Mapping[int, tuple[int, int]]
 ) -> dict[str, Any]:
     """
     Totals, rows per source and minute, and whether every row adds up.
 
     Args:
         progress: By partition, the next offset to count.
-        ends: By partition, the offset that the next record will get. What lies between is in flight: records, each
-            with one event or more.
+        offsets: By partition, where the log begins and ends. What lies between the progress and the end is in
+            flight: records, each with one event or more. What lies between the progress and the beginning is gone.
     """
     rows: dict[tuple[str, int], Counts] = {}
     for key, counts in counters:
@@ -94,7 +104,12 @@ def balance_sheet(
         row.duplicate += counts.duplicate
         row.dropped += counts.dropped
         row.dead += counts.dead
-    in_flight = sum(max(0, end - progress.get(partition, 0)) for partition, end in ends.items())
+    in_flight = sum(max(0, end - max(begin, progress.get(number, 0))) for number, (begin, end) in offsets.items())
+    gaps = [
+        {"partition": number, "first": progress.get(number, 0), "last": begin - 1}
+        for number, (begin, _) in sorted(offsets.items())
+        if begin > progress.get(number, 0)
+    ]
     return {
         "totals": {
             "received": sum(row.received for row in rows.values()) + in_flight,
@@ -104,7 +119,9 @@ def balance_sheet(
             "dead": sum(row.dead for row in rows.values()),
             "in_flight": in_flight,
         },
-        "balanced": all(row.received == row.stored + row.duplicate + row.dropped + row.dead for row in rows.values()),
+        "balanced": not gaps
+        and all(row.received == row.stored + row.duplicate + row.dropped + row.dead for row in rows.values()),
+        "gaps": gaps,
         "rows": [
             {
                 "source": source,

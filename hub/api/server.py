@@ -174,7 +174,7 @@ async def _opened(
             admin_key=admin_key,
             namespace=namespace,
             limits=limits,
-            end_offsets=LogAdmin(kafka, namespace).end_offsets,
+            offsets=LogAdmin(kafka, namespace).offsets,
             validators=validators,
             checks={"definitions": definitions},
         )

@@ -51,7 +51,7 @@ class Catalogue:
         self._listeners.append(listener)
 
     def apply(self, key: bytes, value: bytes | None, offset: int) -> None:
-        """Take one record of definitions.v1 in; a record that cannot be read is logged and leaves the old definition."""
+        """Take one record of definitions.v1 in; one that cannot be read is logged and leaves the old definition."""
         kind, _, id = key.decode(errors="replace").partition("/")
         if kind in KINDS and id:
             self._set(kind, id, value, offset)

@@ -64,9 +64,8 @@ class LogAdmin:
     def topic_id(self, topic: Topic) -> str:
         """The broker's id of a topic: another one after the topic was deleted and made again, or on a new cluster."""
         name = topic.name(self._namespace)
-        description = self._call(
-            lambda: self._client.describe_topics(TopicCollection([name]), request_timeout=TIMEOUT_S)[name].result()
-        )
+        described = self._client.describe_topics(TopicCollection([name]), request_timeout=TIMEOUT_S)
+        description = self._call(described[name].result)
         return str(description.topic_id)
 
     def partitions(self, topic: Topic) -> list[int]:
@@ -84,6 +83,11 @@ class LogAdmin:
     def begin_offsets(self, topic: Topic = EVENTS) -> dict[int, int]:
         """By partition, the offset of the oldest record that the broker still has."""
         return self._offsets(topic, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+
+    def offsets(self, topic: Topic = EVENTS) -> dict[int, tuple[int, int]]:
+        """By partition, what `begin_offsets` and `end_offsets` give."""
+        begins, ends = self.begin_offsets(topic), self.end_offsets(topic)
+        return {number: (begins.get(number, 0), end) for number, end in ends.items()}
 
     def _offsets(self, topic: Topic, spec: OffsetSpec) -> dict[int, int]:
         name = topic.name(self._namespace)

@@ -14,7 +14,8 @@ def admin_config(kafka: Kafka, **extra: Any) -> dict[str, Any]:
         "bootstrap.servers": kafka.bootstrap,
         # a broker that is restarting is back in a second or two: do not wait out the default of 10 s
         "reconnect.backoff.max.ms": 1_000,
-        "log_level": 4,
+        # errors come as events and exceptions; librdkafka's own lines are twenty a second while a broker is away
+        "log_level": 2,
         **kafka.options,
         **extra,
     }

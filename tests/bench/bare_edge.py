@@ -76,7 +76,12 @@ async def main(bootstrap: str, topic: str, linger_ms: float) -> None:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         config = uvicorn.Config(
-            Edge(bootstrap, topic, linger_ms), http="httptools", ws="none", lifespan="off", log_config=None, access_log=False
+            Edge(bootstrap, topic, linger_ms),
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
         )
         print(sock.getsockname()[1], flush=True)
         await uvicorn.Server(config).serve(sockets=[sock])

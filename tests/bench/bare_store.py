@@ -18,9 +18,9 @@ import msgspec
 from confluent_kafka import Consumer, TopicPartition
 
 from hub.collector.state import Memory
+from hub.definitions.kinds import Mapping
 from hub.log.admin import LogAdmin
 from hub.log.config import consumer_config
-from hub.definitions.kinds import Mapping
 from hub.pipeline.mapping import compile_mappings
 from hub.pipeline.process import Definitions, process
 from hub.pipeline.records import LogRecord, decode

@@ -43,6 +43,7 @@ def test_collector(bench: Bench) -> None:
         HOW,
         [
             Row("events/s", [course.rate for course in courses], bare, Floor(8_000)),
+            Row("events per CPU second", [100_000 / course.cpu_s_per_100k for course in courses]),
             Row("CPU s per 100,000 events", [course.cpu_s_per_100k for course in courses], bare_cpu),
             Row("the log alone, records/s", [part["rate"]["log"] for part in parts]),
             *(

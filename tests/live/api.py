@@ -92,7 +92,7 @@ async def running(
             admin_key=KEY,
             namespace=namespace,
             limits=limits or Limits(),
-            end_offsets=log.end_offsets,
+            offsets=log.offsets,
             validators=validators or {},
         )
         sock = stack.enter_context(closing(listen(Api(port=0))))

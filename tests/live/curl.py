@@ -56,7 +56,9 @@ def main() -> None:
     """Ask, print, exit."""
     given = arguments()
     default = f":{Api().port}"
-    url = given.url.replace(default, f":{os.environ['HUB_API__PORT']}") if default in given.url else given.url
+    url = given.url.replace(default, f":{os.environ['HUB_API__PORT']}")
+    if "://" not in url:
+        url = f"http://{url}"
     body = b"&".join(given.data) if given.data else None
     if given.get and body is not None:
         url, body = f"{url}{'&' if '?' in url else '?'}{body.decode()}", None
@@ -79,7 +81,8 @@ def main() -> None:
     if given.output:
         given.output.write_bytes(head.encode() + response.content)
     else:
-        sys.stdout.buffer.write(head.encode() + response.content)
+        # curl adds no end of line; without one the answers of a block would run into each other
+        sys.stdout.buffer.write(head.encode() + response.content + b"\n")
     if response.is_error and not given.include:
         sys.stderr.write(f"curl: {response.status_code} from {method} {url}\n")
         sys.exit(22)

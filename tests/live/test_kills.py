@@ -6,6 +6,7 @@ import csv
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,9 +17,12 @@ from hub.settings import Kafka
 from tests.kafka_tools import eventually
 from tests.live.whole_hub import WholeHub, whole_hub
 
+pytestmark = pytest.mark.timeout(300)
+
 CUSTOMERS: Final = 150
 ROWS: Final = 3_000
 """For each kill: enough for both ways to be busy when it comes."""
+GIVE_UP_S: Final = 60.0
 TOPIC: Final = "orders"
 VICTIMS: Final = ("collector", "bridges", "api", "kafka")
 ROW: Final[dict[str, Any]] = {
@@ -54,7 +58,8 @@ def send_both_ways(pool: ThreadPoolExecutor, running: WholeHub, file: Path) -> l
     queue = Options(
         file=file, via="kafka", source="shop", kafka=kafka, topic=TOPIC, key="customer", every=(2, 1), make_topic=3
     )
-    return [pool.submit(send_file, options) for options in (rest, queue)]
+    # both give up in the end, so that a hub that does not come back fails the test and does not hang it
+    return [pool.submit(send_file, replace(options, give_up_after_s=GIVE_UP_S)) for options in (rest, queue)]
 
 
 def test_kills_while_events_come_in(running: WholeHub, tmp_path: Path) -> None:
@@ -68,7 +73,7 @@ def test_kills_while_events_come_in(running: WholeHub, tmp_path: Path) -> None:
             sending = send_both_ways(pool, running, file)
             eventually(lambda before=before: running.totals()["received"] > before + ROWS // 10)
             running.kill(victim)
-            for summary in (one.result(60) for one in sending):
+            for summary in (one.result() for one in sending):
                 assert summary.sent == ROWS // 2
                 assert summary.refused == []
             sent += ROWS

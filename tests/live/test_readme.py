@@ -183,10 +183,3 @@ def test_no_command_hides_from_the_test_above() -> None:
             if block.language in {"", "plain", "text"}:
                 hidden = [line for line in block.text.splitlines() if COMMAND.match(line)]
                 assert hidden == [], f"{block.place}: {hidden}"
-
-
-def test_commands_that_are_not_run_are_still_on_a_page() -> None:
-    """An exception that nobody needs any more would hide the next command that begins like it."""
-    text = "\n".join(page.read_text() for page in [*PAGES, ROOT / "CONTRIBUTING.md"])
-    for command in ("make demo", "make test"):
-        assert command in text

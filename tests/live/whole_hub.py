@@ -102,7 +102,7 @@ class WholeHub:
         assert answer.is_success, answer.text
 
     def logs(self, lines: int = 20) -> str:
-        """The end of each log, for a failure's message."""
+        """The end of each log of our own processes, for whoever reads a failure."""
         return "\n".join(
             f"--- {log.name}\n" + "\n".join(log.read_text().splitlines()[-lines:])
             for log in sorted((self.data / "logs").glob("*.log"))
@@ -118,7 +118,11 @@ def whole_hub(data: Path) -> Iterator[WholeHub]:
     try:
         running = WholeHub(data)
         with running.http:
-            yield running
+            try:
+                yield running
+            except BaseException:
+                print(running.logs())
+                raise
     finally:
         stopped = hub("down", "--data", data)
     assert stopped.returncode == 0, stopped.stdout + stopped.stderr

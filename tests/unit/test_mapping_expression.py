@@ -100,6 +100,9 @@ def test_what_is_wrong_is_said_with_its_column(expression: str, words: str) -> N
         ("split(s, ',')[1]", {"s": "a,b"}, "b"),
         ("from_json(s).x", {"s": '{"x": 1}'}, 1),
         ("meta('line')", {}, 7),
+        ("n || 'none'", {"n": 0}, 0),
+        ("n || 'none'", {"n": False}, "none"),
+        ("n || 'none'", {"n": []}, "none"),
     ],
 )
 def test_functions(expression: str, message: Any, value: Any) -> None:

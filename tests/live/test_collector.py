@@ -1,0 +1,151 @@
+"""The collector process on a real Kafka: gaps, new topics, several of them, rubbish."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from hub.log.admin import LogAdmin
+from hub.model import Counts
+from hub.settings import Kafka
+from hub.store import open_store
+from hub.store.port import Store
+from schemas.codec import decode_stored
+from schemas.topics import EVENTS, STORED
+from tests.factories import event, track
+from tests.kafka_tools import define, eventually, read, write_events
+from tests.live.collector import CollectorProcess, collector
+
+SUM = {"event_type": "purchase", "fields": [{"event": "properties.n", "profile": "traits.n", "op": "add"}]}
+
+
+def _prepare(kafka: str, namespace: str) -> Kafka:
+    settings = Kafka(bootstrap=kafka, partitions=4)
+    LogAdmin(settings, namespace).ensure_topics()
+    define(settings, namespace, "mapping", "sum", SUM)
+    return settings
+
+
+def _store(folder: Path) -> Store:
+    return open_store(f"sqlite:///{folder / 'hub.sqlite'}", readonly=True)
+
+
+def _totals(store: Store) -> Counts:
+    totals = Counts()
+    for _, counts in store.counters():
+        totals.received += counts.received
+        totals.stored += counts.stored
+        totals.duplicate += counts.duplicate
+        totals.dead += counts.dead
+    return totals
+
+
+def _applied(store: Store) -> int:
+    return sum(store.latest_progress()[1].values())
+
+
+def test_a_gap_in_the_log_stops_the_collector_until_a_person_accepts_it(
+    kafka: str, namespace: str, tmp_path: Path
+) -> None:
+    settings = _prepare(kafka, namespace)
+    write_events(settings, namespace, [track("p1", event(f"e{n}", n=1)) for n in range(10)])
+    admin = LogAdmin(settings, namespace)
+    (number,) = [number for number, end in admin.end_offsets().items() if end]
+    client = AdminClient({"bootstrap.servers": kafka})
+    place = TopicPartition(EVENTS.name(namespace), number, 4)
+    for future in client.delete_records([place]).values():
+        future.result()
+
+    stuck = CollectorProcess(kafka, namespace, tmp_path)
+    assert stuck.process.wait(60) == 78
+    said = stuck.log.read_text()
+    assert f"partition {number} has no records 0 to 3" in said
+    assert "--accept-gap" in said
+    store = _store(tmp_path)
+    assert store.count("events", "") == 0
+
+    with collector(kafka, namespace, tmp_path, "--accept-gap"):
+        eventually(lambda: _totals(store).stored == 6)
+    store.close()
+
+
+def test_a_topic_that_was_made_anew_goes_on_with_the_same_profiles(kafka: str, namespace: str, tmp_path: Path) -> None:
+    """Its offsets begin at 0 again; the epoch keeps the versions growing."""
+    settings = _prepare(kafka, namespace)
+    sent = [track("p1", event(f"e{n}", n=1)) for n in range(20)]
+    write_events(settings, namespace, sent)
+    with collector(kafka, namespace, tmp_path):
+        store = eventually(lambda: (tmp_path / "hub.sqlite").exists() and _store(tmp_path))
+        eventually(lambda: _totals(store).stored == 20)
+    before = store.get("profiles", "p1")
+    client = AdminClient({"bootstrap.servers": kafka})
+    name = EVENTS.name(namespace)
+    client.delete_topics([name])[name].result()
+    eventually(lambda: name not in client.list_topics(timeout=5).topics)
+    eventually(lambda: _made_again(settings, namespace))
+    write_events(settings, namespace, [*sent[:5], track("p1", event("new", n=100))])
+
+    with collector(kafka, namespace, tmp_path):
+        eventually(lambda: _totals(store).received == 26)
+    after = store.get("profiles", "p1")
+    assert before is not None
+    assert after is not None
+    assert after["traits"]["n"] == 120
+    assert after["metadata"]["version"] > before["metadata"]["version"]
+    assert _totals(store).duplicate == 5
+    store.close()
+
+
+def _made_again(settings: Kafka, namespace: str) -> bool:
+    """Whether the topic could be made: for a moment after its deletion the broker still says that it exists."""
+    admin = LogAdmin(settings, namespace)
+    admin.ensure_topics()
+    return bool(admin.end_offsets())
+
+
+def test_collectors_that_come_and_go_lose_and_double_nothing(kafka: str, namespace: str, tmp_path: Path) -> None:
+    settings = _prepare(kafka, namespace)
+    profiles, rounds = 30, 40
+
+    def send(first: int, last: int) -> None:
+        write_events(
+            settings,
+            namespace,
+            [
+                track(f"p{p}", event(f"{p}-{n}", n=n), session_id=f"s{p}")
+                for n in range(first, last)
+                for p in range(profiles)
+            ],
+        )
+
+    send(0, 10)
+    one = CollectorProcess(kafka, namespace, tmp_path, name="one")
+    store = eventually(lambda: (tmp_path / "hub.sqlite").exists() and _store(tmp_path))
+    eventually(lambda: _applied(store) > 0)
+    two = CollectorProcess(kafka, namespace, tmp_path, name="two")
+    send(10, 20)
+    eventually(lambda: "partitions.assigned" in two.log.read_text())
+    send(20, 30)
+    one.kill()
+    send(30, rounds)
+    three = CollectorProcess(kafka, namespace, tmp_path, name="three")
+    eventually(lambda: _applied(store) == profiles * rounds)
+    assert two.stop() == 0, two.log.read_text()
+    assert three.stop() == 0, three.log.read_text()
+
+    assert _totals(store) == Counts(received=profiles * rounds, stored=profiles * rounds)
+    for p in range(profiles):
+        profile = store.get("profiles", f"p{p}")
+        assert profile is not None
+        assert profile["traits"]["n"] == sum(range(rounds))
+    told: dict[str, list[int]] = {}
+    for message in read(settings, namespace, STORED):
+        record = decode_stored(message.value() or b"")
+        numbers = told.setdefault(record["profile_id"], [])
+        number = int(record["id"].split("-")[1])
+        if number not in numbers:
+            numbers.append(number)
+    assert all(numbers == list(range(rounds)) for numbers in told.values()), "not in order"
+    store.close()
