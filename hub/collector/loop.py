@@ -68,7 +68,7 @@ class Loop:
         self._at = at
         self._memory = Memory(settings)
         self._writer = ThreadPoolExecutor(1, "writer")
-        self._pending: Future[None] | None = None
+        self._pending: Future[dict[int, int]] | None = None
         self._report = Report()
         self._stop = threading.Event()
         self.polled_at = time.monotonic()
@@ -137,15 +137,14 @@ class Loop:
         offsets = self._ownership.advance(outcome.batch.progress, decoded)
         self._pending = self._writer.submit(self._write, outcome, offsets, started)
 
-    def _write(self, outcome: Outcome, offsets: dict[int, int], started: float) -> None:
-        """On the writer's thread: the store first, then whoever listens, then the offsets."""
+    def _write(self, outcome: Outcome, offsets: dict[int, int], started: float) -> dict[int, int]:
+        """On the writer's thread: the store first, then whoever listens. Returns the offsets to commit."""
         self._patiently(lambda: self._writing.write(outcome.batch))
         self._at("written")
         self._patiently(lambda: self._tell(outcome))
         self._at("flushed")
-        self._patiently(lambda: self._ownership.commit(offsets))
-        self._at("committed")
         self._report.add(outcome, time.perf_counter() - started)
+        return offsets
 
     def _tell(self, outcome: Outcome) -> None:
         self._output.produce(outcome)
@@ -166,10 +165,11 @@ class Loop:
         self.waiting_for = ""
 
     def _finish(self) -> None:
-        """Wait for the batch that is being written."""
+        """Wait for the batch that is being written, then commit it: only the polling thread touches the consumer."""
         if self._pending is not None:
             pending, self._pending = self._pending, None
-            pending.result()
+            self._ownership.commit(pending.result())
+            self._at("committed")
 
     def _reap(self) -> None:
         if self._pending is not None and self._pending.done():

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from hub.collector import metrics
 from hub.errors import HubError, Refused, Unavailable
@@ -18,16 +18,6 @@ from schemas.topics import EVENTS
 
 log: Final = structlog.get_logger()
 TIMEOUT_S: Final = 10.0
-# the group has let us go meanwhile: whoever owns the partition now reads the records again, which is harmless
-_LOST: Final = (
-    KafkaError.ILLEGAL_GENERATION,
-    KafkaError.UNKNOWN_MEMBER_ID,
-    KafkaError.STALE_MEMBER_EPOCH,
-    KafkaError.FENCED_MEMBER_EPOCH,
-    KafkaError.REBALANCE_IN_PROGRESS,
-    KafkaError._NO_OFFSET,
-    KafkaError._STATE,
-)
 
 
 class Ownership:
@@ -94,15 +84,18 @@ class Ownership:
         return offsets
 
     def commit(self, offsets: Mapping[int, int]) -> None:
-        """Commit next offsets. Raises Unavailable; a group that has moved on is no error."""
+        """
+        Send next offsets to Kafka, without waiting for its answer. Only on the polling thread.
+
+        Another thread would wait in librdkafka's lock while the polling thread gives partitions up and waits for that
+        thread. Nothing depends on the answer: the store knows what is applied, and what is told again is told under
+        the same ids.
+        """
         wanted = [TopicPartition(self._topic, number, offset) for number, offset in offsets.items()]
         try:
-            self._consumer.commit(offsets=wanted, asynchronous=False)
+            self._consumer.commit(offsets=wanted, asynchronous=True)
         except KafkaException as exc:
-            error: KafkaError = exc.args[0]
-            if error.code() not in _LOST:
-                raise Unavailable("kafka", f"offsets could not be committed: {error.str()}") from exc
-            log.warning("collector.commit_after_loss", error=error.str())
+            log.warning("collector.commit_failed", error=exc.args[0].str())
         for place in wanted:
             _, end = self._consumer.get_watermark_offsets(place, cached=True)
             metrics.LAG.labels(str(place.partition)).set(max(0, end - place.offset))

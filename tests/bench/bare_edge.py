@@ -1,5 +1,5 @@
 """
-The bare edge: `python -m tests.bench.bare_edge BOOTSTRAP TOPIC LINGER_MS` is what any Python edge with durable acks costs at least.
+`python -m tests.bench.bare_edge BOOTSTRAP TOPIC LINGER_MS`: what any Python edge with durable acks costs at least.
 
 Uvicorn (httptools, uvloop), msgspec, librdkafka with a poll thread that hands deliveries over once per poll; no checks,
 no ids, no record format. Prints its port.

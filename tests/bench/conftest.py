@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from confluent_kafka.admin import AdminClient
@@ -42,7 +42,7 @@ class Bench(NamedTuple):
             "HUB_DATA": str(self.folder),
         }
 
-    def define(self, kind: str, id: str, spec: dict[str, object], namespace: str | None = None) -> None:
+    def define(self, kind: str, id: str, spec: dict[str, Any], namespace: str | None = None) -> None:
         """Put a definition onto definitions.v1."""
         define(self.kafka, namespace or self.namespace, kind, id, spec)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -14,6 +14,7 @@ SINGLE_BYTES: Final = 800
 EVENT_BYTES: Final = 300
 EVENTS: Final = 50
 MESSAGE_BYTES: Final = 600
+PATTERNS: Final = 500
 
 MAPPING: Final[Mapping[str, Any]] = {
     "event_type": "purchase",
@@ -86,11 +87,18 @@ def row(number: int) -> bytes:
     return _padded(flat, flat, MESSAGE_BYTES)
 
 
+def stream(make: Callable[[int], bytes], count: int) -> Iterator[bytes]:
+    """`count` of them: the profile, session and order are each one's own, the rest comes again every 500."""
+    patterns = [make(number) for number in range(min(count, PATTERNS))]
+    for number in range(count):
+        old = number % PATTERNS
+        body = patterns[old].replace(b'-%06d"' % old, b'-%06d"' % (number % PROFILES))
+        yield body.replace(b'"%08x-' % old, b'"%08x-' % number, 1)
+
+
 def requests(shape: str, count: int) -> Iterator[bytes]:
     """HTTP/1.1 requests, whole. Args: shape: `single` or `many`."""
-    make = {"single": single, "many": many}[shape]
-    for number in range(count):
-        body = make(number)
+    for body in stream({"single": single, "many": many}[shape], count):
         yield (
             b"POST /track HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: bench\r\nContent-Type: application/json\r\n"
             b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
@@ -140,7 +148,5 @@ def _padded(payload: dict[str, Any], into: Any, size: int) -> bytes:
 
 def _words(dice: random.Random, length: int) -> str:
     """Text that packs about as well as prose does."""
-    words: list[str] = []
-    while sum(map(len, words)) + len(words) < length + 1:
-        words.append("".join(dice.choices("etaoinshrdlu", k=dice.randrange(2, 9))))
+    words = ["".join(dice.choices("etaoinshrdlu", k=dice.randrange(2, 9))) for _ in range(length // 3 + 1)]
     return " ".join(words)[:length]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from hub.edge.admit import admit
 from hub.edge.inbound import inbound
@@ -28,14 +28,18 @@ def messages(kafka: Kafka, topic: str, make: Callable[[int], bytes], count: int)
     """A source topic of three partitions, as someone else's system would fill it."""
     client = AdminClient(admin_config(kafka))
     client.create_topics([NewTopic(topic, num_partitions=3, replication_factor=1)])[topic].result()
-    write(kafka, topic, ((b"%d" % (number % payloads.PROFILES), make(number)) for number in range(count)))
+    write(
+        kafka,
+        topic,
+        ((b"%d" % (number % payloads.PROFILES), one) for number, one in enumerate(payloads.stream(make, count))),
+    )
 
 
 def _inbounds(count: int) -> Iterator[tuple[bytes, bytes]]:
     limits = Limits()
-    for number in range(count):
+    for number, body in enumerate(payloads.stream(payloads.single, count)):
         taken = inbound(
-            admit(payloads.single(number), limits),
+            admit(body, limits),
             payload_id=None,
             now_ms=NOW_MS + number,
             definitions_offset=0,

@@ -93,7 +93,7 @@ def _spread(values: Sequence[float]) -> str:
         return ""
     if len(values) == 1:
         return _short(values[0])
-    return f"{_short(statistics.median(values))} ({_short(min(values))} – {_short(max(values))})"
+    return f"{_short(statistics.median(values))} ({_short(min(values))} to {_short(max(values))})"
 
 
 def _short(value: float) -> str:

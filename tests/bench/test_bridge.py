@@ -18,10 +18,10 @@ from tests.kafka_tools import read
 
 MESSAGES = 200_000
 HOW = (
-    f"{MESSAGES:,} messages of {payloads.MESSAGE_BYTES} bytes of JSON on three partitions, {{shape}}, onto events.v1 with "
-    "acks=all; both topics on the same broker, which shares the cores. The whole `hub bridges` process, from its first "
-    "record on events.v1 to its last. Bare: a loop of consume(1000), msgspec decode {by_hand}and encode, produce with a "
-    "callback, commit the lowest; it checks nothing and makes no ids."
+    f"{MESSAGES:,} messages of {payloads.MESSAGE_BYTES} bytes of JSON on three partitions, {{shape}}, onto events.v1 "
+    "with acks=all; both topics on the same broker, which shares the cores. The whole `hub bridges` process, from its "
+    "first record on events.v1 to its last. Bare: a loop of consume(1000), msgspec decode {by_hand}and encode, produce "
+    "with a callback, commit the lowest; it checks nothing and makes no ids."
 )
 
 

@@ -20,10 +20,10 @@ from tests.waiting import wait_for
 TOTAL = 1_000_000
 SAMPLE_EVERY_S = 0.5
 HOW = (
-    f"{TOTAL:,} events of about {payloads.EVENT_BYTES} bytes, {payloads.EVENTS} in a payload, 2,000 payloads that "
-    f"differ sent again and again by 64 connections at full speed; profiles and sessions of 2,000; one mapping of four "
-    f"fields. One run. Resident memory every {SAMPLE_EVERY_S:g} s, against the events that the process itself had done "
-    "by then (the collector is slower, so its million ends later)."
+    f"{TOTAL:,} events of about {payloads.EVENT_BYTES} bytes, {payloads.EVENTS} in a payload, from 64 connections at "
+    f"full speed; {payloads.PROFILES:,} profiles with a session each; one mapping of four fields. One run. Resident "
+    f"memory every {SAMPLE_EVERY_S:g} s, against the events that the process itself had done by then: the collector's "
+    "million ends later."
 )
 
 
@@ -53,7 +53,7 @@ def test_memory(bench: Bench) -> None:
         api = stack.enter_context(processes.api(bench.folder, bench.variables()))
         of_collector = stack.enter_context(sampled(collector, stored))
         of_api = stack.enter_context(sampled(api.process, accepted))
-        processes.load(api, "many", requests=requests, different=2_000)
+        processes.load(api, "many", requests=requests)
         wait_for("all events are stored", lambda: stored() >= TOTAL, timeout_s=900)
         assert store.count("events", "") == TOTAL
     rows = [*figures("API", of_api, 150), *figures("collector", of_collector, 400)]
@@ -67,10 +67,10 @@ def sampled(process: psutil.Process, done: Callable[[], int]) -> Iterator[list[S
     over = threading.Event()
 
     def take() -> None:
-        while True:
+        last = False
+        while not last:
+            last = over.wait(SAMPLE_EVERY_S)
             samples.append(Sample(done(), process.memory_info().rss / 1e6))
-            if over.wait(SAMPLE_EVERY_S):
-                return
 
     thread = threading.Thread(target=take)
     thread.start()
@@ -83,6 +83,7 @@ def sampled(process: psutil.Process, done: Callable[[], int]) -> Iterator[list[S
 
 def figures(name: str, samples: Sequence[Sample], limit_mb: float) -> list[Row]:
     """The peak, the way there, and how it grew in the second half."""
+    assert samples[-1].events == TOTAL, f"{name}: {samples[-1].events} events of {TOTAL}"
     rows = [Row(f"{name}: highest, MB", [max(one.rss_mb for one in samples)], (), Floor(limit_mb, at_most=True))]
     for share in (25, 50, 75, 100):
         at = next(one for one in samples if one.events >= TOTAL * share // 100)

@@ -46,6 +46,6 @@ def collector(kafka: str, namespace: str, folder: Path, *options: str) -> Iterat
     one = CollectorProcess(kafka, namespace, folder, *options)
     try:
         yield one
+        assert one.stop() == 0, one.log.read_text()
     finally:
-        code = one.stop()
-        assert code == 0, one.log.read_text()
+        one.kill()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from hub.errors import Refused, Unavailable
 from hub.log.admin import LogAdmin
 from hub.model import Counts
 from hub.settings import Kafka
@@ -29,7 +32,18 @@ def _prepare(kafka: str, namespace: str) -> Kafka:
 
 
 def _store(folder: Path) -> Store:
-    return open_store(f"sqlite:///{folder / 'hub.sqlite'}", readonly=True)
+    """The store, once the collector has made it."""
+    store = open_store(f"sqlite:///{folder / 'hub.sqlite'}", readonly=True)
+    eventually(lambda: _is_there(store))
+    return store
+
+
+def _is_there(store: Store) -> bool:
+    try:
+        store.ping()
+    except Unavailable:
+        return False
+    return True
 
 
 def _totals(store: Store) -> Counts:
@@ -47,7 +61,7 @@ def _applied(store: Store) -> int:
 
 
 def test_a_gap_in_the_log_stops_the_collector_until_a_person_accepts_it(
-    kafka: str, namespace: str, tmp_path: Path
+    kafka: str, namespace: str, tmp_path: Path, start: Callable[[str], CollectorProcess]
 ) -> None:
     settings = _prepare(kafka, namespace)
     write_events(settings, namespace, [track("p1", event(f"e{n}", n=1)) for n in range(10)])
@@ -58,7 +72,7 @@ def test_a_gap_in_the_log_stops_the_collector_until_a_person_accepts_it(
     for future in client.delete_records([place]).values():
         future.result()
 
-    stuck = CollectorProcess(kafka, namespace, tmp_path)
+    stuck = start("stuck")
     assert stuck.process.wait(60) == 78
     said = stuck.log.read_text()
     assert f"partition {number} has no records 0 to 3" in said
@@ -77,7 +91,7 @@ def test_a_topic_that_was_made_anew_goes_on_with_the_same_profiles(kafka: str, n
     sent = [track("p1", event(f"e{n}", n=1)) for n in range(20)]
     write_events(settings, namespace, sent)
     with collector(kafka, namespace, tmp_path):
-        store = eventually(lambda: (tmp_path / "hub.sqlite").exists() and _store(tmp_path))
+        store = _store(tmp_path)
         eventually(lambda: _totals(store).stored == 20)
     before = store.get("profiles", "p1")
     client = AdminClient({"bootstrap.servers": kafka})
@@ -99,13 +113,32 @@ def test_a_topic_that_was_made_anew_goes_on_with_the_same_profiles(kafka: str, n
 
 
 def _made_again(settings: Kafka, namespace: str) -> bool:
-    """Whether the topic could be made: for a moment after its deletion the broker still says that it exists."""
+    """Whether the topic is there: for a moment after its deletion the broker still says that it exists."""
     admin = LogAdmin(settings, namespace)
-    admin.ensure_topics()
-    return bool(admin.end_offsets())
+    try:
+        admin.ensure_topics()
+        return bool(admin.end_offsets())
+    except (Unavailable, Refused):
+        return False
 
 
-def test_collectors_that_come_and_go_lose_and_double_nothing(kafka: str, namespace: str, tmp_path: Path) -> None:
+@pytest.fixture
+def start(kafka: str, namespace: str, tmp_path: Path) -> Iterator[Callable[[str], CollectorProcess]]:
+    """Starts collectors of one namespace on one store; whatever is left of them at the end is killed."""
+    started: list[CollectorProcess] = []
+
+    def start(name: str) -> CollectorProcess:
+        started.append(CollectorProcess(kafka, namespace, tmp_path, name=name))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.kill()
+
+
+def test_collectors_that_come_and_go_lose_and_double_nothing(
+    kafka: str, namespace: str, tmp_path: Path, start: Callable[[str], CollectorProcess]
+) -> None:
     settings = _prepare(kafka, namespace)
     profiles, rounds = 30, 40
 
@@ -121,16 +154,16 @@ def test_collectors_that_come_and_go_lose_and_double_nothing(kafka: str, namespa
         )
 
     send(0, 10)
-    one = CollectorProcess(kafka, namespace, tmp_path, name="one")
-    store = eventually(lambda: (tmp_path / "hub.sqlite").exists() and _store(tmp_path))
+    one = start("one")
+    store = _store(tmp_path)
     eventually(lambda: _applied(store) > 0)
-    two = CollectorProcess(kafka, namespace, tmp_path, name="two")
+    two = start("two")
     send(10, 20)
     eventually(lambda: "partitions.assigned" in two.log.read_text())
     send(20, 30)
     one.kill()
     send(30, rounds)
-    three = CollectorProcess(kafka, namespace, tmp_path, name="three")
+    three = start("three")
     eventually(lambda: _applied(store) == profiles * rounds)
     assert two.stop() == 0, two.log.read_text()
     assert three.stop() == 0, three.log.read_text()
