@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-import stamina.instrumentation
 import typer
 import yaml
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from hub.cli.settings import load
-from hub.edge.expression import ExpressionError
-from hub.edge.mapping import MappingError
-from hub.send import Options, SendError, Summary, send_file
-from hub.send import Progress as Sent
-from hub.send.rows import SPACES, RowsError
-from hub.settings import Settings
-from hub.stack import state
 
-LINE_EVERY_S: Final = 5.0
-SHOWN_REFUSALS: Final = 20
 DEFAULT_TOPIC_PARTITIONS: Final = 6
 
 
@@ -97,6 +80,11 @@ def send(
     Line N of the same file is the same event, however often and whichever way it is sent. Exits with 1 when rows were
     refused; the others are sent all the same.
     """
+    # here, not above: every process of the hub is `hub …`, and need not import what this does
+    from hub.cli.sending import run, where
+    from hub.send import Options
+    from hub.send.rows import SPACES
+
     settings = load()
     first, last = _line_range(lines)
     if str(file) == "-" and not name:
@@ -122,29 +110,8 @@ def send(
         topic=topic,
         make_topic=DEFAULT_TOPIC_PARTITIONS if make_topic else 0,
     )
-    options = _where(options, settings, data, url, bootstrap)
-    stamina.instrumentation.set_on_retry_hooks([])  # the count at the end says it; a line a retry would bury it
-    try:
-        with _shown(str(file)) as show:
-            summary = send_file(options, show)
-    except (SendError, RowsError, MappingError, ExpressionError, OSError) as exc:
-        typer.echo(f"stopped: {exc}", err=True)
-        raise typer.Exit(2) from exc
-    _report(summary)
-    if summary.refused:
+    if not run(where(options, settings, data, url, bootstrap)):
         raise typer.Exit(1)
-
-
-def _where(options: Options, settings: Settings, data: Path | None, url: str, bootstrap: str) -> Options:
-    running = state.read(data or settings.data) if (data or settings.data).is_dir() else None
-    if options.via == "rest":
-        return replace(options, url=url or (running.url if running else f"http://127.0.0.1:{settings.api.port}"))
-    brokers = bootstrap or settings.kafka.bootstrap or (running.kafka if running else "")
-    if not brokers:
-        raise typer.BadParameter("no hub runs here, so say where Kafka is", param_hint="--bootstrap")
-    if not options.topic:
-        raise typer.BadParameter("which topic?", param_hint="--topic")
-    return replace(options, kafka=settings.kafka.model_copy(update={"bootstrap": brokers}))
 
 
 def _document(path: Path | None) -> dict[str, Any] | None:
@@ -180,49 +147,3 @@ def _step(text: str | None) -> tuple[int, int]:
     if not 0 <= found[1] < found[0]:
         raise typer.BadParameter("N/K: K goes from 0 to N - 1", param_hint="--every")
     return found
-
-
-@contextmanager
-def _shown(label: str) -> Iterator[Callable[[Sent], None]]:
-    """A progress bar on a terminal, a line every five seconds elsewhere."""
-    started = time.monotonic()
-    if not sys.stderr.isatty():
-        told_at = started
-
-        def say(sent: Sent) -> None:
-            nonlocal told_at
-            now = time.monotonic()
-            if now - told_at >= LINE_EVERY_S:
-                told_at = now
-                typer.echo(f"{label}: {_figures(sent, now - started)}", err=True)
-
-        yield say
-        return
-    columns = TextColumn(label), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[figures]}")
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("send", total=None, figures="")
-
-        def draw(sent: Sent) -> None:
-            figures = _figures(sent, time.monotonic() - started)
-            bar.update(task, total=sent.bytes_total or None, completed=sent.bytes_read, figures=figures)
-
-        yield draw
-
-
-def _figures(sent: Sent, took_s: float) -> str:
-    rate = sent.sent / took_s if took_s > 0 else 0.0
-    extra = "".join(
-        f", {count:,} {word}" for count, word in ((sent.refused, "refused"), (sent.retried, "retries")) if count
-    )
-    return f"{sent.sent:,} rows, {rate:,.0f}/s{extra}"
-
-
-def _report(summary: Summary) -> None:
-    for line, reason in summary.refused[:SHOWN_REFUSALS]:
-        typer.echo(f"line {line} refused: {reason}", err=True)
-    if len(summary.refused) > SHOWN_REFUSALS:
-        typer.echo(f"… and {len(summary.refused) - SHOWN_REFUSALS:,} more", err=True)
-    typer.echo(
-        f"sent {summary.sent:,} rows in {summary.took_s:.1f} s ({summary.rate:,.0f}/s), "
-        f"refused {len(summary.refused):,}, retried {summary.retried:,}, skipped {summary.skipped:,}"
-    )

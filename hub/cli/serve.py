@@ -13,6 +13,7 @@ from hub.errors import HubError, Refused
 from hub.log.admin import ensure_topics
 from hub.logs import configure
 from hub.settings import Settings
+from hub.stack.keys import admin_key
 
 
 def register(app: typer.Typer) -> None:
@@ -28,12 +29,13 @@ def api() -> None:
     from hub.api.server import run
 
     with _process() as settings:
+        settings.data.mkdir(parents=True, exist_ok=True)
         run(
             kafka=settings.kafka,
             namespace=settings.namespace,
             api=settings.api,
             limits=settings.limits,
-            admin_key=settings_admin_key(settings),
+            admin_key=admin_key(settings.admin_key, settings.data),
             store_url=settings.store_url,
             validators={"bridge": validate},
         )
@@ -83,14 +85,3 @@ def _process() -> Iterator[Settings]:
     except HubError as exc:
         typer.echo(f"stopped, start again: {exc}", err=True)
         raise typer.Exit(1) from exc
-
-
-def settings_admin_key(settings: Settings) -> str:
-    """HUB_ADMIN_KEY, else the key that `hub up` has put into the data folder. Raises Refused."""
-    if settings.admin_key is not None:
-        return settings.admin_key.get_secret_value()
-    path = settings.data / "admin-key"
-    try:
-        return path.read_text().strip()
-    except OSError as exc:
-        raise Refused("api", f"no admin key: set HUB_ADMIN_KEY, or let `hub up` make {path} ({exc.strerror})") from exc
