@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import random
 import re
-import secrets
 from typing import Final
 
 # uuid5 of the DNS name `hub.thamesthrive.com`: a namespace of our own, fixed for ever
 _NAMESPACE: Final = bytes.fromhex("b2a9e3e16d475e98beb976b66c5509e4")
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
+
+# unique, not secret: seeded from the system once, ten times as fast as asking it for every id
+_random: Final = random.Random().getrandbits
 
 
 def derived(kind: str, *parts: str) -> str:
@@ -25,9 +28,8 @@ def derived(kind: str, *parts: str) -> str:
 
 def ordered(now_ms: int) -> str:
     """A UUIDv7: `now_ms` (milliseconds since 1970) and 74 random bits."""
-    value = (
-        (now_ms & 0xFFFF_FFFF_FFFF) << 80 | 0x7 << 76 | secrets.randbits(12) << 64 | 0b10 << 62 | secrets.randbits(62)
-    )
+    bits = _random(74)
+    value = (now_ms & 0xFFFF_FFFF_FFFF) << 80 | 0x7 << 76 | bits >> 62 << 64 | 0b10 << 62 | bits & 0x3FFF_FFFF_FFFF_FFFF
     return _text(f"{value:032x}")
 
 

@@ -25,9 +25,7 @@ class Kafka(_Part):
         float,
         Field(gt=0, description="How long the edge waits for Kafka's acknowledgement before it answers 503."),
     ] = 10.0
-    linger_ms: Annotated[float, Field(ge=0, description="How long the producer waits for company before it sends.")] = (
-        5.0
-    )
+    linger_ms: Annotated[float, Field(ge=0, description="How long a record waits in the producer for company.")] = 0.5
     options: Annotated[
         dict[str, str | int | float | bool],
         Field(description="Further librdkafka options as JSON, such as security.protocol and sasl.*."),
@@ -74,10 +72,8 @@ class Collector(_Part):
 
     batch_records: Annotated[int, Field(ge=1, description="Most records in one batch.")] = 1_000
     batch_ms: Annotated[int, Field(ge=0, description="How long the first record of a batch waits for company.")] = 20
-    cache_profiles: Annotated[
-        int, Field(ge=1, description="Profiles kept in memory while their partition is owned.")
-    ] = 50_000
-    cache_events: Annotated[int, Field(ge=1, description="Event ids kept in memory for deduplication.")] = 100_000
+    cache_profiles: Annotated[int, Field(ge=1, description="Profiles kept in memory, and as many sessions.")] = 20_000
+    cache_events: Annotated[int, Field(ge=1, description="Event ids kept in memory for deduplication.")] = 50_000
 
 
 class Bridges(_Part):

@@ -24,7 +24,7 @@ from hub.settings import Collector as CollectorSettings
 from hub.store.port import Writing
 
 log: Final = structlog.get_logger()
-MOST_EVENTS: Final = 4_000
+MOST_EVENTS: Final = 1_500
 """Events in one write: enough to make the transaction cheap, few enough to bound memory with 1,000 events a payload."""
 IDLE_POLL_S: Final = 0.2
 RETRY_MAX_S: Final = 5.0

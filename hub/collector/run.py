@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import signal
 from contextlib import ExitStack, closing
 from types import FrameType
@@ -45,9 +44,6 @@ def run_collector(
 
     Raises: Refused, Fenced or Unavailable, as Loop.run does.
     """
-    # Tens of thousands of cached profiles make each full collection long, and none of them is garbage: with the
-    # default thresholds the cycle collector takes more than half of the time of `process`.
-    gc.set_threshold(200_000, 20, 100)
     catalogue = Catalogue()
     with ExitStack() as stack:
         reading = stack.enter_context(closing(open_store(store_url)))

@@ -22,7 +22,7 @@ class Screen:
 
     def say(self, text: str) -> None:
         """One line."""
-        self.console.print(text, highlight=False, markup=False)
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def follow(self, label: str, act: Callable[[Callable[[Sent], None]], T]) -> T:
         """Run a send with a bar."""

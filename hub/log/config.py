@@ -60,7 +60,7 @@ def consumer_config(kafka: Kafka, group: str, **extra: Any) -> dict[str, Any]:
             "enable.auto.offset.store": False,
             "auto.offset.reset": "error",
             "fetch.wait.max.ms": 50,
-            "queued.max.messages.kbytes": 65_536,
+            "queued.max.messages.kbytes": 16_384,
             **extra,
         },
     )

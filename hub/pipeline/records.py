@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -51,18 +51,16 @@ class Decoded(msgspec.Struct, frozen=True):
         return max(1, len(self.events))
 
 
-def decode(records: Iterable[LogRecord]) -> list[Decoded]:
-    """Decode each; one that is broken keeps its place, with the reason."""
-    decoded = []
+def decode(records: Iterable[LogRecord]) -> Iterator[Decoded]:
+    """Decode each as it is asked for; one that is broken keeps its place, with the reason."""
     for record in records:
         try:
             inbound = decode_inbound(record.value)
             _check(inbound)
         except CodecError as exc:
-            decoded.append(Decoded(record, None, str(exc)))
+            yield Decoded(record, None, str(exc))
         else:
-            decoded.append(Decoded(record, inbound))
-    return decoded
+            yield Decoded(record, inbound)
 
 
 def _check(inbound: Inbound) -> None:
@@ -82,16 +80,18 @@ def _check(inbound: Inbound) -> None:
                 raise CodecError(f"event time {event['time_ms']} is outside the years 1 to 9998")
 
 
-def batches(decoded: Sequence[Decoded], most_events: int) -> Iterable[Sequence[Decoded]]:
-    """Cut into runs of about `most_events` events, so that big payloads do not make huge batches."""
-    start = weight = 0
-    for end, record in enumerate(decoded, 1):
+def batches(decoded: Iterable[Decoded], most_events: int) -> Iterator[list[Decoded]]:
+    """Cut into runs of about `most_events` events, so that large payloads do not make huge batches."""
+    batch: list[Decoded] = []
+    weight = 0
+    for record in decoded:
+        batch.append(record)
         weight += record.weight
         if weight >= most_events:
-            yield decoded[start:end]
-            start, weight = end, 0
-    if start < len(decoded):
-        yield decoded[start:]
+            yield batch
+            batch, weight = [], 0
+    if batch:
+        yield batch
 
 
 def wanted(decoded: Iterable[Decoded]) -> Wanted:

@@ -84,7 +84,7 @@ def main(bootstrap: str, namespace: str, store_url: str, count: int) -> None:
         epoch = store.epoch("bench")
         for start in range(0, count, settings.batch_records):
             with clock.of("decode"):
-                decoded = decode(records[start : start + settings.batch_records])
+                decoded = list(decode(records[start : start + settings.batch_records]))
             with clock.of("load"):
                 state = memory.load(decoded, epoch, progress, store)
             with clock.of("process"):

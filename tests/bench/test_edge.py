@@ -16,14 +16,11 @@ from tests.bench.results import RUNS, Floor, Row, write
 HOW = (
     "One server process, 64 kept-alive connections, a request at a time on each, {body}; profile and session of "
     "15,000. Loader (a Python process), server and Kafka share the cores; acks=all on one broker, so an "
-    "acknowledgement is its page cache. {seconds:g} s a run after 1 s of warm-up; ours with its default settings "
-    "(linger {linger:g} ms), ours with the bare edge's linger of {bare_linger:g} ms, and the bare edge, in turn. "
-    "Server {ours:.2f} (at {bare_linger:g} ms {quick:.2f}, bare {bare:.2f}) cores busy, loader {loader:.1f} CPU s per "
-    "100,000 requests."
+    "acknowledgement is its page cache. {seconds:g} s a run after 1 s of warm-up; ours and the bare edge in turn, both "
+    "with the default linger of {linger:g} ms. Server {ours:.2f} (bare {bare:.2f}) cores busy, loader {loader:.1f} "
+    "CPU s per 100,000 requests."
 )
 SECONDS = 5.0
-BARE_LINGER_MS = 0.5
-"""The bare edge's best: with 64 requests under way each millisecond of waiting for company costs all of them."""
 
 Seen = list[dict[str, Any]]
 
@@ -32,18 +29,11 @@ class Loaded(NamedTuple):
     """What the loader has seen, run by run."""
 
     ours: Seen
-    quick: Seen
-    """Ours, with the bare edge's linger."""
     bare: Seen
 
     def row(self, what: str, name: str, times: float = 1.0, floor: Floor | None = None) -> Row:
-        """A figure of ours with its default settings, beside the bare edge."""
+        """A figure of ours beside the bare edge's."""
         return Row(what, column(self.ours, name, times), column(self.bare, name, times), floor)
-
-    def quick_row(self, what: str, name: str, times: float = 1.0) -> Row:
-        """The same with the bare edge's linger."""
-        what = f"{what}, linger {BARE_LINGER_MS:g} ms"
-        return Row(what, column(self.quick, name, times), column(self.bare, name, times))
 
     def how(self, body: str) -> str:
         """The conditions, with how busy who was."""
@@ -51,27 +41,23 @@ class Loaded(NamedTuple):
             body=body,
             seconds=SECONDS,
             linger=Kafka().linger_ms,
-            bare_linger=BARE_LINGER_MS,
             ours=mean(column(self.ours, "server_cores")),
-            quick=mean(column(self.quick, "server_cores")),
             bare=mean(column(self.bare, "server_cores")),
             loader=mean(column(self.ours, "loader_cpu_s_per_100k")),
         )
 
 
 def measure(bench: Bench, shape: str, **options: float) -> Loaded:
-    """Three servers in turn."""
+    """Two servers in turn."""
     bench.open_store().close()  # or the API would not be ready
     topic = f"{bench.namespace}bare"
     bench.prepare(topic)
-    loaded = Loaded([], [], [])
-    quick = {**bench.variables(), "HUB_KAFKA__LINGER_MS": str(BARE_LINGER_MS)}
+    loaded = Loaded([], [])
     with ExitStack() as stack:
         servers = (
             stack.enter_context(processes.api(bench.folder, bench.variables())),
-            stack.enter_context(processes.api(bench.folder, quick)),
             stack.enter_context(
-                processes.bare_edge(bench.folder, bench.kafka.bootstrap, f"{topic}.events.v1", BARE_LINGER_MS)
+                processes.bare_edge(bench.folder, bench.kafka.bootstrap, f"{topic}.events.v1", Kafka().linger_ms)
             ),
         )
         for _ in range(RUNS):
@@ -95,11 +81,9 @@ def test_edge_one_event(bench: Bench) -> None:
         seen.how(f"{payloads.SINGLE_BYTES} bytes of JSON"),
         [
             seen.row("requests/s", "rate", floor=Floor(0.60, "ratio")),
-            seen.quick_row("requests/s", "rate"),
             seen.row("p50, ms", "p50_ms"),
             seen.row("p99, ms", "p99_ms"),
             seen.row("CPU s per 100,000 requests", "cpu_s_per_100k"),
-            seen.quick_row("CPU s per 100,000 requests", "cpu_s_per_100k"),
         ],
         bench.began,
     )
@@ -116,7 +100,6 @@ def test_edge_fifty_events(bench: Bench) -> None:
         seen.how(f"{each} events of about {payloads.EVENT_BYTES} bytes ({size:,} bytes of JSON)"),
         [
             seen.row("events/s", "rate", each, Floor(50_000)),
-            seen.quick_row("events/s", "rate", each),
             seen.row("p50, ms", "p50_ms"),
             seen.row("p99, ms", "p99_ms"),
             seen.row("CPU s per 100,000 events", "cpu_s_per_100k", 1 / each),

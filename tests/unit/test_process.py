@@ -48,7 +48,7 @@ class Hub:
         self.epoch = self.store.epoch("topic")
 
     def outcome(self, records: list[LogRecord]) -> Outcome:
-        decoded = decode(records)
+        decoded = list(decode(records))
         state = Memory(Collector()).load(decoded, self.epoch, self.store.progress(self.epoch), self.store)
         return process(decoded, state, ADD)
 
@@ -170,7 +170,7 @@ def test_a_record_that_our_own_code_stumbles_over_is_buried_and_leaves_no_trace(
     hub = Hub()
     hub.take(*log(track("p1", event("e1", amount=1)), track("p2", event("e2", amount=1))))
     records = log(track("p1", event("e3", amount=1)), track("p2", event("e4", amount=1)), start=2)
-    decoded = decode(records)
+    decoded = list(decode(records))
     state = Memory(Collector()).load(decoded, hub.epoch, hub.store.progress(hub.epoch), hub.store)
     state.profiles["p1"] = "no profile"  # type: ignore[assignment]
     outcome = process(decoded, state, ADD)
@@ -182,7 +182,7 @@ def test_a_record_that_our_own_code_stumbles_over_is_buried_and_leaves_no_trace(
 
 def test_code_that_stumbles_over_everything_stops_instead_of_burying_everything() -> None:
     hub = Hub()
-    decoded = decode(log(*[track("p1", event(f"e{n}")) for n in range(20)]))
+    decoded = list(decode(log(*[track("p1", event(f"e{n}")) for n in range(20)])))
     state = Memory(Collector()).load(decoded, hub.epoch, {}, hub.store)
     state.profiles["p1"] = "no profile"  # type: ignore[assignment]
     with pytest.raises(AttributeError):

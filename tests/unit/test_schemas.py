@@ -120,7 +120,7 @@ def test_every_example_goes_through_edge_codec_and_pipeline(path: Path) -> None:
         request=b"{}",
         new_id=lambda now: ids.derived("test", str(now)),
     )
-    records = decode([LogRecord(0, 0, NOW_MS, taken.key, encode_inbound(taken.record))])
+    records = list(decode([LogRecord(0, 0, NOW_MS, taken.key, encode_inbound(taken.record))]))
     state = State(epoch=1, progress={}, profiles={}, sessions={}, events={}, replayed={})
     outcome = process(records, state, Definitions(-1, {}))
     sent = json.loads(path.read_bytes())
