@@ -118,7 +118,7 @@ class Database:
                 _use_wal(connection, self.path)
                 connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
                 connection.execute("PRAGMA journal_size_limit = 134217728")  # bytes; after a long reader let it grow
-                connection.execute("PRAGMA cache_size = -32768")  # KiB, as it is negative
+                connection.execute("PRAGMA cache_size = -8192")  # KiB, as it is negative
                 connection.execute("PRAGMA temp_store = MEMORY")
                 schema.migrate(connection, self.path)
             except BaseException:
