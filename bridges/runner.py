@@ -28,7 +28,7 @@ from schemas.topics import EVENTS
 log: Final = structlog.get_logger()
 
 FIRST_RETRY_S: Final = 0.5
-LONGEST_RETRY_S: Final = 30.0
+LONGEST_RETRY_S: Final = 10.0
 
 
 class Hub(NamedTuple):

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import httpx
 from prometheus_client import Counter, Gauge, Histogram
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 import bridges
 import hub
+from hub.api.app import create_app
+from hub.definitions.catalogue import Catalogue
 from hub.errors import REASONS
-from hub.settings import Settings
+from hub.settings import Limits, Settings
+from hub.store.memory import MemoryStore
 from schemas.topics import TOPICS
 
 DOCS: Final = Path(__file__).parents[2] / "docs"
@@ -74,10 +79,51 @@ def reasons() -> str:
     return "\n".join(["| reason | status | what it means |", "|---|---|---|", *rows])
 
 
+def routes() -> str:
+    """Every route of the API, from the OpenAPI document that it serves: method, path, what it is."""
+    document = asyncio.run(_openapi())
+    rows = [
+        f"| `{method.upper()} {path}` | {operation.get('summary', '')} |"
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+    ]
+    return "\n".join(["| route | what it is |", "|---|---|", *sorted(rows)])
+
+
+async def _openapi() -> dict[str, Any]:
+    app = create_app(
+        publisher=NoKafka(),
+        store=MemoryStore(),
+        catalogue=Catalogue(),
+        admin_key="key",
+        namespace="hub",
+        limits=Limits(),
+        offsets=dict,
+        validators={},
+    )
+    transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type]
+    async with httpx.AsyncClient(transport=transport, base_url="http://hub") as client:
+        document: dict[str, Any] = (await client.get("/openapi.json")).json()
+    return document
+
+
+class NoKafka:
+    """The documentation is served without a broker."""
+
+    async def publish(self, topic: str, key: bytes, value: bytes | None) -> int:
+        """Never called."""
+        raise AssertionError(topic)
+
+    def ping(self) -> None:
+        """Never called."""
+        raise AssertionError
+
+
 TABLES: Final[dict[str, tuple[str, Callable[[], str]]]] = {
     "settings": ("settings.md", settings),
     "topics": ("topics.md", topics),
     "metrics": ("metrics.md", metrics),
+    "routes": ("api.md", routes),
     "reasons": ("limits.md", reasons),
 }
 
