@@ -61,8 +61,8 @@ class Follower:
 
     @property
     def level(self) -> bool:
-        """Whether everything that was on the topic at the start has been read."""
-        return self._level.is_set()
+        """Whether everything that was on the topic at the start has been read, and what comes is still being read."""
+        return self._level.is_set() and self._thread.is_alive()
 
     def _run(self) -> None:
         while not self._stop.is_set():
