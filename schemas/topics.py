@@ -60,7 +60,7 @@ STORED: Final = Topic(
 )
 TRIGGERS: Final = Topic(
     "triggers.v1",
-    carries="Avro Trigger: a flow to run, a segment change, a heartbeat slice",
+    carries="Avro Trigger: a flow to run, a segment change, a heartbeat slice (nothing is written here yet)",
     key="profile id",
     written_by=("collector",),
     read_by=("agents",),
