@@ -23,6 +23,7 @@ from schemas.topics import MAX_RECORD_BYTES
 LARGEST_BYTES: Final = MAX_RECORD_BYTES - 4096
 """Of a record's value: the rest is for Kafka's own framing."""
 HEADERS_BYTES: Final = 262_144
+KEY_BYTES: Final = 16_384
 _REQUEST: Final = b"{}"
 _decode: Final = msgspec.json.Decoder().decode
 _encode: Final = msgspec.json.Encoder().encode
@@ -81,17 +82,28 @@ class Converter:
             self._kind, self._source, delivery.position, str(delivery.time_ms)
         )
         try:
-            key, record = self._payload(delivery, payload_id, now_ms)
-            value = _encoded(record)
-            if len(value) > LARGEST_BYTES:
-                raise InvalidPayload(
-                    "body_too_large", f"its record would have {len(value)} bytes", "", record["source"]
-                )
+            key, value = self.payload(delivery, payload_id, now_ms)
         except InvalidPayload as exc:
             return self._refusal(exc, delivery, payload_id, now_ms)
         return Converted(key, value, None, None)
 
-    def _payload(self, delivery: Delivery, payload_id: str, now_ms: int) -> tuple[bytes, Inbound]:
+    def payload(self, delivery: Delivery, payload_id: str, now_ms: int) -> tuple[bytes, bytes]:
+        """
+        Key and value of a record for events.v1.
+
+        Args:
+            payload_id: Unless the message itself names one.
+
+        Raises:
+            InvalidPayload: No payload can be made of it.
+        """
+        key, record = self._record(delivery, payload_id, now_ms)
+        value = _encoded(record)
+        if len(value) > LARGEST_BYTES:
+            raise InvalidPayload("body_too_large", f"its record would have {len(value)} bytes", "", record["source"])
+        return key, value
+
+    def _record(self, delivery: Delivery, payload_id: str, now_ms: int) -> tuple[bytes, Inbound]:
         body = delivery.body
         if len(body) > self._limits.body_bytes:
             raise InvalidPayload(
@@ -127,6 +139,8 @@ class Converter:
     def _refusal(self, error: InvalidPayload, delivery: Delivery, payload_id: str, now_ms: int) -> Converted:
         body = delivery.body
         blob = body if len(body) > self._limits.body_bytes or len(body) > LARGEST_BYTES - HEADERS_BYTES else None
+        # of a key that leaves no room in the record a replay has to do without
+        key_kept = delivery.key if len(delivery.key or b"") <= KEY_BYTES else None
         key, record = refused(
             error,
             body=body,
@@ -137,6 +151,8 @@ class Converter:
             definitions_offset=self._catalogue.offset,
             body_sha256=None if blob is None else hashlib.sha256(blob).hexdigest(),
             payload_id=payload_id,
+            key=key_kept,
+            time_ms=delivery.time_ms,
         )
         return Converted(key, encode_inbound(record), error.reason, blob)
 
@@ -181,7 +197,7 @@ def _headers(headers: Headers) -> dict[str, bytes]:
     size = 0
     for name, value in headers:
         size += len(name) + len(value or b"")
-        if size > HEADERS_BYTES // 6:  # one byte takes up to six in JSON: an escape
+        if size > (HEADERS_BYTES - KEY_BYTES) // 6:  # one byte takes up to six in JSON: an escape
             named["(cut off)"] = b"the headers are too large for a dead letter"
             break
         unique, number = name, 2

@@ -5,15 +5,30 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, Protocol
 
 import structlog
 
 from bridges.base import Batch, Bridge
-from bridges.convert import Converter
+from bridges.convert import Converted, Converter
 from bridges.outlet import Outlet, Shipment
+from hub.errors import Refused
+from hub.pipeline.stop_rule import StopRule
 from hub.store.port import Blobs
+
+
+class TooMuchRefused(Refused):
+    """The stop rule: most of what comes makes no payload, so it is the mapping that is wrong, not the messages."""
+
+    def __init__(self, detail: str) -> None:
+        """Args: detail: how things stand."""
+        super().__init__(
+            "bridge",
+            f"{detail}. The messages stay in the source. Save the bridge with a mapping that fits, and it goes on "
+            "(docs/dead-letters.md)",
+        )
+
 
 log: Final = structlog.get_logger()
 
@@ -68,6 +83,7 @@ class Forwarder:
         *,
         in_flight: int,
         stall_s: float,
+        stop_rule: StopRule,
         now_ms: Callable[[], int],
     ) -> None:
         """
@@ -75,6 +91,7 @@ class Forwarder:
             bridge: Connected.
             in_flight: Most messages between the source and our Kafka.
             stall_s: How old the oldest of them may be before nothing more is taken.
+            stop_rule: Outlives the forwarder: a new connection does not make the messages better.
             now_ms: Milliseconds since 1970.
         """
         self._bridge = bridge
@@ -84,6 +101,7 @@ class Forwarder:
         self._observer = observer
         self._limit = in_flight
         self._stall_s = stall_s
+        self._stop_rule = stop_rule
         self._now_ms = now_ms
         self._sent: deque[_InFlight] = deque()
         self._count = 0
@@ -146,12 +164,13 @@ class Forwarder:
                 await self._changed.wait()
 
     async def _forward(self, batch: Batch) -> None:
+        now_ms = self._now_ms()
+        made = [self._converter.convert(delivery, now_ms) for delivery in batch.deliveries]
+        await self._judge(made)
         self._count += len(batch.deliveries)
         self._observer.taken(len(batch.deliveries), self._count, self._bridge.lag())
-        now_ms = self._now_ms()
         records = []
-        for delivery in batch.deliveries:
-            converted = self._converter.convert(delivery, now_ms)
+        for converted in made:
             if converted.reason is not None:
                 self._observer.refused(converted.reason)
             if converted.blob is not None:
@@ -160,6 +179,14 @@ class Forwarder:
         shipment = await self._outlet.send(records)
         self._sent.append(_InFlight(batch, shipment))
         self._shipped.set()
+
+    async def _judge(self, made: Sequence[Converted]) -> None:
+        """Raises TooMuchRefused, with these messages still the source's and those before acknowledged."""
+        reasons = [converted.reason for converted in made if converted.reason is not None]
+        self._stop_rule.add(len(made), len(reasons))
+        if self._stop_rule.broken:
+            await self._drain()
+            raise TooMuchRefused(f"{self._stop_rule}; the newest: {', '.join(sorted(set(reasons))) or 'before these'}")
 
     async def _acknowledge(self) -> None:
         while True:

@@ -44,6 +44,8 @@ def run(settings: Settings) -> None:
                 catalogue=catalogue,
                 blobs=blobs,
                 environ=os.environ,
+                stop_share=settings.bridges.stop_share,
+                stop_window=settings.bridges.stop_window,
             )
         )
 

@@ -12,7 +12,7 @@ import structlog
 
 from bridges.base import Bridge, Context
 from bridges.convert import Converter
-from bridges.forward import Forwarder
+from bridges.forward import Forwarder, TooMuchRefused
 from bridges.outlet import OPTIONS, Outlet
 from bridges.registry import BridgeError, spec_of, validate
 from bridges.state import Status, Watch
@@ -22,6 +22,7 @@ from hub.definitions.catalogue import Catalogue, Entry
 from hub.edge.mapping import compile_mapping
 from hub.errors import HubError
 from hub.log.config import producer_config
+from hub.pipeline.stop_rule import StopRule
 from hub.store.port import Blobs
 from schemas.topics import EVENTS
 
@@ -42,6 +43,8 @@ class Hub(NamedTuple):
     blobs: Blobs
     environ: Mapping[str, str]
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+    stop_share: float = settings.Bridges().stop_share
+    stop_window: int = settings.Bridges().stop_window
 
 
 class Runner:
@@ -96,6 +99,7 @@ class _Keeper:
         self._definition = entry.spec
         self._hub = hub
         self._stopping = asyncio.Event()
+        self._stop_rule = StopRule(hub.stop_share, hub.stop_window)
         self._forwarder: Forwarder | None = None
         self.watch = Watch(Status(bridge=id, kind=entry.spec.type, version=entry.version), hub.now_ms)
         self._task = asyncio.create_task(self._keep(), name=f"bridge-{id}")
@@ -115,6 +119,11 @@ class _Keeper:
             forwarded = self.watch.status.forwarded
             try:
                 await self._session()
+            except TooMuchRefused as exc:
+                # not tried again: only another version of the definition, which gets a keeper of its own, can help
+                self.watch.failed(str(exc), None)
+                await self._stopping.wait()
+                return
             except (HubError, BridgeError) as exc:
                 error = str(exc)
             except Exception as exc:  # a fault in one adapter must not stop the other bridges
@@ -162,6 +171,7 @@ class _Keeper:
                 self.watch,
                 in_flight=hub.in_flight,
                 stall_s=hub.kafka.delivery_timeout_s,
+                stop_rule=self._stop_rule,
                 now_ms=hub.now_ms,
             )
             if not self._stopping.is_set():

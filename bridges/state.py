@@ -62,12 +62,12 @@ class Watch:
         level = log.warning if state in ("failed", "waiting_for_kafka") else log.info
         level(f"bridge.{state}", bridge=self.status.bridge, kind=self.status.kind, **details)
 
-    def failed(self, error: str, retry_in_s: float) -> None:
-        """The bridge broke and will be tried again."""
+    def failed(self, error: str, retry_in_s: float | None) -> None:
+        """The bridge broke and will be tried again; None: not until its definition is changed."""
         self.status.last_error, self.status.last_error_ms = error, self._now_ms()
         self.status.in_flight = 0
         self._in_flight.set(0)
-        self.enter("failed", error=error, retry_in_s=round(retry_in_s, 1))
+        self.enter("failed", error=error, retry_in_s=None if retry_in_s is None else round(retry_in_s, 1))
 
     def forget(self) -> None:
         """The bridge is gone: its gauges and counters with it."""

@@ -6,7 +6,7 @@ from importlib.metadata import version as version_of
 
 import typer
 
-from hub.cli import demo, send, serve, stack
+from hub.cli import balance, dead_letters, demo, send, serve, stack, trace
 
 app = typer.Typer(
     help="ThamesThrive Hub: takes events in, keeps every one of them, keeps one profile per customer.",
@@ -25,6 +25,9 @@ def version() -> None:
 stack.register(app)
 demo.register(app)
 send.register(app)
+dead_letters.register(app)
+balance.register(app)
+trace.register(app)
 serve.register(app)
 
 

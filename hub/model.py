@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -10,6 +11,7 @@ import msgspec
 OFFSET_BITS: Final = 40
 DAY_MS: Final = 86_400_000
 OLDEST_MS: Final = int(datetime(1990, 1, 1, tzinfo=UTC).timestamp() * 1000)
+_EPOCH: Final = date(1970, 1, 1)
 OUTLIERS: Final = "other"
 """The partition of events whose own time is before 1990 or more than a day after they were received."""
 
@@ -77,7 +79,11 @@ class Session(msgspec.Struct, frozen=True):
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """An event that could not be taken. The fields are those of the Avro record DeadLetter."""
+    """
+    An event that could not be taken. The fields are those of the Avro record DeadLetter.
+
+    `stage`: where it failed, `bridge` (the original is a broker's message) or `collector` (a record of events.v1).
+    """
 
     id: str
     source: str
@@ -92,6 +98,9 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     body_size: int
     headers: bytes
     position: Position
+    payload_id: str | None = None
+    key: bytes | None = None
+    time_ms: int | None = None
 
 
 class CounterKey(NamedTuple):
@@ -112,6 +121,11 @@ class Counts(msgspec.Struct):
     dropped: int = 0
     dead: int = 0
 
+    @property
+    def difference(self) -> int:
+        """Received, less what is known to have become of them: 0 when it adds up."""
+        return self.received - (self.stored + self.duplicate + self.dropped + self.dead)
+
 
 class Progress(NamedTuple):
     """A partition's step in one batch, as next offsets: what the writer believes is stored, and what will be."""
@@ -121,7 +135,13 @@ class Progress(NamedTuple):
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
-    """All that one batch of the collector writes; the store takes it whole or not at all."""
+    """
+    All that one batch of the collector writes; the store takes it whole or not at all.
+
+    `failed_again`: dead letters whose replay has failed, each one further attempt. `resolved`: by id, dead letters of
+    which everything is stored now, and when they were replayed (milliseconds since 1970). Both are relative to what
+    is stored, as the counters are, and like them hold nothing of records that were counted before.
+    """
 
     epoch: int
     progress: dict[int, Progress]
@@ -130,6 +150,8 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     sessions: list[Session]
     dead_letters: list[DeadLetter]
     counters: dict[CounterKey, Counts]
+    failed_again: list[DeadLetter] = []
+    resolved: dict[str, int] = {}
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -157,8 +179,13 @@ def partition_of(time_ms: int, received_at_ms: int) -> str:
 
 def month_of(time_ms: int) -> str:
     """`2026-11` for a time in November 2026 UTC. Args: time_ms: milliseconds since 1970, years 1 to 9998."""
-    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=time_ms)
-    return f"{moment.year:04d}-{moment.month:02d}"
+    return _month(time_ms // DAY_MS)
+
+
+@lru_cache(maxsize=4096)
+def _month(day: int) -> str:
+    first = _EPOCH + timedelta(days=day)
+    return f"{first.year:04d}-{first.month:02d}"
 
 
 def previous_month(month: str) -> str:

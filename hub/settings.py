@@ -74,6 +74,11 @@ class Collector(_Part):
     batch_ms: Annotated[int, Field(ge=0, description="How long the first record of a batch waits for company.")] = 20
     cache_profiles: Annotated[int, Field(ge=1, description="Profiles kept in memory, and as many sessions.")] = 20_000
     cache_events: Annotated[int, Field(ge=1, description="Event ids kept in memory for deduplication.")] = 50_000
+    stop_share: Annotated[
+        float,
+        Field(ge=0, le=1, description="It stops when more than this share of a window is unreadable to it. 1: never."),
+    ] = 0.5
+    stop_window: Annotated[int, Field(ge=1, description="The newest events that it looks at for that.")] = 1_000
 
 
 class Bridges(_Part):
@@ -82,6 +87,11 @@ class Bridges(_Part):
     in_flight: Annotated[
         int, Field(ge=1, description="Most messages of one bridge between its source and our Kafka.")
     ] = 10_000
+    stop_share: Annotated[
+        float,
+        Field(ge=0, le=1, description="A bridge stops when more than this share of a window is refused. 1: never."),
+    ] = 0.5
+    stop_window: Annotated[int, Field(ge=1, description="The newest messages that a bridge looks at for that.")] = 1_000
 
 
 class Health(_Part):

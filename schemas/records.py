@@ -54,6 +54,8 @@ class Refused(TypedDict):
     body_sha256: str | None
     body_size: int
     headers: bytes
+    key: bytes | None
+    time_ms: int | None
 
 
 Body: TypeAlias = (
@@ -121,3 +123,6 @@ class DeadLetter(TypedDict):
     body_sha256: str | None
     body_size: int
     headers: bytes
+    payload_id: str | None
+    key: bytes | None
+    time_ms: int | None

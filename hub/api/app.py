@@ -15,15 +15,19 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
 
-from hub.api import balance, definitions, health, queries
+from hub.api import balance, dead_letters, definitions, health, queries, trace
 from hub.api.access import Front
 from hub.api.asgi import App, Message, Receive, Scope, Send, respond
+from hub.api.gauges import BalanceGauges
 from hub.api.openapi import describe, page
 from hub.api.problems import failure, hub_problem, problem, refusal
 from hub.api.refusals import Refusals
+from hub.api.replay import Replayer
 from hub.api.responses import response
+from hub.api.sheet import Offsets
 from hub.api.track import Publish, Track
 from hub.definitions.catalogue import Catalogue
+from hub.edge.message import ConverterOf
 from hub.errors import HubError, InvalidPayload
 from hub.settings import Limits
 from hub.store.port import Reading
@@ -54,8 +58,10 @@ def create_app(
     admin_key: str,
     namespace: str,
     limits: Limits,
-    offsets: balance.Offsets,
+    offsets: Offsets,
+    record_at: trace.RecordAt,
     validators: Mapping[str, definitions.Validator],
+    converter: ConverterOf,
     checks: Mapping[str, health.Check] | None = None,
     now_ms: Callable[[], int] = now_ms,
 ) -> App:
@@ -65,7 +71,9 @@ def create_app(
     Args:
         admin_key: Not empty; for every route but /track, /live, /ready, /metrics and the documentation.
         offsets: By partition of events.v1, where it begins and ends. Blocks.
+        record_at: One record of events.v1 by its coordinates, if Kafka still has it. Blocks.
         validators: By kind of definition, checks beyond its types.
+        converter: The way of a bridge's messages, for those that are replayed.
         checks: What /ready asks apart from Kafka and the store, by name.
         now_ms: The clock, milliseconds since 1970.
     """
@@ -78,6 +86,15 @@ def create_app(
         refusals=refusals,
         now_ms=now_ms,
     )
+    replayer = Replayer(
+        publisher,
+        store,
+        catalogue,
+        namespace=namespace,
+        limits=limits,
+        converter=converter,
+        now_ms=now_ms,
+    )
     app = FastAPI(
         title="ThamesThrive Hub",
         version=version("thamesthrive-hub"),
@@ -86,9 +103,13 @@ def create_app(
         redoc_url=None,
     )
     app.openapi = partial(describe, app)  # type: ignore[method-assign]
-    app.include_router(health.router({"kafka": publisher.ping, "store": store.ping, **(checks or {})}))
+    checks = {"kafka": publisher.ping, "store": store.ping, **(checks or {})}
+    app.include_router(health.router(checks, BalanceGauges(store, offsets).refresh))
+    # before the queries' /events/{id:path}, which would take it for an id
+    app.include_router(trace.router(store, catalogue, namespace, offsets, record_at))
+    app.include_router(dead_letters.router(replayer))
     app.include_router(queries.router(store))
-    app.include_router(balance.router(store, offsets, refusals))
+    app.include_router(balance.router(store, offsets, refusals, now_ms))
     app.include_router(definitions.router(publisher, catalogue, namespace, validators, now_ms))
     _add_docs(app)
     _add_errors(app, limits)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from fastapi import APIRouter
@@ -20,8 +20,8 @@ Check = Callable[[], None]
 """Blocks; raises a HubError when the part cannot do its work."""
 
 
-def router(checks: Mapping[str, Check]) -> APIRouter:
-    """The routes. Args: checks: by the name of the part, as /ready shall name it."""
+def router(checks: Mapping[str, Check], refresh: Callable[[], Awaitable[None]]) -> APIRouter:
+    """The routes. Args: checks: by the name of the part, as /ready shall name it. refresh: awaited before a scrape."""
     routes = APIRouter(tags=["operation"])
 
     @routes.get("/live", name="Alive", openapi_extra={"security": []})
@@ -44,6 +44,7 @@ def router(checks: Mapping[str, Check]) -> APIRouter:
 
     @routes.get("/metrics", name="Prometheus metrics", openapi_extra={"security": []}, response_class=Response)
     async def metrics() -> Response:
+        await refresh()
         return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     return routes

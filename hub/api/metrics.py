@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from typing import Final
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 PAYLOADS: Final = Counter("hub_received_payloads", "Payloads that Kafka has acknowledged.", ["door"])
 EVENTS: Final = Counter("hub_received_events", "Events in payloads that Kafka has acknowledged.", ["door"])
 REFUSED: Final = Counter("hub_refused_payloads", "Payloads that the edge would not take.", ["reason"])
 UNAVAILABLE: Final = Counter("hub_unavailable_answers", "Payloads answered with 503: Kafka did not acknowledge.")
+REPLAYED: Final = Counter(
+    "hub_replayed_dead_letters", "Dead letters that were to be replayed: sent, refused again or skipped.", ["outcome"]
+)
+DIFFERENCE: Final = Gauge(
+    "hub_balance_difference_events",
+    "Events of balance rows that do not add up; NaN when Kafka or the store do not say. 0 is right.",
+)
+GAP: Final = Gauge("hub_balance_gap_records", "Records that Kafka deleted before they were stored; NaN as above.")
+IN_FLIGHT: Final = Gauge("hub_in_flight_records", "Records of events.v1 that are not stored yet; NaN as above.")
 TRACK_S: Final = Histogram(
     "hub_track_seconds",
     "From a request of /track to Kafka's acknowledgement of its events, in seconds.",

@@ -27,7 +27,12 @@ _LIMITS: Final[Mapping[str, str]] = {
 
 
 class NotFound(HubError):
-    """There is no such thing."""
+    """There is no such thing. `more`: further members of the problem, such as where else to look."""
+
+    def __init__(self, detail: str, **more: Any) -> None:
+        """Args: detail: one or more sentences."""
+        super().__init__(detail)
+        self.more = more
 
 
 class Conflict(HubError):
@@ -70,7 +75,7 @@ def refusal(error: InvalidPayload, limits: Limits) -> Answer:
 def hub_problem(error: HubError) -> Answer:
     """The answer to what the hub raises on purpose, payloads apart."""
     if isinstance(error, NotFound):
-        return problem(404, str(error), reason="not_found")
+        return problem(404, str(error), reason="not_found", **error.more)
     if isinstance(error, Conflict):
         return problem(409, str(error), reason="conflict")
     if isinstance(error, QueryError):

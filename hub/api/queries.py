@@ -12,7 +12,9 @@ from hub.api.problems import NotFound
 from hub.api.responses import json_response
 from hub.store.port import Kind, Reading
 
-Q = Annotated[str, Query(description='Such as `traits.country = "GB" AND traits.age > 30`; empty for all.')]
+Q = Annotated[
+    str, Query(description='Such as `traits.country = "GB" AND traits.plan = gold` (docs/query.md); empty for all.')
+]
 
 
 class Found(BaseModel):

@@ -19,11 +19,13 @@ from hub.api.app import create_app
 from hub.api.asgi import App
 from hub.api.definitions import Validator
 from hub.definitions.catalogue import Catalogue
+from hub.edge.message import ConverterOf
 from hub.errors import Refused, Unavailable
 from hub.log.admin import LogAdmin
 from hub.log.config import producer_config
 from hub.log.follower import Follower
 from hub.log.producer import Publisher
+from hub.log.reader import LogReader
 from hub.settings import Api, Kafka, Limits
 from hub.store.factory import open_store
 
@@ -54,6 +56,7 @@ def run(
     admin_key: str,
     store_url: str,
     validators: Mapping[str, Validator],
+    converter: ConverterOf,
 ) -> None:
     """
     Serve until SIGTERM or SIGINT; requests that are being answered are finished first.
@@ -73,6 +76,7 @@ def run(
                 admin_key=admin_key,
                 store_url=store_url,
                 validators=validators,
+                converter=converter,
             ) as app:
                 # what is there now stays: not to walk it again in each collection saves an eighth of a request's time
                 gc.collect()
@@ -155,6 +159,7 @@ async def _opened(
     admin_key: str,
     store_url: str,
     validators: Mapping[str, Validator],
+    converter: ConverterOf,
 ) -> AsyncIterator[App]:
     catalogue = Catalogue()
     async with AsyncExitStack() as stack:
@@ -175,6 +180,8 @@ async def _opened(
             namespace=namespace,
             limits=limits,
             offsets=LogAdmin(kafka, namespace).offsets,
+            record_at=LogReader(kafka, namespace).record,
             validators=validators,
+            converter=converter,
             checks={"definitions": definitions},
         )

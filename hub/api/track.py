@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol
 from urllib.parse import parse_qs
 
@@ -52,7 +52,9 @@ _YES_OR_NO: Final = {
 class Publish(Protocol):
     """What the edge needs of a producer: see `hub.log.producer.Publisher`."""
 
-    async def publish(self, topic: str, key: bytes, value: bytes | None) -> int:
+    async def publish(
+        self, topic: str, key: bytes, value: bytes | None, headers: Sequence[tuple[str, bytes]] = ()
+    ) -> int:
         """Raises Unavailable or Refused."""
         ...
 

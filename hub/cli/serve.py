@@ -27,6 +27,7 @@ def register(app: typer.Typer) -> None:
 def api() -> None:
     """Serve the tracking API, queries and admin over HTTP."""
     from bridges.registry import validate
+    from bridges.replay import converter
     from hub.api.server import run
 
     with _process() as settings:
@@ -39,6 +40,7 @@ def api() -> None:
             admin_key=admin_key(settings.admin_key, settings.data),
             store_url=settings.store_url,
             validators={"bridge": validate},
+            converter=converter,
         )
 
 

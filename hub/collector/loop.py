@@ -20,14 +20,21 @@ from hub.collector.state import Memory
 from hub.errors import Refused, Unavailable
 from hub.pipeline.process import Definitions, Outcome, process
 from hub.pipeline.records import Decoded, LogRecord, batches, decode
+from hub.pipeline.stop_rule import StopRule
 from hub.settings import Collector as CollectorSettings
 from hub.store.port import Writing
+from schemas.replays import read_replay
 
 log: Final = structlog.get_logger()
 MOST_EVENTS: Final = 1_500
 """Events in one write: enough to make the transaction cheap, few enough to bound memory with 1,000 events a payload."""
 IDLE_POLL_S: Final = 0.2
 RETRY_MAX_S: Final = 5.0
+
+
+def now_ms() -> int:
+    """The clock: milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
 
 
 class CurrentDefinitions(Protocol):
@@ -56,8 +63,9 @@ class Loop:
         definitions: CurrentDefinitions,
         settings: CollectorSettings,
         at: At = nowhere,
+        now_ms: Callable[[], int] = now_ms,
     ) -> None:
-        """Args: at: called at each crash point."""
+        """Args: at: called at each crash point. now_ms: the clock, for when a batch was written and nothing else."""
         self._consumer = consumer
         self._ownership = ownership
         self._output = output
@@ -66,10 +74,13 @@ class Loop:
         self._definitions = definitions
         self._settings = settings
         self._at = at
+        self._now_ms = now_ms
         self._memory = Memory(settings)
         self._writer = ThreadPoolExecutor(1, "writer")
         self._pending: Future[dict[int, int]] | None = None
         self._report = Report()
+        self._stop_rule = StopRule(settings.stop_share, settings.stop_window)
+        self._last_fault = ""
         self._stop = threading.Event()
         self.polled_at = time.monotonic()
         """When the loop last came round, in seconds of time.monotonic: it is alive while this moves."""
@@ -96,7 +107,8 @@ class Loop:
         Until `stop` is called.
 
         Raises:
-            Refused: A gap in the log, or the store is not usable: a person has to act.
+            Refused: A gap in the log, too much that cannot be taken (the stop rule), or the store is not usable: a
+                person has to act.
             Fenced: Another process writes our partitions.
             Unavailable: Kafka or the store did not come back in time; start again.
         """
@@ -131,15 +143,31 @@ class Loop:
         self._at("loaded")
         outcome = process(decoded, state, definitions)
         self._at("processed")
+        self._judge_own(outcome)
         self._finish()
         self._memory.trim(outcome.batch.events)
         self._memory.keep(outcome)
         offsets = self._ownership.advance(outcome.batch.progress, decoded)
         self._pending = self._writer.submit(self._write, outcome, offsets, started)
 
+    def _judge_own(self, outcome: Outcome) -> None:
+        """Raises Refused when too much dies here, before anything of this batch is written."""
+        received = sum(counts.received for counts in outcome.batch.counters.values())
+        self._stop_rule.add(received, outcome.own_dead)
+        for letter in outcome.batch.dead_letters:
+            if letter.stage == "collector":
+                self._last_fault = f"{letter.reason}: {letter.detail}"
+        if self._stop_rule.broken:
+            raise Refused(
+                "collector",
+                f"{self._stop_rule}. The newest: {self._last_fault}. Nothing of this batch was stored: it waits on the "
+                "log. Mend what is wrong (docs/dead-letters.md); if all of these belong into the dead letters, start "
+                "the collector with HUB_COLLECTOR__STOP_SHARE=1",
+            )
+
     def _write(self, outcome: Outcome, offsets: dict[int, int], started: float) -> dict[int, int]:
         """On the writer's thread: the store first, then whoever listens. Returns the offsets to commit."""
-        self._patiently(lambda: self._writing.write(outcome.batch))
+        self._patiently(lambda: self._writing.write(outcome.batch, at_ms=self._now_ms()))
         self._at("written")
         self._patiently(lambda: self._tell(outcome))
         self._at("flushed")
@@ -197,6 +225,7 @@ def _records(messages: Sequence[Message]) -> list[LogRecord]:
                 message.timestamp()[1],
                 message.key() or b"",
                 message.value() or b"",
+                read_replay(message.headers()),
             )
         )
     return records

@@ -39,7 +39,7 @@ class Output:
             if len(value) > ROOM_BYTES:
                 value = encode_stored({**stored, "event": _left_out(stored["id"])})
             self._send(self._stored, (stored["profile_id"] or stored["id"]).encode(), value)
-        for letter in outcome.batch.dead_letters:
+        for letter in outcome.dead_letters:
             self._send(self._dead, letter.id.encode(), encode_dead_letter(_record(letter)))
 
     def flush(self) -> None:
@@ -88,4 +88,7 @@ def _record(letter: DeadLetter) -> DeadLetterRecord:
         body_sha256=letter.body_sha256,
         body_size=letter.body_size,
         headers=letter.headers,
+        payload_id=letter.payload_id,
+        key=letter.key,
+        time_ms=letter.time_ms,
     )

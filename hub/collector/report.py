@@ -37,8 +37,9 @@ class Report:
             self._sum.dead += counts.dead
         for source, conflicts in outcome.conflicts.items():
             metrics.CONFLICTS.labels(source).inc(conflicts)
-        for letter in outcome.batch.dead_letters:
+        for letter in (*outcome.batch.dead_letters, *outcome.batch.failed_again):
             metrics.DEAD.labels(letter.reason).inc()
+        metrics.RESOLVED.inc(len(outcome.batch.resolved))
         metrics.BATCH_S.observe(took_s)
         log.debug("batch.stored", stored=len(outcome.batch.events), took_s=round(took_s, 4))
         self._batches += 1

@@ -117,9 +117,9 @@ def _show(screen: Screen, way: str, summary: Summary) -> None:
 def _own(sheet: Mapping[str, Any]) -> Counter[str]:
     """What the balance sheet says of our source: others may use the same hub."""
     own: Counter[str] = Counter()
-    for row in sheet["rows"]:
-        if row["source"] == SOURCE:
-            own.update({name: row[name] for name in ("received", "stored", "dropped", "dead")})
+    for totals in sheet["sources"]:
+        if totals["source"] == SOURCE:
+            own.update({name: totals[name] for name in ("received", "stored", "dropped", "dead")})
     return own
 
 

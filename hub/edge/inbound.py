@@ -107,6 +107,8 @@ def refused(
     definitions_offset: int,
     body_sha256: str | None = None,
     payload_id: str | None = None,
+    key: bytes | None = None,
+    time_ms: int | None = None,
 ) -> tuple[bytes, records.Inbound]:
     """
     The record of a broker's message that is no valid payload, on its way to the dead letters; with its key.
@@ -116,6 +118,7 @@ def refused(
         headers: The message's headers.
         source: Event source id of the bridge, for a message whose own cannot be read.
         payload_id: Derived from the broker's coordinates. None: derived from `origin`, which names them.
+        key: The message's key, and `time_ms` the broker's time of it: a replay has to find all that a mapping may use.
     """
     name = payload_id or derived("payload", origin)
     body_record: records.Refused = {
@@ -124,7 +127,9 @@ def refused(
         "body": b"" if body_sha256 else body,
         "body_sha256": body_sha256,
         "body_size": len(body),
-        "headers": msgspec.json.encode({key: value.decode("latin-1") for key, value in headers.items()}),
+        "headers": msgspec.json.encode({name: value.decode("latin-1") for name, value in headers.items()}),
+        "key": key,
+        "time_ms": time_ms,
     }
     record: records.Inbound = {
         "id": name,
@@ -136,6 +141,11 @@ def refused(
         "body": (records.REFUSED, body_record),
     }
     return name.encode(), record
+
+
+def client_event_id(source_id: str, client_id: str) -> str:
+    """The id of an event that its source calls `client_id`, which is no UUID: two sources may both have a 1001."""
+    return derived("event", source_id, client_id)
 
 
 def _profile_id(payload: Payload, root: str) -> str:
@@ -154,7 +164,7 @@ def _event(event: Event, source_id: str, root: str, index: int) -> records.Event
     elif is_uuid(client_id):
         event_id, client_id = client_id.lower(), None
     else:
-        event_id = derived("event", source_id, client_id)
+        event_id = client_event_id(source_id, client_id)
     return {
         "id": event_id,
         "client_id": client_id,

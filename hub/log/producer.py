@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 import structlog
@@ -45,7 +45,9 @@ class Publisher:
         self._thread = threading.Thread(target=self._poll, name="kafka-producer", daemon=True)
         self._thread.start()
 
-    async def publish(self, topic: str, key: bytes, value: bytes | None) -> int:
+    async def publish(
+        self, topic: str, key: bytes, value: bytes | None, headers: Sequence[tuple[str, bytes]] = ()
+    ) -> int:
         """
         Write one record, and return its offset once Kafka has acknowledged it.
 
@@ -63,7 +65,7 @@ class Publisher:
             self._reports.append((promise, message.offset() or 0 if error is None else _translated(error)))
 
         try:
-            self._producer.produce(topic, value, key, on_delivery=report)
+            self._producer.produce(topic, value, key, on_delivery=report, headers=[*headers] or None)
         except BufferError as exc:
             raise Unavailable("kafka", "the queue of records that wait for Kafka is full") from exc
         except KafkaException as exc:

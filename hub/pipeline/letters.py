@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from hub import ids
 from hub.model import DeadLetter, Position
 from hub.pipeline.records import LogRecord
 from schemas.records import Inbound, Refused
+from schemas.replays import Replay
 
 UNKNOWN_SOURCE = "unknown"
 
@@ -26,6 +29,8 @@ def undecodable(record: LogRecord, position: Position, detail: str) -> DeadLette
         body_size=len(record.value),
         headers=b"{}",
         position=position,
+        key=record.key,
+        time_ms=record.at_ms,
     )
 
 
@@ -45,6 +50,9 @@ def failed(record: LogRecord, position: Position, inbound: Inbound, reason: str,
         body_size=len(record.value),
         headers=b"{}",
         position=position,
+        payload_id=inbound["id"],
+        key=record.key,
+        time_ms=record.at_ms,
     )
 
 
@@ -64,7 +72,15 @@ def refused(position: Position, inbound: Inbound, body: Refused) -> DeadLetter:
         body_size=body["body_size"],
         headers=body["headers"],
         position=position,
+        payload_id=inbound["id"],
+        key=body["key"],
+        time_ms=body["time_ms"],
     )
+
+
+def again(letter: DeadLetter, record: LogRecord, replay: Replay) -> DeadLetter:
+    """The letter of a replay that has failed: the one that was replayed, with why and when it failed this time."""
+    return replace(letter, id=replay.letter_id, attempts=replay.attempt, at_ms=record.at_ms)
 
 
 def _letter_id(position: Position) -> str:

@@ -59,15 +59,19 @@ class Definitions(msgspec.Struct, frozen=True):
 
 class Outcome(msgspec.Struct, frozen=True):
     """
-    What to write and what to tell. `stored` and `batch.dead_letters` are in the order of the log; a replay tells again.
+    What to write and what to tell. `stored` and `dead_letters` are in the order of the log; a replay tells again.
 
     `known`: the events stored by this batch. `conflicts`: duplicates that say something else than the first, by source.
+    `own_dead`: events that died here, of those counted for the first time; neither what a bridge refused nor what was
+    dead before.
     """
 
     batch: Batch
     stored: list[Stored]
+    dead_letters: list[DeadLetter]
     known: dict[str, KnownEvent]
     conflicts: dict[str, int]
+    own_dead: int
 
 
 def process(records: Sequence[Decoded], state: State, definitions: Definitions) -> Outcome:
@@ -123,26 +127,39 @@ class _Run:
         self._counters: dict[CounterKey, Counts] = {}
         self._events: list[StoredEvent] = []
         self._stored: list[Stored] = []
+        self._told_dead: list[DeadLetter] = []
         self._dead: list[DeadLetter] = []
+        self._again: set[Position] = set()
+        self._failed_again: list[DeadLetter] = []
+        self._resolved: dict[str, int] = {}
+        self._own_dead = 0
         self._conflicts: dict[str, int] = {}
 
     def take(self, decoded: Decoded) -> None:
-        record, inbound = decoded.record, decoded.inbound
+        told = len(self._told_dead)
         counts = self._advance(decoded)
+        self._apply(decoded, counts)
+        replay = decoded.record.replay
+        if replay is not None and counts.received and len(self._told_dead) == told:
+            # the record's own time: the same bytes again say when they were received first
+            self._resolved[replay.letter_id] = decoded.record.at_ms
+
+    def _apply(self, decoded: Decoded, counts: Counts) -> None:
+        record, inbound = decoded.record, decoded.inbound
         position = Position(self._state.epoch, record.partition, record.offset, 0)
         if inbound is None:
-            self._bury(letters.undecodable(record, position, decoded.error), counts)
+            self._bury(record, letters.undecodable(record, position, decoded.error), counts)
             return
         kind = inbound["body"][0]
         if inbound["body"][0] == TRACK:
             self._track(record, inbound, inbound["body"][1], counts)
         elif inbound["body"][0] == REFUSED:
-            self._bury(letters.refused(position, inbound, inbound["body"][1]), counts)
+            self._bury(record, letters.refused(position, inbound, inbound["body"][1]), counts)
         else:
             detail = (
                 f"this collector does not know {kind.rpartition('.')[2]} records: update it, then replay the letter"
             )
-            self._bury(letters.failed(record, position, inbound, "unsupported_record", detail), counts)
+            self._bury(record, letters.failed(record, position, inbound, "unsupported_record", detail), counts)
 
     def outcome(self) -> Outcome:
         batch = Batch(
@@ -153,11 +170,17 @@ class _Run:
             sessions=self._touched.sessions(),
             dead_letters=self._dead,
             counters=self._counters,
+            failed_again=self._failed_again,
+            resolved=self._resolved,
         )
-        return Outcome(batch, self._stored, self._known, self._conflicts)
+        return Outcome(batch, self._stored, self._told_dead, self._known, self._conflicts, self._own_dead)
 
     def _advance(self, decoded: Decoded) -> Counts:
-        """Move the progress past the record. Returns where to count it: a record counted before goes nowhere."""
+        """
+        Move the progress past the record.
+
+        Returns: where to count it; a record counted before goes nowhere, which shows by `received` being 0.
+        """
         record, inbound = decoded.record, decoded.inbound
         before = self._state.progress.get(record.partition, 0)
         reached = self._progress[record.partition].after if record.partition in self._progress else before
@@ -171,9 +194,23 @@ class _Run:
         counts.received += decoded.weight
         return counts
 
-    def _bury(self, letter: DeadLetter, counts: Counts) -> None:
-        self._dead.append(letter)
+    def _bury(self, record: LogRecord, letter: DeadLetter, counts: Counts) -> None:
         counts.dead += 1
+        if record.replay is None:
+            self._dead.append(letter)
+            self._told_dead.append(letter)
+            if letter.stage == "collector" and counts.received:
+                self._own_dead += 1
+            return
+        # several events of one record may fail again: that is one attempt of one letter
+        letter = letters.again(letter, record, record.replay)
+        at = letter.position._replace(place=0)
+        if at in self._again:
+            return
+        self._again.add(at)
+        self._told_dead.append(letter)
+        if counts.received:
+            self._failed_again.append(letter)
 
     def _track(self, record: LogRecord, inbound: Inbound, track: Track, counts: Counts) -> None:
         if not track["events"]:
@@ -211,7 +248,8 @@ class _Run:
             _decode(event["options"])
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
             detail = f"event {position.place} holds JSON that cannot be read: {exc}"
-            self._bury(letters.failed(payload.record, position, payload.inbound, "undecodable_record", detail), counts)
+            letter = letters.failed(payload.record, position, payload.inbound, "undecodable_record", detail)
+            self._bury(payload.record, letter, counts)
             return False
         own_time = None if event["time_ms"] is None else iso(event["time_ms"])
         changes: list[Change] = []

@@ -10,6 +10,7 @@ import msgspec
 from hub.model import OUTLIERS, EventKey, Wanted, month_of, partition_of, previous_month
 from schemas.codec import CodecError, decode_inbound
 from schemas.records import TRACK, Event, Inbound
+from schemas.replays import Replay
 
 FIRST_MS: Final = -62_135_596_800_000
 """The year 1 begins, in milliseconds from 1970."""
@@ -22,13 +23,14 @@ _object: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class LogRecord(NamedTuple):
-    """A record as Kafka has it. `at_ms` is the broker's or producer's time stamp."""
+    """A record as Kafka has it. `at_ms` is the broker's or producer's time stamp; `replay`: of which dead letter."""
 
     partition: int
     offset: int
     at_ms: int
     key: bytes
     value: bytes
+    replay: Replay | None = None
 
 
 class Decoded(msgspec.Struct, frozen=True):

@@ -18,14 +18,16 @@ from hub.model import (
     DeadLetter,
     Known,
     KnownEvent,
+    Position,
     Profile,
+    Progress,
     Session,
     StoredEvent,
     Wanted,
 )
 from hub.store.cursor import Cursor, decode_cursor, encode_cursor
-from hub.store.documents import body_view, dead_letter_document
-from hub.store.port import Kind, Page, check_size
+from hub.store.documents import OPEN, body_view, dead_letter_document, failed_again, resolved
+from hub.store.port import MAX_ROWS, MAX_WRONG, Books, CountedMinute, Kind, Neighbour, Page, check_size
 from hub.store.query import for_kind, parse
 from hub.store.query.python import compile_python
 
@@ -41,9 +43,10 @@ class MemoryStore:
         self._events: dict[str, dict[str, StoredEvent]] = {}  # by partition, then id
         self._profiles: dict[str, tuple[int, bytes]] = {}  # version, JSON: nobody can change what is stored
         self._sessions: dict[str, tuple[str, int, bytes]] = {}  # profile id, version, JSON
-        self._dead_letters: dict[str, DeadLetter] = {}
+        self._dead_letters: dict[str, tuple[DeadLetter, dict[str, Any]]] = {}  # its document beside it
         self._counters: dict[CounterKey, Counts] = {}
         self._blobs: dict[str, bytes] = {}
+        self._writes: list[tuple[int, int, Progress, int]] = []  # epoch, partition, step, milliseconds since 1970
 
     def close(self) -> None:
         """Nothing to give back."""
@@ -82,7 +85,7 @@ class MemoryStore:
                 id: self._events[partition][id].doc for id, partition in ids if id in self._events.get(partition, {})
             }
 
-    def write(self, batch: Batch) -> None:
+    def write(self, batch: Batch, *, at_ms: int | None = None) -> None:
         """See the port."""
         profiles = [(p.id, (p.version, msgspec.json.encode(p.doc))) for p in batch.profiles]
         sessions = [(s.id, (s.profile_id, s.version, msgspec.json.encode(s.doc))) for s in batch.sessions]
@@ -100,10 +103,13 @@ class MemoryStore:
                 if id not in self._sessions or self._sessions[id][1] < session[1]:
                     self._sessions[id] = session
             for letter in batch.dead_letters:
-                self._dead_letters.setdefault(letter.id, letter)
+                self._dead_letters.setdefault(letter.id, (letter, dead_letter_document(letter)))
+            self._follow_replays(batch)
             for key, counts in batch.counters.items():
                 self._counters[key] = _sum(self._counters.get(key, Counts()), counts)
             progress.update((partition, step.after) for partition, step in batch.progress.items())
+            if at_ms is not None:
+                self._writes += [(batch.epoch, number, step, at_ms) for number, step in batch.progress.items()]
 
     # Reading
 
@@ -141,17 +147,67 @@ class MemoryStore:
         with self._lock:
             return sorted(self._counters.items(), key=lambda item: (item[0].minute, item[0]))
 
+    def books(self, since: int, until: int, *, count_events: bool = False) -> Books:
+        """See the port."""
+        with self._lock:
+            totals: dict[str, Counts] = {}
+            minutes: dict[tuple[int, str], Counts] = {}
+            for key, counts in self._counters.items():
+                totals[key.source] = _sum(totals.get(key.source, Counts()), counts)
+                at = (key.minute, key.source)
+                minutes[at] = _sum(minutes.get(at, Counts()), counts)
+            stored_events = sum(map(len, self._events.values())) if count_events else None
+            epoch, progress = self.latest_progress()
+        newest_first = [CountedMinute(*at, minutes[at]) for at in sorted(minutes, reverse=True)]
+        rows = [row for row in newest_first if since <= row.minute < until]
+        wrong = [row for row in newest_first if row.counts.difference]
+        return Books(epoch, progress, totals, rows[: MAX_ROWS + 1], wrong[: MAX_WRONG + 1], stored_events)
+
+    def written_at(self, position: Position) -> int | None:
+        """See the port."""
+        with self._lock:
+            for epoch, partition, step, at_ms in self._writes:
+                if (epoch, partition) == position[:2] and step.before <= position.offset < step.after:
+                    return at_ms
+        return None
+
+    def neighbours(self, id: str, most: int) -> tuple[list[Neighbour], list[Neighbour]]:
+        """See the port."""
+        with self._lock:
+            placed = [
+                ((_rank(partition), event.time_ms, seq), event)
+                for partition, events in self._events.items()
+                for seq, event in enumerate(events.values())
+            ]
+        own = next((event for _, event in placed if event.id == id), None)
+        if own is None or not own.profile_id:
+            return [], []
+        line = [event for _, event in sorted(placed, key=lambda item: item[0]) if event.profile_id == own.profile_id]
+        there = line.index(own)
+        older, newer = line[max(0, there - most) : there], line[there + 1 : there + 1 + most]
+        return [_neighbour(event) for event in reversed(older)], [_neighbour(event) for event in newer]
+
     def latest_progress(self) -> tuple[int, dict[int, int]]:
         """See the port."""
         with self._lock:
             epoch = len(self._epochs)
             return epoch, self.progress(epoch)
 
+    def open_dead_letters(self, query: str, size: int, after: int) -> tuple[list[dict[str, Any]], int | None]:
+        """See the port."""
+        check_size(size)
+        found = [(seq, document) for seq, document in self._open(query) if seq > after]
+        return [document for _, document in found[:size]], found[size - 1][0] if len(found) > size else None
+
+    def count_open_dead_letters(self, query: str) -> int:
+        """See the port."""
+        return len(self._open(query))
+
     def dead_letter_body(self, id: str) -> bytes | None:
         """See the port."""
         with self._lock:
-            letter = self._dead_letters.get(id)
-            return None if letter is None else self._body(letter)
+            found = self._dead_letters.get(id)
+            return None if found is None else self._body(found[0])
 
     # Blobs
 
@@ -173,13 +229,34 @@ class MemoryStore:
                 for seq, event in enumerate(self._events[partition].values()):
                     yield Cursor(kind, partition, event.time_ms, seq), msgspec.json.decode(event.doc)
         elif kind == "dead-letters":
-            for seq, letter in enumerate(self._dead_letters.values()):
-                document = dead_letter_document(letter) | body_view(self._body(letter), letter.body_size)
-                yield Cursor(kind, "", letter.at_ms, seq), document
+            for seq, (letter, document) in enumerate(self._dead_letters.values()):
+                shown = document | body_view(self._body(letter), letter.body_size)
+                yield Cursor(kind, "", letter.at_ms, seq), shown
         else:
             docs = [doc for *_, doc in (self._profiles if kind == "profiles" else self._sessions).values()]
             for seq, doc in enumerate(docs):
                 yield Cursor(kind, "", 0, seq), msgspec.json.decode(doc)
+
+    def _open(self, query: str) -> list[tuple[int, dict[str, Any]]]:
+        """With their running numbers, from 1."""
+        matches = compile_python(for_kind(parse(query), "dead-letters"))
+        with self._lock:
+            documents = [document for _, document in self._dead_letters.values()]
+        return [
+            (seq, document)
+            for seq, document in enumerate(documents, 1)
+            if document["status"] == OPEN and matches(document)
+        ]
+
+    def _follow_replays(self, batch: Batch) -> None:
+        for letter in batch.failed_again:
+            kept, document = self._dead_letters.get(letter.id, (letter, None))
+            document = dead_letter_document(letter) if document is None else failed_again(document, letter)
+            self._dead_letters[letter.id] = (msgspec.structs.replace(kept, at_ms=letter.at_ms), document)
+        for id, at_ms in batch.resolved.items():
+            if id in self._dead_letters:
+                kept, document = self._dead_letters[id]
+                self._dead_letters[id] = (kept, resolved(document, at_ms))
 
     def _profile(self, id: str) -> Profile:
         version, doc = self._profiles[id]
@@ -199,6 +276,10 @@ def _rank(partition: str) -> str:
 
 def _order(cursor: Cursor) -> tuple[str, int, int]:
     return _rank(cursor.partition), cursor.time_ms, cursor.seq
+
+
+def _neighbour(event: StoredEvent) -> Neighbour:
+    return Neighbour(event.id, event.type, event.time_ms, event.position)
 
 
 def _sum(one: Counts, other: Counts) -> Counts:

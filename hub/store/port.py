@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias
 
-from hub.model import Batch, CounterKey, Counts, Known, Wanted
+from hub.model import Batch, CounterKey, Counts, Known, Position, Wanted
 
 Kind: TypeAlias = Literal["profiles", "events", "sessions", "dead-letters"]
 
 MAX_PAGE: Final = 1_000
 """Most items in one page of a search."""
+MAX_ROWS: Final = 20_000
+"""Most rows of a balance sheet: a day of 13 busy sources, some 3 MB of JSON."""
+MAX_WRONG: Final = 100
+"""Most rows that do not add up to be told one by one."""
 
 
 class Page(NamedTuple):
@@ -18,6 +22,40 @@ class Page(NamedTuple):
 
     items: list[dict[str, Any]]
     next: str | None
+
+
+class CountedMinute(NamedTuple):
+    """The counters of one source in one minute of receive time (minutes since 1970), of all partitions together."""
+
+    minute: int
+    source: str
+    counts: Counts
+
+
+class Books(NamedTuple):
+    """
+    The numbers of the balance sheet, all of one moment.
+
+    `totals`: by source, since the beginning. `rows`: of the minutes asked for, newest first; MAX_ROWS + 1 when there
+    are more. `wrong`: rows that do not add up, of any minute, newest first; MAX_WRONG + 1 when there are more.
+    `stored_events`: how many events there are; None when that was not asked for.
+    """
+
+    epoch: int
+    progress: dict[int, int]
+    totals: dict[str, Counts]
+    rows: list[CountedMinute]
+    wrong: list[CountedMinute]
+    stored_events: int | None
+
+
+class Neighbour(NamedTuple):
+    """An event of the same profile. `time_ms`: its own time, else that of receipt; milliseconds since 1970."""
+
+    id: str
+    type: str
+    time_ms: int
+    position: Position
 
 
 def check_size(size: int) -> None:
@@ -49,10 +87,15 @@ class Writing(Protocol):
         """Documents of stored events by id. Args: ids: (event id, time partition)."""
         ...
 
-    def write(self, batch: Batch) -> None:
+    def write(self, batch: Batch, *, at_ms: int | None = None) -> None:
         """
         Write a batch, once: events and dead letters under their id (a second write changes nothing), profiles and
-        sessions only over a lower version, counters added, progress moved on.
+        sessions only over a lower version, counters added, progress moved on. A dead letter that failed again gets
+        one more attempt (it is made if it is not there); a resolved one is marked, and stays so.
+
+        Args:
+            at_ms: When, by the writer's clock, milliseconds since 1970; kept once a batch for `written_at`, and of no
+                influence on anything else. None: that is not known.
 
         Raises:
             Fenced: The store's progress is not `before`: someone else wrote. Nothing is written.
@@ -85,11 +128,51 @@ class Reading(Protocol):
         ...
 
     def counters(self) -> Iterable[tuple[CounterKey, Counts]]:
-        """Every counter, oldest minute first."""
+        """Every counter, oldest minute first: as many as the hub is old. `books` is bounded."""
+        ...
+
+    def books(self, since: int, until: int, *, count_events: bool = False) -> Books:
+        """
+        The balance sheet's numbers, read in one transaction.
+
+        Args:
+            since: First minute of the rows, minutes since 1970; until: the one after the last.
+            count_events: Also count the stored events, which takes longer the more there are.
+        """
+        ...
+
+    def written_at(self, position: Position) -> int | None:
+        """When the batch that holds this record was written, milliseconds since 1970; None when that is not known."""
+        ...
+
+    def neighbours(self, id: str, most: int) -> tuple[list[Neighbour], list[Neighbour]]:
+        """
+        Events of the same profile before this event and after it, in the order of a search, the nearest first.
+
+        Args: id: of an event. most: of each list.
+
+        Returns: (before, after); both empty when there is no such event, or it has no profile.
+        """
         ...
 
     def latest_progress(self) -> tuple[int, dict[int, int]]:
         """The newest epoch and its progress; (0, {}) for a new store."""
+        ...
+
+    def open_dead_letters(self, query: str, size: int, after: int) -> tuple[list[dict[str, Any]], int | None]:
+        """
+        Dead letters that match and are open, in the order in which they were first buried, whatever became of them
+        since: what changes meanwhile is neither given twice nor left out.
+
+        Args: size: most of them, 1 to 1,000. after: 0, or what was returned before.
+
+        Returns: Their documents without the body, and where the next ones begin; None: that was all.
+        Raises: QueryError, Unavailable.
+        """
+        ...
+
+    def count_open_dead_letters(self, query: str) -> int:
+        """How many dead letters match and are open. Raises QueryError, Unavailable."""
         ...
 
     def dead_letter_body(self, id: str) -> bytes | None:

@@ -16,6 +16,7 @@ from pydantic_core import PydanticUndefined
 
 import bridges
 import hub
+from bridges.replay import converter
 from hub.api.app import create_app
 from hub.definitions.catalogue import Catalogue
 from hub.errors import REASONS
@@ -99,7 +100,9 @@ async def _openapi() -> dict[str, Any]:
         namespace="hub",
         limits=Limits(),
         offsets=dict,
+        record_at=lambda _partition, _offset: None,
         validators={},
+        converter=converter,
     )
     transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type]
     async with httpx.AsyncClient(transport=transport, base_url="http://hub") as client:
@@ -110,7 +113,7 @@ async def _openapi() -> dict[str, Any]:
 class NoKafka:
     """The documentation is served without a broker."""
 
-    async def publish(self, topic: str, key: bytes, value: bytes | None) -> int:
+    async def publish(self, topic: str, key: bytes, value: bytes | None, headers: Any = ()) -> int:
         """Never called."""
         raise AssertionError(topic)
 

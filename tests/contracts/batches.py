@@ -82,6 +82,9 @@ def letter(
         body_size=len(body) if size < 0 else size,
         headers=b'{"x-id": "42"}',
         position=Position(1, 0, 5, 0),
+        payload_id=f"payload-{id}",
+        key="ä".encode("latin-1"),
+        time_ms=NOW_MS - 5,
     )
 
 
@@ -90,6 +93,8 @@ def batch(
     progress: dict[int, tuple[int, int]] | None = None,
     counters: dict[CounterKey, Counts] | None = None,
     epoch: int = 1,
+    failed_again: list[DeadLetter] | None = None,
+    resolved: dict[str, int] | None = None,
 ) -> Batch:
     """A batch of these, each put where its type belongs."""
     return Batch(
@@ -100,6 +105,8 @@ def batch(
         sessions=[one for one in documents if isinstance(one, Session)],
         dead_letters=[one for one in documents if isinstance(one, DeadLetter)],
         counters=counters or {},
+        failed_again=failed_again or [],
+        resolved=resolved or {},
     )
 
 

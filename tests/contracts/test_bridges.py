@@ -22,6 +22,7 @@ from bridges.registry import spec_of
 from hub.definitions.catalogue import Catalogue
 from hub.log.admin import ensure_topics
 from hub.log.config import producer_config
+from hub.pipeline.stop_rule import StopRule
 from hub.settings import Kafka, Limits
 from hub.store.memory import MemoryStore
 from schemas.codec import decode_inbound
@@ -131,6 +132,7 @@ async def forwarding(
         recorder,
         in_flight=in_flight,
         stall_s=ours.delivery_timeout_s,
+        stop_rule=StopRule(1, 1),
         now_ms=lambda: NOW_MS,
     )
     running = asyncio.create_task(forwarder.run())

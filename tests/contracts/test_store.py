@@ -310,8 +310,14 @@ def test_a_dead_letter_shows_all_there_is(store: Store) -> None:
         "detail": "no JSON",
         "stage": "bridge",
         "origin": "bridge:orders:0/5",
+        "status": "open",
         "at": "2025-11-24T16:00:00.000Z",
+        "first_at": "2025-11-24T16:00:00.000Z",
+        "resolved_at": None,
         "attempts": 1,
+        "payload_id": "payload-d1",
+        "key": "ä",
+        "time_ms": NOW_MS - 5,
         "body_size": 4,
         "body_sha256": None,
         "headers": {"x-id": "42"},
@@ -343,6 +349,77 @@ def test_a_large_original_lies_in_the_blobs(store: Store) -> None:
     assert document is not None
     assert (document["body"], document["body_truncated"]) == ("€" * (65_536 // 3), True)
     assert store.dead_letter_body("d1") == original
+
+
+def test_a_letter_that_fails_again_is_the_same_letter_with_one_more_attempt(store: Store) -> None:
+    """What came in stays as it was; the newest reason and time are told."""
+    store.write(batch(letter("d1", b"first"), letter("d2")))
+    newer = msgspec.structs.replace(
+        letter("d1", b"other", at_ms=NOW_MS + 60_000), reason="bad_time", detail="no time", attempts=2
+    )
+    for attempts in (2, 3):
+        store.write(batch(failed_again=[newer]))
+        document = store.get("dead-letters", "d1")
+        assert document is not None
+        assert document["attempts"] == attempts
+    assert (document["reason"], document["detail"]) == ("bad_time", "no time")
+    assert (document["at"], document["first_at"]) == ("2025-11-24T16:01:00.000Z", "2025-11-24T16:00:00.000Z")
+    assert (document["status"], document["body"]) == ("open", "first")
+    assert ids(store, "dead-letters", "reason = bad_time AND status = open AND attempts = 3") == ["d1"]
+    assert ids(store, "dead-letters", "reason = not_json") == ["d2"]
+    assert ids(store, "dead-letters", "") == ["d1", "d2"], "the newest failure first"
+    assert store.count("dead-letters", "") == 2
+
+
+def test_a_letter_of_another_store_that_fails_again_is_kept(store: Store) -> None:
+    """After a store was lost, the log may hold replays of letters that nobody has any more."""
+    store.write(batch(failed_again=[msgspec.structs.replace(letter("d1", b"bytes"), attempts=4)], resolved={"d2": 1}))
+    document = store.get("dead-letters", "d1")
+    assert document is not None
+    assert (document["attempts"], document["body"], document["status"]) == (4, "bytes", "open")
+    assert store.get("dead-letters", "d2") is None
+
+
+def test_a_resolved_letter_stays_resolved(store: Store) -> None:
+    store.write(batch(letter("d1"), letter("d2")))
+    store.write(batch(resolved={"d1": NOW_MS + 1_000}))
+    store.write(batch(resolved={"d1": NOW_MS + 2_000}, failed_again=[letter("d1")]))
+    document = store.get("dead-letters", "d1")
+    assert document is not None
+    assert (document["status"], document["resolved_at"]) == ("resolved", "2025-11-24T16:00:01.000Z")
+    assert document["attempts"] == 2
+    assert ids(store, "dead-letters", "status = resolved") == ["d1"]
+    assert ids(store, "dead-letters", "status = open") == ["d2"]
+
+
+def test_a_write_that_is_fenced_counts_no_attempt(store: Store) -> None:
+    store.write(batch(letter("d1"), progress={0: (0, 5)}))
+    with pytest.raises(Fenced):
+        store.write(batch(failed_again=[letter("d1")], resolved={"d1": NOW_MS}, progress={0: (0, 6)}))
+    document = store.get("dead-letters", "d1")
+    assert document is not None
+    assert (document["attempts"], document["status"]) == (1, "open")
+
+
+def test_open_letters_come_in_the_order_in_which_they_first_came(store: Store) -> None:
+    """Page by page, also while those of a page fail again or are resolved."""
+    store.write(batch(*(letter(f"d{n}", at_ms=NOW_MS - n) for n in range(10))))
+    store.write(batch(resolved={"d3": NOW_MS}))
+    seen: list[str] = []
+    after: int | None = 0
+    while after is not None:
+        documents, after = store.open_dead_letters("source = shop", 4, after)
+        seen += [document["id"] for document in documents]
+        assert all("body" not in document for document in documents)
+        store.write(batch(failed_again=[letter(documents[0]["id"], at_ms=NOW_MS + 9)], resolved={seen[-1]: NOW_MS}))
+    assert seen == ["d0", "d1", "d2", "d4", "d5", "d6", "d7", "d8", "d9"]
+    assert store.count_open_dead_letters("") == 10 - 1 - 3
+    assert store.count_open_dead_letters("reason = bad_time") == 0
+    assert store.open_dead_letters("reason = bad_time", 4, 0) == ([], None)
+    with pytest.raises(QueryError):
+        store.count_open_dead_letters("reason =")
+    with pytest.raises(ValueError, match="page"):
+        store.open_dead_letters("", 0, 0)
 
 
 def test_a_dead_letter_without_its_blob_is_still_shown(store: Store) -> None:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import httpx
 from confluent_kafka import Consumer, TopicPartition
 
+from bridges.replay import converter
 from hub.api.app import create_app
 from hub.api.definitions import Validator
 from hub.api.server import listen, server_of
@@ -19,6 +20,7 @@ from hub.log.admin import LogAdmin, ensure_topics
 from hub.log.config import consumer_config, producer_config
 from hub.log.follower import Follower
 from hub.log.producer import Publisher
+from hub.log.reader import LogReader
 from hub.settings import Api, Kafka, Limits
 from hub.store.factory import open_store
 from hub.store.port import Reading, Store
@@ -93,7 +95,9 @@ async def running(
             namespace=namespace,
             limits=limits or Limits(),
             offsets=log.offsets,
+            record_at=LogReader(kafka, namespace).record,
             validators=validators or {},
+            converter=converter,
         )
         sock = stack.enter_context(closing(listen(Api(port=0))))
         server = server_of(app, grace_s=5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -63,6 +64,11 @@ def batch(**counts: int) -> Batch:
             CounterKey(1, 0, "queue", MINUTE + 1): Counts(received=1, dead=1),
         },
     )
+
+
+def only(counters: dict[CounterKey, Counts]) -> Batch:
+    """A batch of nothing but counters."""
+    return Batch(epoch=1, progress={}, events=[], profiles=[], sessions=[], dead_letters=[], counters=counters)
 
 
 @pytest.fixture
@@ -208,7 +214,7 @@ async def test_the_balance_adds_up_with_what_is_in_flight(hub):
     hub.store.write(batch(received=1, stored=1))
     ends = await asyncio.to_thread(hub.log.end_offsets)
     waiting = sum(ends.values()) - min(2, ends[0])
-    sheet = (await hub.admin.get("/balance", params={"verify": "true"})).json()
+    sheet = (await hub.admin.get("/balance", params={"verify": "true", "from": "2026-11-24T15:00Z"})).json()
     assert sheet["totals"] == {
         "received": 4 + waiting,
         "stored": 1,
@@ -217,8 +223,12 @@ async def test_the_balance_adds_up_with_what_is_in_flight(hub):
         "dead": 1,
         "in_flight": waiting,
     }
-    assert sheet["balanced"]
+    assert (sheet["balanced"], sheet["causes"]) == (True, [])
     assert sheet["verified"] == {"stored_events": 1, "agrees": True}
+    assert sheet["sources"] == [
+        {"source": "queue", "received": 1, "stored": 0, "duplicate": 0, "dropped": 0, "dead": 1},
+        {"source": "shop", "received": 3, "stored": 1, "duplicate": 1, "dropped": 1, "dead": 0},
+    ]
     nothing = {"stored": 0, "duplicate": 0, "dropped": 0, "dead": 0}
     assert sheet["rows"] == [
         {
@@ -240,6 +250,37 @@ async def test_a_balance_that_does_not_add_up_says_so(kafka, namespace, tmp_path
         sheet = (await hub.admin.get("/balance?verify=true")).json()
         assert not sheet["balanced"]
         assert sheet["verified"] == {"stored_events": 1, "agrees": False}
+        row, documents = sheet["causes"]
+        assert row.startswith("row: shop at 2026-11-24T15:21Z: 5 received, but 2 stored + 1 duplicate + 1 dropped + 0")
+        assert documents == "documents: 2 events counted as stored, but the store has 1: 1 missing"
+        exposed = (await hub.public.get("/metrics")).text
+        assert "hub_balance_difference_events 1.0" in exposed
+        assert "hub_balance_gap_records 0.0" in exposed
+
+
+async def test_the_rows_of_the_balance_are_of_the_minutes_asked_for(kafka, namespace, tmp_path):
+    """By default of the last day, by the API's clock; totals are of everything all the same."""
+    async with running(Kafka(bootstrap=kafka), namespace, tmp_path) as hub:
+        hub.store.write(batch(received=1, stored=1))
+
+        async def rows(**query: str) -> list[str]:
+            sheet = (await hub.admin.get("/balance", params=query)).json()
+            assert sheet["totals"]["stored"] == 1
+            return [row["minute"][-6:] for row in sheet["rows"]]
+
+        assert await rows(**{"from": "2026-11-24T15:21:59Z"}) == ["15:21Z", "15:22Z"]
+        assert await rows(**{"from": "2026-11-24T15:22Z", "to": "2026-11-24T15:23Z"}) == ["15:22Z"]
+        assert await rows(**{"from": "2026-11-24", "to": "2026-11-24T15:22Z"}) == ["15:21Z"]
+        assert await rows(**{"from": "2026-11-24", "to": "2026-11-24T15:22:01Z"}) == ["15:21Z", "15:22Z"]
+        for minutes_ago, expected in ((24 * 60 + 1, []), (24 * 60 - 5, [1])):
+            counted = int(time.time()) // 60 - minutes_ago
+            counters = {CounterKey(1, 0, f"{minutes_ago}", counted): Counts(received=1, stored=1)}
+            hub.store.write(only(counters))
+            shown = (await hub.admin.get("/balance")).json()["rows"]
+            assert [row["received"] for row in shown if row["source"] == f"{minutes_ago}"] == expected
+        for name in ("from", "to"):
+            problem = is_problem(await hub.admin.get("/balance", params={name: "yesterday"}), 422, "bad_time")
+            assert problem["where"] == f"query.{name}"
 
 
 async def test_the_documentation_needs_nothing_from_elsewhere_and_names_every_route(hub):

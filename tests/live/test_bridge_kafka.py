@@ -29,6 +29,7 @@ from hub.stack import kafka as embedded
 from hub.stack.process import Child
 from hub.store.memory import MemoryStore
 from schemas.codec import decode_inbound
+from schemas.records import REFUSED, TRACK
 from schemas.topics import EVENTS
 from tests.bridge_sources import KafkaSource
 from tests.kafka_tools import define, eventually, read
@@ -151,6 +152,26 @@ async def test_a_bad_bridge_says_why_and_stops_no_other(process: Process, kafka:
     assert "no.such" in (await process.until("no-option", state="failed")).last_error
     assert "127.0.0.1:1" in (await process.until("no-broker", state="failed")).last_error
     assert (await process.until("good", state="running")).refused == 0
+
+
+async def test_a_mapping_that_fits_no_message_stops_its_bridge_until_it_is_mended(
+    process: Process, ours: Kafka, kafka: str, namespace: str
+) -> None:
+    """A bad deployment must not drain a topic into the dead letters: what was not taken comes when it is mended."""
+    source = KafkaSource(kafka, f"{namespace}.source")
+    source.put([body(n) for n in range(5_000)])
+    wrong = {**MAPPING, "event": {"type": "no_such_field"}}
+    process.define("bridge", "b", **bridge(source, mapping=wrong))
+    stopped = await process.until("b", state="failed")
+    assert "of the last" in stopped.last_error
+    assert "mapping_failed" in stopped.last_error
+    assert stopped.refused < 1_500
+    process.define("bridge", "b", **bridge(source))
+    mended = await process.until("b", state="running", forwarded=5_000 - stopped.refused)
+    assert mended.refused == 0
+    taken = await asyncio.to_thread(read, ours, namespace, EVENTS)
+    kinds = [decode_inbound(message.value() or b"")["body"][0] for message in taken]
+    assert (kinds.count(REFUSED), kinds.count(TRACK)) == (stopped.refused, 5_000 - stopped.refused)
 
 
 async def test_a_topic_that_comes_later_is_found(process: Process, kafka: str, namespace: str) -> None:

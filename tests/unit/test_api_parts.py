@@ -1,4 +1,4 @@
-"""The API's pure parts: the balance sheet, the count of refusals, unpacking."""
+"""The API's pure parts: the count of refusals, unpacking."""
 
 from __future__ import annotations
 
@@ -8,46 +8,9 @@ import zlib
 
 import pytest
 
-from hub.api.balance import balance_sheet
 from hub.api.body import unpack
-from hub.api.minutes import minute_text
 from hub.api.refusals import KEPT_MINUTES, MINUTE_MS, Refusals
 from hub.errors import InvalidPayload
-from hub.model import CounterKey, Counts
-
-
-def test_rows_are_per_source_and_minute_whatever_the_partition_and_epoch():
-    counters = [
-        (CounterKey(1, 0, "b", 10), Counts(received=2, stored=2)),
-        (CounterKey(2, 1, "a", 11), Counts(received=1, duplicate=1)),
-        (CounterKey(1, 0, "a", 11), Counts(received=1, dead=1)),
-    ]
-    sheet = balance_sheet(counters, {0: 3, 1: 1}, {0: (0, 3), 1: (0, 5), 2: (0, 7)})
-    assert sheet["totals"] == {
-        "received": 4 + 11,
-        "stored": 2,
-        "duplicate": 1,
-        "dropped": 0,
-        "dead": 1,
-        "in_flight": 11,
-    }
-    assert [(row["source"], row["minute"], row["received"]) for row in sheet["rows"]] == [
-        ("b", minute_text(10), 2),
-        ("a", minute_text(11), 2),
-    ]
-    assert sheet["balanced"]
-
-
-def test_two_rows_that_are_off_do_not_make_up_for_each_other():
-    counters = [
-        (CounterKey(1, 0, "a", 1), Counts(received=2, stored=1)),
-        (CounterKey(1, 0, "b", 1), Counts(received=1, stored=2)),
-    ]
-    assert not balance_sheet(counters, {}, {})["balanced"]
-
-
-def test_a_topic_that_is_younger_than_the_progress_has_nothing_in_flight():
-    assert balance_sheet([], {0: 100}, {0: (0, 5)})["totals"]["in_flight"] == 0
 
 
 def test_refusals_of_more_than_a_day_ago_stay_in_the_totals_only():
@@ -86,10 +49,3 @@ def test_damaged_deflate_is_refused(body):
     with pytest.raises(InvalidPayload) as caught:
         unpack(body, b"deflate", 1000)
     assert caught.value.reason == "bad_encoding"
-
-
-def test_records_that_kafka_deleted_before_they_were_stored_are_a_gap_and_no_balance() -> None:
-    sheet = balance_sheet([], {0: 3}, {0: (10, 12), 1: (0, 4)})
-    assert sheet["gaps"] == [{"partition": 0, "first": 3, "last": 9}]
-    assert not sheet["balanced"]
-    assert sheet["totals"]["in_flight"] == 6

@@ -83,6 +83,8 @@ def test_the_official_reader_reads_what_we_write() -> None:
                 "body_sha256": None,
                 "body_size": 2,
                 "headers": b"{}",
+                "key": b"\xff",
+                "time_ms": 5,
             },
         ),
     ],

@@ -52,6 +52,8 @@ OTHERS = [
             "body_sha256": st.none() | TEXT,
             "body_size": LONG,
             "headers": BYTES,
+            "key": st.none() | BYTES,
+            "time_ms": st.none() | LONG,
         },
     ),
 ]

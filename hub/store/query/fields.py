@@ -21,7 +21,18 @@ _TEXT: Final[dict[str, frozenset[tuple[str, ...]]]] = {
     "events": frozenset({("id",), ("type",), ("source", "id"), ("profile", "id"), ("session", "id")}),
     "sessions": frozenset({("id",), ("profile", "id")}),
     "dead-letters": frozenset(
-        {("id",), ("source",), ("reason",), ("detail",), ("stage",), ("origin",), ("body_sha256",)}
+        {
+            ("id",),
+            ("status",),
+            ("source",),
+            ("reason",),
+            ("detail",),
+            ("stage",),
+            ("origin",),
+            ("payload_id",),
+            ("key",),
+            ("body_sha256",),
+        }
     ),
 }
 """Fields that always hold text: `id = 1001` there means the text."""

@@ -25,7 +25,7 @@ COLUMNS: Final[dict[str, dict[tuple[str, ...], str]]] = {
         ("session", "id"): "session_id",
     },
     "sessions": {("id",): "id", ("profile", "id"): "profile_id"},
-    "dead-letters": {("id",): "id", ("source",): "source", ("reason",): "reason"},
+    "dead-letters": {("id",): "id", ("source",): "source", ("reason",): "reason", ("status",): "status"},
 }
 """Fields that have a column of their own: text, '' where the document has null or nothing."""
 

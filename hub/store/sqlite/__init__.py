@@ -11,12 +11,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from hub.store.sqlite.blobs import BlobSide
+from hub.store.sqlite.books import BooksSide
 from hub.store.sqlite.database import Database
 from hub.store.sqlite.read import ReadSide
+from hub.store.sqlite.traces import TraceSide
 from hub.store.sqlite.write import WriteSide
 
 
-class SqliteStore(WriteSide, ReadSide, BlobSide):
+class SqliteStore(WriteSide, ReadSide, BooksSide, TraceSide, BlobSide):
     """The whole port on one file. Writes take turns; reads have connections of their own, from any thread."""
 
     def __init__(self, path: Path, *, readonly: bool = False) -> None:

@@ -10,7 +10,7 @@ import msgspec
 
 from hub.model import OUTLIERS, CounterKey, Counts
 from hub.store.cursor import Cursor, decode_cursor, encode_cursor
-from hub.store.documents import SHOWN_BYTES, body_view
+from hub.store.documents import OPEN, SHOWN_BYTES, body_view
 from hub.store.port import Kind, Page, check_size
 from hub.store.query import for_kind, parse
 from hub.store.query.sql import Clause, compile_sql
@@ -112,11 +112,34 @@ class ReadSide:
             ).fetchall()
         return rows[0][0] or 0, {partition: offset for _, partition, offset in rows if partition is not None}
 
+    def open_dead_letters(self, query: str, size: int, after: int) -> tuple[list[dict[str, Any]], int | None]:
+        """Documents without the body, first come first; where the next begin. Raises QueryError, Unavailable."""
+        check_size(size)
+        clause = _open(query)
+        with self._db.reading() as connection:
+            rows = connection.execute(
+                f"SELECT seq, doc FROM dead_letters WHERE {clause.sql} AND seq > :after ORDER BY seq LIMIT :limit",
+                {**clause.parameters, "after": after, "limit": size + 1},
+            ).fetchall()
+        return [msgspec.json.decode(doc) for _, doc in rows[:size]], rows[size - 1][0] if len(rows) > size else None
+
+    def count_open_dead_letters(self, query: str) -> int:
+        """How many dead letters match and are open. Raises QueryError, Unavailable."""
+        clause = _open(query)
+        with self._db.reading() as connection:
+            found = connection.execute(f"SELECT count(*) FROM dead_letters WHERE {clause.sql}", clause.parameters)
+            return int(found.fetchone()[0])
+
     def dead_letter_body(self, id: str) -> bytes | None:
         """The original bytes of a dead letter; None if there is no such letter. Raises Unavailable."""
         with self._db.reading() as connection:
             row = connection.execute(f"SELECT {_BODY} FROM dead_letters WHERE id = ?", (id,)).fetchone()
         return None if row is None else bytes(row[0])
+
+
+def _open(query: str) -> Clause:
+    clause = compile_sql(for_kind(parse(query), "dead-letters"), "dead-letters")
+    return Clause(f"status = :open AND ({clause.sql})", {**clause.parameters, "open": OPEN})
 
 
 def _tables(connection: sqlite3.Connection, kind: Kind) -> Iterator[_Table]:

@@ -38,6 +38,27 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             dropped INTEGER NOT NULL, dead INTEGER NOT NULL, PRIMARY KEY (epoch, partition, source, minute)) STRICT""",
         "CREATE TABLE blobs (sha256 TEXT PRIMARY KEY, data BLOB NOT NULL) STRICT",
     ),
+    (
+        # dead letters that can be replayed: all of before are open, and when they were sent is not known
+        "ALTER TABLE dead_letters ADD COLUMN status TEXT NOT NULL DEFAULT 'open'",
+        """UPDATE dead_letters SET doc = json_set(doc, '$.status', 'open', '$.first_at', json_extract(doc, '$.at'),
+            '$.resolved_at', NULL, '$.payload_id', NULL, '$.key', NULL, '$.time_ms', NULL)""",
+        "CREATE INDEX dead_letters_status ON dead_letters (status)",
+    ),
+    (
+        # a balance sheet that costs the same however many minutes there are, and what is off in it
+        """CREATE TABLE totals (source TEXT PRIMARY KEY, received INTEGER NOT NULL, stored INTEGER NOT NULL,
+            duplicate INTEGER NOT NULL, dropped INTEGER NOT NULL, dead INTEGER NOT NULL) STRICT""",
+        """INSERT INTO totals SELECT source, sum(received), sum(stored), sum(duplicate), sum(dropped), sum(dead)
+            FROM counters GROUP BY source""",
+        "CREATE INDEX counters_minute ON counters (minute, source)",
+        """CREATE INDEX counters_wrong ON counters (minute, source)
+            WHERE received <> stored + duplicate + dropped + dead""",
+        # when each batch was written: one short row a batch and partition, none an event
+        """CREATE TABLE writes (epoch INTEGER NOT NULL, partition INTEGER NOT NULL, next_offset INTEGER NOT NULL,
+            first_offset INTEGER NOT NULL, at_ms INTEGER NOT NULL,
+            PRIMARY KEY (epoch, partition, next_offset)) STRICT, WITHOUT ROWID""",
+    ),
 )
 """One entry a version, each a list of statements; the version of a file is the number of entries applied to it."""
 

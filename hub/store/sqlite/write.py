@@ -12,6 +12,7 @@ import msgspec
 from hub.errors import Fenced
 from hub.model import (
     Batch,
+    Counts,
     DeadLetter,
     EventKey,
     Known,
@@ -23,7 +24,7 @@ from hub.model import (
     StoredEvent,
     Wanted,
 )
-from hub.store.documents import dead_letter_document
+from hub.store.documents import RESOLVED, dead_letter_document, failed_again, resolved
 from hub.store.sqlite.database import Database
 from hub.store.sqlite.schema import create_events_table, events_table
 
@@ -37,10 +38,17 @@ _SESSION: Final = """INSERT INTO sessions (id, profile_id, version, doc) VALUES 
     WHERE excluded.version > sessions.version"""
 _DEAD_LETTER: Final = """INSERT INTO dead_letters (id, at_ms, source, reason, body, body_sha256, body_size, doc)
     VALUES (?,?,?,?,?,?,?,?) ON CONFLICT (id) DO NOTHING"""
+_FAILED_AGAIN: Final = "UPDATE dead_letters SET at_ms = ?, reason = ?, doc = ? WHERE id = ?"
+_RESOLVED: Final = "UPDATE dead_letters SET status = ?, doc = ? WHERE id = ?"
 _COUNTER: Final = """INSERT INTO counters VALUES (?,?,?,?,?,?,?,?,?)
     ON CONFLICT (epoch, partition, source, minute) DO UPDATE SET
     received = received + excluded.received, stored = stored + excluded.stored,
     duplicate = duplicate + excluded.duplicate, dropped = dropped + excluded.dropped, dead = dead + excluded.dead"""
+_TOTAL: Final = """INSERT INTO totals VALUES (?,?,?,?,?,?) ON CONFLICT (source) DO UPDATE SET
+    received = received + excluded.received, stored = stored + excluded.stored,
+    duplicate = duplicate + excluded.duplicate, dropped = dropped + excluded.dropped, dead = dead + excluded.dead"""
+_WRITE: Final = """INSERT INTO writes (epoch, partition, next_offset, first_offset, at_ms) VALUES (?,?,?,?,?)
+    ON CONFLICT DO NOTHING"""
 _PROGRESS: Final = """INSERT INTO progress (epoch, partition, next_offset) VALUES (?,?,?)
     ON CONFLICT (epoch, partition) DO UPDATE SET next_offset = excluded.next_offset"""
 
@@ -87,9 +95,11 @@ class WriteSide:
                 )
             }
 
-    def write(self, batch: Batch) -> None:
+    def write(self, batch: Batch, *, at_ms: int | None = None) -> None:
         """
         Write the batch whole or not at all.
+
+        Args: at_ms: see the port.
 
         Raises:
             Fenced: The stored progress is not the batch's `before`; nothing is written.
@@ -102,11 +112,14 @@ class WriteSide:
             connection.executemany(_PROFILE, ((p.id, p.version, _text(p.doc)) for p in batch.profiles))
             connection.executemany(_SESSION, ((s.id, s.profile_id, s.version, _text(s.doc)) for s in batch.sessions))
             connection.executemany(_DEAD_LETTER, map(_dead_letter_row, batch.dead_letters))
-            connection.executemany(
-                _COUNTER,
-                ((*key, c.received, c.stored, c.duplicate, c.dropped, c.dead) for key, c in batch.counters.items()),
-            )
+            _follow_replays(connection, batch)
+            connection.executemany(_COUNTER, ((*key, *_counts(counts)) for key, counts in batch.counters.items()))
+            # a row a counter: to add the counters of a source up first would save nothing, they are that few
+            connection.executemany(_TOTAL, ((key.source, *_counts(counts)) for key, counts in batch.counters.items()))
             connection.executemany(_PROGRESS, ((batch.epoch, p, step.after) for p, step in batch.progress.items()))
+            if at_ms is not None:
+                steps = batch.progress.items()
+                connection.executemany(_WRITE, ((batch.epoch, p, s.after, s.before, at_ms) for p, s in steps))
 
 
 def _check_progress(connection: sqlite3.Connection, epoch: int, partition: int, step: Progress) -> None:
@@ -131,6 +144,10 @@ def _write_events(connection: sqlite3.Connection, events: Iterable[StoredEvent])
         connection.executemany(_EVENT.format(table=events_table(partition)), map(_event_row, some))
 
 
+def _counts(counts: Counts) -> tuple[int, ...]:
+    return counts.received, counts.stored, counts.duplicate, counts.dropped, counts.dead
+
+
 def _event_row(event: StoredEvent) -> tuple[object, ...]:
     return (
         event.id,
@@ -151,6 +168,26 @@ def _dead_letter_row(letter: DeadLetter) -> tuple[object, ...]:
     document = _text(dead_letter_document(letter))
     size = letter.body_size
     return letter.id, letter.at_ms, letter.source, letter.reason, letter.body, letter.body_sha256, size, document
+
+
+def _follow_replays(connection: sqlite3.Connection, batch: Batch) -> None:
+    """What became of the dead letters that were replayed. A resolved one that is not here is of another store."""
+    for letter in batch.failed_again:
+        document = _letter_document(connection, letter.id)
+        if document is None:
+            connection.execute(_DEAD_LETTER, _dead_letter_row(letter))
+        else:
+            changed = _text(failed_again(document, letter))
+            connection.execute(_FAILED_AGAIN, (letter.at_ms, letter.reason, changed, letter.id))
+    for id, at_ms in batch.resolved.items():
+        document = _letter_document(connection, id)
+        if document is not None:
+            connection.execute(_RESOLVED, (RESOLVED, _text(resolved(document, at_ms)), id))
+
+
+def _letter_document(connection: sqlite3.Connection, id: str) -> dict[str, Any] | None:
+    row = connection.execute("SELECT doc FROM dead_letters WHERE id = ?", (id,)).fetchone()
+    return None if row is None else msgspec.json.decode(row[0])
 
 
 def _profiles(connection: sqlite3.Connection, ids: Sequence[str]) -> Iterator[Profile]:

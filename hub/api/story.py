@@ -1,0 +1,230 @@
+"""The story of one event, told from what the store and the log have of it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, NamedTuple
+
+from hub.definitions.catalogue import Entry
+from hub.definitions.kinds import Mapping as MappingDefinition
+from hub.log.reader import Record
+from hub.model import Position
+from hub.pipeline.documents import iso
+from hub.store.port import Neighbour
+from schemas.codec import CodecError, decode_inbound
+from schemas.records import TRACK, Inbound
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MS: Final = timedelta(milliseconds=1)
+
+FLAGS: Final[Mapping[str, str]] = {
+    "time_out_of_range": "its own time is before 1990 or more than a day after its receipt: it lies in no month",
+    "session_of_another_profile": "its session belongs to another profile and was left as it is",
+}
+"""What the flags of an event mean."""
+
+MADE_ANEW: Final = "another record lies at these coordinates now: the topic has been made anew since"
+SENDER: Final = "the sender's"
+EDGE: Final = "the edge's (the API, or the bridges)"
+PRODUCER: Final = "the edge's, as it handed the record to Kafka"
+BROKER: Final = "the broker's, as it appended the record"
+COLLECTOR: Final = "the collector's, as it began the write; a reader sees the event when that is committed"
+
+
+class Found(NamedTuple):
+    """
+    What there is beside the document.
+
+    Attributes:
+        topic: Full name.
+        record: None when Kafka has deleted it; `log_note` then says what is known.
+        written_at_ms: None when it was written by a version that did not keep it.
+        mappings: Those of now.
+    """
+
+    topic: str
+    record: Record | None
+    log_note: str
+    written_at_ms: int | None
+    mappings: Mapping[str, Entry]
+    profile: Mapping[str, Any] | None = None
+    session: Mapping[str, Any] | None = None
+    before: Sequence[Neighbour] = ()
+    after: Sequence[Neighbour] = ()
+
+
+def position_of(document: Mapping[str, Any]) -> Position:
+    """Where it was applied, from the position in its document."""
+    return Position(document["epoch"], document["partition"], document["offset"], document["place"])
+
+
+def event_story(document: Mapping[str, Any], found: Found) -> dict[str, Any]:
+    """A stored event's. Args: document: as `GET /events/{id}` gives it."""
+    metadata, outcome = document["metadata"], document["outcome"]
+    position = position_of(metadata["position"])
+    received_at, own_at = metadata["time"]["insert"], metadata["time"]["create"]
+    flags = {flag: FLAGS.get(flag, "") for flag in metadata["flags"]}
+    inbound = _inbound(found.record)
+    if found.record is not None and not _holds(inbound, position.place, document["id"]):
+        inbound, found = None, found._replace(record=None, log_note=MADE_ANEW)
+    return {
+        "id": document["id"],
+        "kind": "event",
+        "type": document["type"],
+        "edge": {
+            "source": document["source"]["id"],
+            **_door(metadata["origin"]),
+            "payload_id": metadata["payload_id"],
+            "client_id": metadata["client_id"],
+            "received_at": received_at,
+        },
+        "log": _log(position, found, inbound),
+        "validation": {"flags": [{"flag": flag, "meaning": meaning} for flag, meaning in flags.items()]},
+        "mappings": {
+            "definitions": metadata["definitions"],
+            "changes": [
+                _change(change, document["type"], metadata["definitions"], found.mappings)
+                for change in outcome["changes"]
+            ],
+            "problems": outcome["problems"],
+        },
+        "profile": _profile(document, found),
+        "session": _session(document, found),
+        "payload_events": _payload_events(inbound),
+        "neighbours": {
+            "before": [_neighbour(one, position) for one in found.before],
+            "after": [_neighbour(one, position) for one in found.after],
+        },
+        "times": _times(own_at, received_at, found),
+    }
+
+
+def letter_story(document: Mapping[str, Any], found: Found) -> dict[str, Any]:
+    """A dead letter's. Args: document: as `GET /dead-letters/{id}` gives it."""
+    position = position_of(document["position"])
+    received_at = document["first_at"]
+    told = ("status", "reason", "detail", "stage", "attempts", "first_at", "at", "resolved_at")
+    inbound = _inbound(found.record)
+    return {
+        "id": document["id"],
+        "kind": "dead-letter",
+        "edge": {
+            "source": document["source"],
+            **_door(document["origin"]),
+            "payload_id": document["payload_id"],
+            "received_at": received_at,
+        },
+        "log": _log(position, found, inbound),
+        "dead_letter": {
+            **{name: document[name] for name in told},
+            "look": [f"GET /dead-letters/{document['id']}", f"GET /dead-letters/{document['id']}/body"],
+        },
+        "payload_events": _payload_events(inbound),
+        # a replay's record is another one, received later
+        "times": _times(None, received_at if document["attempts"] == 1 else document["at"], found),
+    }
+
+
+def _door(origin: str) -> dict[str, str | None]:
+    """`bridge:<id>:<position in the source>`, or the name of another door."""
+    door, _, rest = origin.partition(":")
+    bridge, _, coordinates = rest.partition(":")
+    return {"door": door, "bridge": bridge or None, "coordinates": coordinates or None}
+
+
+def _inbound(record: Record | None) -> Inbound | None:
+    if record is None:
+        return None
+    try:
+        return decode_inbound(record.value)
+    except CodecError:
+        return None  # a record that is not ours is a dead letter, and its story says so
+
+
+def _holds(inbound: Inbound | None, place: int, id: str) -> bool:
+    if inbound is None or inbound["body"][0] != TRACK:
+        return False
+    events = inbound["body"][1]["events"]
+    return place < len(events) and events[place]["id"] == id
+
+
+def _log(position: Position, found: Found, inbound: Inbound | None) -> dict[str, Any]:
+    log: dict[str, Any] = {"topic": found.topic, **position._asdict(), "note": found.log_note, "record": None}
+    if found.record is not None:
+        log["record"] = {
+            "at": iso(found.record.at_ms),
+            "key": found.record.key.decode(errors="replace"),
+            "value_bytes": len(found.record.value),
+            "readable": inbound is not None,
+        }
+    return log
+
+
+def _change(
+    change: Mapping[str, Any], event_type: str, definitions: int, mappings: Mapping[str, Entry]
+) -> dict[str, Any]:
+    field, op = change["field"], change["op"]
+    by = []
+    for id, entry in sorted(mappings.items()):
+        spec = entry.spec
+        assert isinstance(spec, MappingDefinition)
+        if spec.event_type == event_type and any((line.profile, line.op) == (field, op) for line in spec.fields):
+            by.append({"id": id, "version": entry.version, "changed_since": entry.version > definitions})
+    if op == "append-unique":
+        return {"field": field, "op": op, "appended": change["new"], "mappings": by}
+    return {"field": field, "op": op, "before": change["old"], "after": change["new"], "mappings": by}
+
+
+def _profile(document: Mapping[str, Any], found: Found) -> dict[str, Any] | None:
+    if document["profile"] is None:
+        return None
+    outcome = document["outcome"]
+    return {
+        "id": document["profile"]["id"],
+        "version": outcome["profile_version"],
+        "created": outcome["profile_created"],
+        "version_now": None if found.profile is None else found.profile["metadata"]["version"],
+    }
+
+
+def _session(document: Mapping[str, Any], found: Found) -> dict[str, Any] | None:
+    if document["session"] is None:
+        return None
+    session = found.session
+    return {
+        "id": document["session"]["id"],
+        "profile": None if session is None else session["profile"]["id"],
+        "began_at": None if session is None else session["metadata"]["time"]["insert"],
+    }
+
+
+def _payload_events(inbound: Inbound | None) -> list[dict[str, Any]] | None:
+    if inbound is None or inbound["body"][0] != TRACK:
+        return None
+    return [
+        {"place": place, "id": event["id"], "type": event["type"]}
+        for place, event in enumerate(inbound["body"][1]["events"])
+    ]
+
+
+def _neighbour(one: Neighbour, position: Position) -> dict[str, Any]:
+    same = one.position[:3] == position[:3]
+    return {"id": one.id, "type": one.type, "time": iso(one.time_ms), "same_payload": same}
+
+
+def _times(own_at: str | None, received_at: str, found: Found) -> list[dict[str, Any]]:
+    steps: list[tuple[str, str | None, str]] = [("happened", own_at, SENDER), ("received", received_at, EDGE)]
+    if found.record is not None:
+        steps.append(("logged", iso(found.record.at_ms), BROKER if found.record.by_broker else PRODUCER))
+    steps.append(("stored", None if found.written_at_ms is None else iso(found.written_at_ms), COLLECTOR))
+    times: list[dict[str, Any]] = []
+    for step, at, clock in steps:
+        if at is not None:
+            after_ms = _ms(at) - _ms(times[-1]["at"]) if times else None
+            times.append({"step": step, "at": at, "after_ms": after_ms, "clock": clock})
+    return times
+
+
+def _ms(at: str) -> int:
+    return (datetime.fromisoformat(at) - _EPOCH) // _MS

@@ -1,0 +1,61 @@
+"""The API of a running hub, for commands: finds it and its key, asks, says in words what is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import typer
+
+from hub.settings import Settings
+from hub.stack import state
+from hub.stack.keys import NAME, admin_key
+
+ANSWER_S: Final = 120.0
+FAILED: Final = 2
+"""Exit code: the command could not do its work."""
+
+
+class Rest:
+    """Asks one hub. What cannot be answered ends the command with exit code 2."""
+
+    def __init__(self, settings: Settings, url: str = "", data: Path | None = None) -> None:
+        """Args: url: of the hub; empty: the one that runs on the data folder, else its usual port."""
+        folder = data or settings.data
+        running = state.read(folder) if folder.is_dir() else None
+        base = url or (running.url if running else f"http://127.0.0.1:{settings.api.port}")
+        if settings.admin_key is None and not (folder / NAME).is_file():
+            typer.echo(
+                f"no admin key: set HUB_ADMIN_KEY, or name the hub's data folder (there is none in {folder})", err=True
+            )
+            raise typer.Exit(FAILED)
+        key = admin_key(settings.admin_key, folder)
+        self._http = httpx.Client(base_url=base, headers={"Authorization": f"Bearer {key}"}, timeout=ANSWER_S)
+
+    def get(self, path: str, **query: Any) -> httpx.Response:
+        """GET; query parameters that are None are left out."""
+        return self._ask("GET", path, params={name: value for name, value in query.items() if value is not None})
+
+    def post(self, path: str, document: dict[str, Any]) -> Any:
+        """POST a JSON object; the answer's JSON."""
+        return self._ask("POST", path, json=document).json()
+
+    def _ask(self, method: str, path: str, **more: Any) -> httpx.Response:
+        try:
+            answer = self._http.request(method, path, **more)
+        except httpx.TransportError as exc:
+            typer.echo(f"no answer from {self._http.base_url}: {exc}", err=True)
+            raise typer.Exit(FAILED) from exc
+        if not answer.is_success:
+            typer.echo(f"{method} {path} is answered with {answer.status_code}: {_detail(answer)}", err=True)
+            raise typer.Exit(FAILED)
+        return answer
+
+
+def _detail(answer: httpx.Response) -> str:
+    try:
+        document = answer.json()
+    except ValueError:
+        return answer.text[:200]
+    return str(document.get("detail", document)) if isinstance(document, dict) else str(document)

@@ -1,0 +1,114 @@
+"""`hub trace`: the story of one event, as a timeline that people read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import typer
+
+from hub.cli.settings import load
+
+Url = Annotated[str, typer.Option(help="The hub. Default: the one that runs here, else its usual port.")]
+Data = Annotated[Path | None, typer.Option(help="Data folder of the hub, for its key. Default: HUB_DATA.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("trace", rich_help_panel="Was anything lost?")(trace)
+
+
+def trace(
+    id: Annotated[str, typer.Argument(help="Id of an event or of a dead letter.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
+    url: Url = "",
+    data: Data = None,
+) -> None:
+    """
+    Show what happened to one event: from its sender to the store, and what it changed.
+
+    Exits with 2 when nothing has this id, and says what is known and where to look.
+    """
+    # here, not above: every process of the hub is `hub …`, and need not import what this does
+    from hub.cli.rest import Rest
+
+    story = Rest(load(), url, data).get(f"/events/{quote(id, safe='')}/trace").json()
+    if as_json:
+        typer.echo(json.dumps(story, indent=2, ensure_ascii=False))
+        return
+    for line in lines(story):
+        typer.echo(line)
+
+
+def lines(story: dict[str, Any]) -> Iterator[str]:
+    """The story in words, one line after the other."""
+    what = f"event {story['id']}, {story['type']}" if story["kind"] == "event" else f"dead letter {story['id']}"
+    yield what
+    yield ""
+    for step in story["times"]:
+        after = "" if step["after_ms"] is None else f"{step['after_ms']:+,} ms"
+        yield f"  {step['at']}  {after:>12}  {step['step']:<9} {_at(story, step['step'])}".rstrip()
+    yield ""
+    log = story["log"]
+    place = f"{log['topic']} partition {log['partition']} offset {log['offset']} place {log['place']}"
+    yield f"  log       {place}: {log['note']}"
+    yield from _letter(story) if story["kind"] == "dead-letter" else _event(story)
+    if story["payload_events"]:
+        yield "  payload"
+        for one in story["payload_events"]:
+            yield f"            {one['place']}: {one['id']}  {one['type']}"
+
+
+def _at(story: dict[str, Any], step: str) -> str:
+    edge = story["edge"]
+    if step == "received":
+        through = f"bridge {edge['bridge']} at {edge['coordinates']}" if edge["bridge"] else edge["door"]
+        client = f", client id {edge['client_id']}" if edge.get("client_id") else ""
+        return f"from source {edge['source']} through {through}, payload {edge['payload_id']}{client}"
+    if step == "logged":
+        return f"{story['log']['record']['value_bytes']:,} bytes, key {story['log']['record']['key']}"
+    if step == "stored" and story["kind"] == "dead-letter":
+        return "as a dead letter"
+    return ""
+
+
+def _letter(story: dict[str, Any]) -> Iterator[str]:
+    letter = story["dead_letter"]
+    yield f"  refused   by the {letter['stage']}: {letter['reason']}: {letter['detail']}"
+    resolved = f" at {letter['resolved_at']}" if letter["resolved_at"] else ""
+    yield f"  status    {letter['status']}{resolved}, attempts {letter['attempts']}, first at {letter['first_at']}"
+    for look in letter["look"]:
+        yield f"  look      {look}"
+
+
+def _event(story: dict[str, Any]) -> Iterator[str]:
+    for flag in story["validation"]["flags"]:
+        yield f"  flag      {flag['flag']}: {flag['meaning']}"
+    mappings = story["mappings"]
+    for change in mappings["changes"]:
+        yield f"  changed   {_change(change)}"
+    for problem in mappings["problems"]:
+        yield f"  problem   {problem['field']}, mapping {problem['mapping']}: {problem['detail']}"
+    profile, session = story["profile"], story["session"]
+    if profile:
+        now = "" if profile["version_now"] == profile["version"] else f", now {profile['version_now']}"
+        made = ", made by this event" if profile["created"] else ""
+        yield f"  profile   {profile['id']} version {profile['version']}{now}{made}"
+    if session:
+        yield f"  session   {session['id']}, of profile {session['profile']}, began {session['began_at']}"
+    for side in ("before", "after"):
+        for one in story["neighbours"][side]:
+            same = ", same payload" if one["same_payload"] else ""
+            yield f"  {side:<9} {one['time']}  {one['id']}  {one['type']}{same}"
+
+
+def _change(change: dict[str, Any]) -> str:
+    by = ", ".join(one["id"] + (" (changed since)" if one["changed_since"] else "") for one in change["mappings"])
+    who = f", mapping {by}" if by else ", by a mapping that is no more"
+    if "appended" in change:
+        return f"{change['field']}: appended {json.dumps(change['appended'], ensure_ascii=False)}{who}"
+    before, after = (json.dumps(change[name], ensure_ascii=False) for name in ("before", "after"))
+    return f"{change['field']}: {before} -> {after} ({change['op']}{who})"

@@ -1,0 +1,36 @@
+"""The Kafka header of a record that is a dead letter's next attempt: which letter, and which attempt."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple, TypeAlias
+
+Headers: TypeAlias = "dict[str, str | bytes | None] | list[tuple[str, str | bytes | None]]"
+"""As confluent_kafka types them; what it gives is the list."""
+
+REPLAY_HEADER: Final = "hub-dead-letter"
+"""In a header and not in the Avro record, because it is also needed on bytes that are no Avro record."""
+
+
+class Replay(NamedTuple):
+    """The record is attempt number `attempt` (from 2) of the dead letter."""
+
+    letter_id: str
+    attempt: int
+
+
+def replay_header(replay: Replay) -> tuple[str, bytes]:
+    """As Kafka carries it."""
+    return REPLAY_HEADER, f"{replay.letter_id} {replay.attempt}".encode()
+
+
+def read_replay(headers: Headers | None) -> Replay | None:
+    """What the headers of a record say; None for a record that is no replay, or whose header is none of ours."""
+    if not headers:
+        return None
+    for name, value in headers.items() if isinstance(headers, dict) else headers:
+        if name == REPLAY_HEADER and isinstance(value, bytes):
+            letter_id, _, attempt = value.decode("latin-1").rpartition(" ")
+            # nine digits fit into an Avro int
+            if letter_id and attempt.isascii() and attempt.isdecimal() and len(attempt) < 10:
+                return Replay(letter_id, int(attempt))
+    return None
