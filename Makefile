@@ -7,6 +7,8 @@ READY := .venv/ready
 PYTEST := $(BIN)/pytest
 # Two workers: a test run then fits beside its own Kafka on a machine with two cores.
 WORKERS ?= 2
+# How many runs of `make chaos`, each with a seed of its own.
+SEEDS ?= 1
 
 .PHONY: help setup demo test check format live chaos bench clean
 
@@ -38,7 +40,8 @@ format: $(READY) ## Format the code, mend what ruff can mend.
 live: $(READY) ## Run all tests with real servers, the long ones too.
 	$(PYTEST) -q -n $(WORKERS) -m "not chaos and not bench" tests/live
 
-chaos: $(READY) ## Kill processes of a running hub; nothing may be lost or doubled.
+chaos: $(READY) ## Load a hub while everything is killed, stopped, cut off (5 minutes a seed); then kills during the demo.
+	$(BIN)/hub chaos --seeds $(SEEDS)
 	$(PYTEST) -q -m chaos
 
 bench: $(READY) ## Measure; ratios to the bare clients in the same run.

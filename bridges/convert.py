@@ -36,12 +36,14 @@ class Converted(NamedTuple):
     Attributes:
         reason: Why it was refused; None for a payload.
         blob: Bytes that have to be in the store before the record may be sent.
+        events: How many events are in it, at least 1.
     """
 
     key: bytes
     value: bytes
     reason: str | None
     blob: bytes | None
+    events: int = 1
 
 
 class Converter:
@@ -82,10 +84,10 @@ class Converter:
             self._kind, self._source, delivery.position, str(delivery.time_ms)
         )
         try:
-            key, value = self.payload(delivery, payload_id, now_ms)
+            key, value, events = self._payload(delivery, payload_id, now_ms)
         except InvalidPayload as exc:
             return self._refusal(exc, delivery, payload_id, now_ms)
-        return Converted(key, value, None, None)
+        return Converted(key, value, None, None, events)
 
     def payload(self, delivery: Delivery, payload_id: str, now_ms: int) -> tuple[bytes, bytes]:
         """
@@ -97,13 +99,17 @@ class Converter:
         Raises:
             InvalidPayload: No payload can be made of it.
         """
-        key, record = self._record(delivery, payload_id, now_ms)
+        key, value, _ = self._payload(delivery, payload_id, now_ms)
+        return key, value
+
+    def _payload(self, delivery: Delivery, payload_id: str, now_ms: int) -> tuple[bytes, bytes, int]:
+        key, record, events = self._record(delivery, payload_id, now_ms)
         value = _encoded(record)
         if len(value) > LARGEST_BYTES:
             raise InvalidPayload("body_too_large", f"its record would have {len(value)} bytes", "", record["source"])
-        return key, value
+        return key, value, events
 
-    def _record(self, delivery: Delivery, payload_id: str, now_ms: int) -> tuple[bytes, Inbound]:
+    def _record(self, delivery: Delivery, payload_id: str, now_ms: int) -> tuple[bytes, Inbound, int]:
         body = delivery.body
         if len(body) > self._limits.body_bytes:
             raise InvalidPayload(
@@ -115,7 +121,7 @@ class Converter:
             payload,
             payload_id=payload_id,
             now_ms=now_ms,
-            definitions_offset=self._catalogue.offset,
+            catalogue=self._catalogue,
             origin=self._origin + delivery.position,
             request=_REQUEST,
             new_id=ordered,
@@ -125,7 +131,7 @@ class Converter:
             if event["time_ms"] is None:
                 # not the receive time: a redelivered message has to give the same event
                 event["time_ms"] = delivery.time_ms
-        return taken.key, taken.record
+        return taken.key, taken.record, max(1, len(payload.events))
 
     def _mapped(self, delivery: Delivery) -> bytes:
         assert self._mapping is not None

@@ -13,7 +13,8 @@ import structlog
 from bridges.base import Batch, Bridge
 from bridges.convert import Converted, Converter
 from bridges.outlet import Outlet, Shipment
-from hub.errors import Refused
+from hub.errors import Refused, Unavailable
+from hub.log.bulk import BulkWindow
 from hub.pipeline.stop_rule import StopRule
 from hub.store.port import Blobs
 
@@ -32,6 +33,8 @@ class TooMuchRefused(Refused):
 
 log: Final = structlog.get_logger()
 
+HELD_S: Final = 0.5
+"""How long a stop may take that finds the forwarder waiting for live events."""
 LARGEST_BATCH: Final = 500
 """Conversion blocks the loop: 500 messages of ordinary size are about 10 ms."""
 
@@ -62,7 +65,7 @@ class Observer(Protocol):
 
 class _InFlight(NamedTuple):
     batch: Batch
-    shipment: Shipment
+    shipments: Sequence[Shipment]
 
 
 class Forwarder:
@@ -85,6 +88,7 @@ class Forwarder:
         stall_s: float,
         stop_rule: StopRule,
         now_ms: Callable[[], int],
+        bulk: BulkWindow | None = None,
     ) -> None:
         """
         Args:
@@ -93,6 +97,7 @@ class Forwarder:
             stall_s: How old the oldest of them may be before nothing more is taken.
             stop_rule: Outlives the forwarder: a new connection does not make the messages better.
             now_ms: Milliseconds since 1970.
+            bulk: Where messages wait for live events; None: they do not.
         """
         self._bridge = bridge
         self._converter = converter
@@ -103,6 +108,7 @@ class Forwarder:
         self._stall_s = stall_s
         self._stop_rule = stop_rule
         self._now_ms = now_ms
+        self._bulk = bulk
         self._sent: deque[_InFlight] = deque()
         self._count = 0
         self._shipped = asyncio.Event()
@@ -144,7 +150,7 @@ class Forwarder:
         stalled = False
         while not self._stopping:
             self._raise_failed_ack()
-            waiting_s = asyncio.get_running_loop().time() - self._sent[0].shipment.sent_at if self._sent else 0.0
+            waiting_s = asyncio.get_running_loop().time() - self._sent[0].shipments[0].sent_at if self._sent else 0.0
             if waiting_s >= self._stall_s and not stalled:
                 stalled = True
                 self._observer.stalled(waiting_s)
@@ -169,16 +175,41 @@ class Forwarder:
         await self._judge(made)
         self._count += len(batch.deliveries)
         self._observer.taken(len(batch.deliveries), self._count, self._bridge.lag())
-        records = []
         for converted in made:
             if converted.reason is not None:
                 self._observer.refused(converted.reason)
             if converted.blob is not None:
                 await asyncio.to_thread(self._blobs.put_blob, converted.blob)
-            records.append((converted.key, converted.value))
-        shipment = await self._outlet.send(records)
-        self._sent.append(_InFlight(batch, shipment))
+        self._sent.append(_InFlight(batch, await self._ship(made)))
         self._shipped.set()
+
+    async def _ship(self, made: Sequence[Converted]) -> list[Shipment]:
+        """Send all, in as many parts as live events leave room for."""
+        bulk = self._bulk
+        if bulk is None:
+            return [await self._outlet.send([(one.key, one.value, one.events) for one in made])]
+        shipments: list[Shipment] = []
+        part: list[tuple[bytes, bytes, int]] = []
+        for one in made:
+            if not bulk.try_enter(one.events):
+                if part:
+                    shipments.append(await self._outlet.send(part, bulk.landed))
+                    part = []
+                await self._enter(bulk, one.events)
+            part.append((one.key, one.value, one.events))
+        shipments.append(await self._outlet.send(part, bulk.landed))
+        return shipments
+
+    async def _enter(self, bulk: BulkWindow, events: int) -> None:
+        # Nobody is delayed by us while nothing is stored, and not every source keeps its messages for long: the log
+        # does. And who is asked to stop shall not wait: what is left of one batch delays nobody.
+        while not (bulk.stuck or self._stopping):
+            try:
+                await bulk.enter(events, HELD_S)
+                return
+            except Unavailable:
+                continue
+        bulk.force(events)
 
     async def _judge(self, made: Sequence[Converted]) -> None:
         """Raises TooMuchRefused, with these messages still the source's and those before acknowledged."""
@@ -193,8 +224,9 @@ class Forwarder:
             while not self._sent:
                 self._shipped.clear()
                 await self._shipped.wait()
-            batch, shipment = self._sent[0]
-            await shipment.on_done
+            batch, shipments = self._sent[0]
+            for shipment in shipments:
+                await shipment.on_done
             await self._bridge.ack(batch)
             self._sent.popleft()
             self._count -= len(batch.deliveries)

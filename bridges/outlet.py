@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -55,9 +56,15 @@ class Outlet:
         self._thread = threading.Thread(target=self._poll, name="bridge-outlet", daemon=True)
         self._thread.start()
 
-    async def send(self, records: Sequence[tuple[bytes, bytes]]) -> Shipment:
+    async def send(
+        self, records: Sequence[tuple[bytes, bytes, int]], landed: Callable[[int, int, int], None] | None = None
+    ) -> Shipment:
         """
-        Hand 1 or more (key, value) pairs to the producer, in order. Waits while its buffer is full.
+        Hand 1 or more (key, value, events) to the producer, in order. Waits while its buffer is full.
+
+        Args:
+            landed: Called once for each, on any thread, with events, partition and offset; with an offset below 0 when
+                it did not get onto the log, as far as anybody knows.
 
         Returns: the shipment, whose `on_done` is resolved when Kafka has acknowledged all of it.
         Raises: Unavailable: the producer is broken; the bridge has to begin again.
@@ -72,16 +79,29 @@ class Outlet:
             if not shipment.left:
                 self._finished.append(shipment)
 
-        for key, value in records:
-            while True:
-                try:
-                    produce(topic, value, key, on_delivery=delivered)
-                    break
-                except BufferError:
-                    self._progress.clear()
-                    await self._progress.wait()
-                except KafkaException as exc:
-                    raise Unavailable("kafka", exc.args[0].str()) from exc
+        def placed(events: int, error: KafkaError | None, message: Message) -> None:
+            assert landed is not None
+            landed(events, message.partition() or 0, message.offset() or 0 if error is None else -1)
+            delivered(error, message)
+
+        produced = 0
+        try:
+            for key, value, events in records:
+                report = delivered if landed is None else partial(placed, events)
+                while True:
+                    try:
+                        produce(topic, value, key, on_delivery=report)
+                        break
+                    except BufferError:
+                        self._progress.clear()
+                        await self._progress.wait()
+                    except KafkaException as exc:
+                        raise Unavailable("kafka", exc.args[0].str()) from exc
+                produced += 1
+        finally:
+            if landed is not None:
+                for _, _, events in records[produced:]:
+                    landed(events, -1, -1)
         return shipment
 
     async def close(self) -> None:

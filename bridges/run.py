@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from typing import Any, Final
 
 import msgspec
@@ -16,8 +16,11 @@ import uvloop
 from bridges.runner import Hub, Runner
 from hub.definitions.catalogue import Catalogue
 from hub.health import serve_health
+from hub.log.bulk import BulkWindow
 from hub.log.follower import Follower
+from hub.log.progress import Progress
 from hub.settings import Settings
+from hub.stack.keys import identity_key
 from hub.store.factory import open_store
 from hub.store.port import Store
 
@@ -30,11 +33,13 @@ def run(settings: Settings) -> None:
 
     Raises: Unavailable when the definitions cannot be read.
     """
-    catalogue = Catalogue()
+    catalogue = Catalogue(identity_key(settings.identity.key, settings.data))
     with ExitStack() as stack:
         follower = stack.enter_context(Follower(settings.kafka, settings.namespace, catalogue))
         blobs = LateBlobs(settings.store_url)
         stack.callback(blobs.close)
+        progress = stack.enter_context(closing(Progress(settings.kafka, settings.namespace)))
+        bulk = stack.enter_context(BulkWindow(progress, settings.bulk))
         runner = Runner(
             Hub(
                 kafka=settings.kafka,
@@ -46,6 +51,7 @@ def run(settings: Settings) -> None:
                 environ=os.environ,
                 stop_share=settings.bridges.stop_share,
                 stop_window=settings.bridges.stop_window,
+                bulk=bulk,
             )
         )
 

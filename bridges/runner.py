@@ -21,6 +21,7 @@ from hub.definitions import kinds
 from hub.definitions.catalogue import Catalogue, Entry
 from hub.edge.mapping import compile_mapping
 from hub.errors import HubError
+from hub.log.bulk import BulkWindow
 from hub.log.config import producer_config
 from hub.pipeline.stop_rule import StopRule
 from hub.store.port import Blobs
@@ -45,6 +46,7 @@ class Hub(NamedTuple):
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
     stop_share: float = settings.Bridges().stop_share
     stop_window: int = settings.Bridges().stop_window
+    bulk: BulkWindow | None = None
 
 
 class Runner:
@@ -173,6 +175,7 @@ class _Keeper:
                 stall_s=hub.kafka.delivery_timeout_s,
                 stop_rule=self._stop_rule,
                 now_ms=hub.now_ms,
+                bulk=None if definition.priority == "live" else hub.bulk,
             )
             if not self._stopping.is_set():
                 self.watch.enter("running")

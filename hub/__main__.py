@@ -6,7 +6,7 @@ from importlib.metadata import version as version_of
 
 import typer
 
-from hub.cli import balance, dead_letters, demo, send, serve, stack, trace
+from hub.cli import balance, chaos, dead_letters, demo, identity, replay, send, serve, stack, trace
 
 app = typer.Typer(
     help="ThamesThrive Hub: takes events in, keeps every one of them, keeps one profile per customer.",
@@ -24,8 +24,11 @@ def version() -> None:
 
 stack.register(app)
 demo.register(app)
+chaos.register(app)
 send.register(app)
+replay.register(app)
 dead_letters.register(app)
+identity.register(app)
 balance.register(app)
 trace.register(app)
 serve.register(app)

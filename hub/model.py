@@ -103,6 +103,68 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     time_ms: int | None = None
 
 
+class Alias(msgspec.Struct, frozen=True):
+    """Where a profile went that was merged. `version`: of its last own record; `merge_id`: in the journal."""
+
+    into: str
+    version: int
+    merge_id: str
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """That a profile came with an identifier (hash), by an event at a time (milliseconds since 1970)."""
+
+    identifier: str
+    label: str
+    profile_id: str
+    event_id: str
+    at_ms: int
+
+
+class Claimed(msgspec.Struct, frozen=True):
+    """Who holds an identifier: who came with it first. `uses`: how many profiles have come with it."""
+
+    profile_id: str
+    uses: int
+
+
+class MergeEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    One merge in the journal: what both were before, so that it can be undone.
+
+    `version`: of the survivor with the loser's data; `loser`, `survivor`: profile documents as JSON; `reason`: JSON
+    object, as in the Avro record Merge; `changes`: JSON list of what changed in the survivor.
+    """
+
+    id: str
+    loser_id: str
+    survivor_id: str
+    version: int
+    at_ms: int
+    reason: bytes
+    loser: bytes
+    survivor: bytes
+    changes: bytes
+
+
+class Undo(msgspec.Struct, frozen=True):
+    """All that the undoing of a merge needs: the entry, later merges into the survivor, later events, in order."""
+
+    entry: MergeEntry
+    merges: list[MergeEntry]
+    events: list[bytes]
+    sessions: dict[str, Session]
+
+
+class Outgoing(msgspec.Struct, frozen=True):
+    """A record for events.v1 that has to be sent once the batch is stored. `position`: of the record that caused it."""
+
+    position: Position
+    key: bytes
+    value: bytes
+    replay: bytes | None = None  # value of the replay header
+
+
 class CounterKey(NamedTuple):
     """What a counter counts: one source in one minute of receive time (minutes since 1970) on one partition."""
 
@@ -152,22 +214,53 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     counters: dict[CounterKey, Counts]
     failed_again: list[DeadLetter] = []
     resolved: dict[str, int] = {}
+    identity: Identity | None = None
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What a batch does to the identity of profiles.
+
+    Attributes:
+        aliases: Profiles that were merged: they are no profiles any more.
+        restored: Profiles that live again; their documents are among the batch's.
+        taken: Sessions among the batch's that have another holder now: their versions begin anew.
+        uses: By identifier, how many more profiles have come with it.
+        merges: For the journal.
+        undone: By merge id, when (milliseconds since 1970).
+        forwarded: Records (`epoch/partition/offset`) that were handed on by another partition and are applied now.
+        outbox: What has to be sent; the store keeps it until the next batch of its partition.
+    """
+
+    aliases: dict[str, Alias]
+    restored: list[str]
+    taken: list[str]
+    uses: dict[str, int]
+    merges: list[MergeEntry]
+    undone: dict[str, int]
+    forwarded: list[str]
+    outbox: list[Outgoing]
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """What the collector must know before it can process a batch."""
+    """What the collector must know before it can process a batch. `forwarded`, `merges`: as in Identity, by id."""
 
     profiles: list[str]
     sessions: list[str]
     events: list[EventKey]
+    forwarded: list[str] = []
+    merges: list[str] = []
 
 
 class Known(msgspec.Struct, frozen=True):
-    """What the store has of what was wanted; the rest is not there."""
+    """What the store has of what was wanted; the rest is not there. `aliases`: of the profiles that are none."""
 
     profiles: dict[str, Profile]
     sessions: dict[str, Session]
     events: dict[str, KnownEvent]
+    aliases: dict[str, Alias] = {}
+    forwarded: set[str] = set()
+    merges: set[str] = set()
 
 
 def partition_of(time_ms: int, received_at_ms: int) -> str:

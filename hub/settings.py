@@ -81,6 +81,22 @@ class Collector(_Part):
     stop_window: Annotated[int, Field(ge=1, description="The newest events that it looks at for that.")] = 1_000
 
 
+class Identity(_Part):
+    """How customers are told from each other."""
+
+    key: Annotated[
+        SecretStr | None,
+        Field(
+            description="Secret that identifiers are hashed with, the same in all processes and for ever. "
+            "Unset: made at first start, kept in the data folder."
+        ),
+    ] = None
+    most_profiles: Annotated[
+        int,
+        Field(ge=1, description="An identifier that more profiles come with, such as info@, joins no more of them."),
+    ] = 2_000
+
+
 class Bridges(_Part):
     """The process that pulls from other queues."""
 
@@ -92,6 +108,19 @@ class Bridges(_Part):
         Field(ge=0, le=1, description="A bridge stops when more than this share of a window is refused. 1: never."),
     ] = 0.5
     stop_window: Annotated[int, Field(ge=1, description="The newest messages that a bridge looks at for that.")] = 1_000
+
+
+class Bulk(_Part):
+    """Imports, replays and backlogs of bridges, which must not delay live events."""
+
+    delay_ms: Annotated[
+        int,
+        Field(ge=1, description="How long bulk events may wait on the log; live ones behind them wait no longer."),
+    ] = 50
+    patience_s: Annotated[
+        float,
+        Field(gt=0, description="How long bulk waits for a collector that stores nothing before that is a failure."),
+    ] = 30.0
 
 
 class Health(_Part):
@@ -135,7 +164,9 @@ class Settings(BaseSettings):
     api: Api = Api()
     limits: Limits = Limits()
     collector: Collector = Collector()
+    identity: Identity = Identity()
     bridges: Bridges = Bridges()
+    bulk: Bulk = Bulk()
     health: Health = Health()
     log: Log = Log()
 

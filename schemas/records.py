@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, TypedDict
+from typing import Literal, NotRequired, TypeAlias, TypedDict
 
 
 class Event(TypedDict):
@@ -38,11 +38,13 @@ class Patch(TypedDict):
 
 
 class Merge(TypedDict):
-    """The data of a profile that turned out to be the same person."""
+    """A step in the merge of two profiles that turned out to be the same person; see the Avro schema."""
 
     loser_id: str
     loser_version: int
     snapshot: bytes
+    step: str
+    reason: bytes
 
 
 class Refused(TypedDict):
@@ -80,6 +82,9 @@ class Inbound(TypedDict):
     definitions_offset: int
     origin: str
     body: Body
+    sent_as: NotRequired[str | None]
+    first_at: NotRequired[str | None]
+    forwarded_for: NotRequired[str | None]
 
 
 class Stored(TypedDict):

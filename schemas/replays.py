@@ -1,4 +1,4 @@
-"""The Kafka header of a record that is a dead letter's next attempt: which letter, and which attempt."""
+"""The Kafka headers of records that are sent again: a dead letter's next attempt, a copy that `hub replay` made."""
 
 from __future__ import annotations
 
@@ -34,3 +34,19 @@ def read_replay(headers: Headers | None) -> Replay | None:
             if letter_id and attempt.isascii() and attempt.isdecimal() and len(attempt) < 10:
                 return Replay(letter_id, int(attempt))
     return None
+
+
+COPY_HEADER: Final = "hub-replay"
+"""On what `hub replay` has sent: which record of the log it is a copy of. The next replay sends the original only."""
+
+
+def copy_header(partition: int, offset: int) -> tuple[str, bytes]:
+    """As Kafka carries it. Args: partition, offset: of the original."""
+    return COPY_HEADER, f"{partition}:{offset}".encode()
+
+
+def is_copy(headers: Headers | None) -> bool:
+    """Whether the record was sent by a replay."""
+    if not headers:
+        return False
+    return any(name == COPY_HEADER for name, _ in (headers.items() if isinstance(headers, dict) else headers))

@@ -45,8 +45,8 @@ EVENTS: Final = Topic(
     "events.v1",
     carries="Avro Inbound: Track, Patch, Merge or Refused",
     key="profile id (of Refused: the payload id)",
-    written_by=("api", "bridges"),
-    read_by=("collector",),
+    written_by=("api", "bridges", "replay"),
+    read_by=("collector", "replay"),
     retention=timedelta(days=7),
 )
 STORED: Final = Topic(

@@ -29,5 +29,7 @@ run_collector(
     store_url=store_url,
     settings=Collector(batch_records=50),
     health=Health(),
+    identity_key=b"",
+    most_profiles=2_000,
     at=at,
 )

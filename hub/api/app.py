@@ -15,7 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
 
-from hub.api import balance, dead_letters, definitions, health, queries, trace
+from hub.api import balance, dead_letters, definitions, health, identity, queries, trace
 from hub.api.access import Front
 from hub.api.asgi import App, Message, Receive, Scope, Send, respond
 from hub.api.gauges import BalanceGauges
@@ -29,6 +29,8 @@ from hub.api.track import Publish, Track
 from hub.definitions.catalogue import Catalogue
 from hub.edge.message import ConverterOf
 from hub.errors import HubError, InvalidPayload
+from hub.log.bulk import BulkWindow
+from hub.pipeline.definitions import MOST_PROFILES
 from hub.settings import Limits
 from hub.store.port import Reading
 
@@ -62,7 +64,9 @@ def create_app(
     record_at: trace.RecordAt,
     validators: Mapping[str, definitions.Validator],
     converter: ConverterOf,
+    most_profiles: int = MOST_PROFILES,
     checks: Mapping[str, health.Check] | None = None,
+    bulk: BulkWindow | None = None,
     now_ms: Callable[[], int] = now_ms,
 ) -> App:
     """
@@ -74,7 +78,9 @@ def create_app(
         record_at: One record of events.v1 by its coordinates, if Kafka still has it. Blocks.
         validators: By kind of definition, checks beyond its types.
         converter: The way of a bridge's messages, for those that are replayed.
+        most_profiles: That may share an identifier before it identifies nobody.
         checks: What /ready asks apart from Kafka and the store, by name.
+        bulk: Where bulk payloads and replays wait for live events; None: they do not.
         now_ms: The clock, milliseconds since 1970.
     """
     refusals = Refusals(now_ms())
@@ -85,6 +91,7 @@ def create_app(
         limits=limits,
         refusals=refusals,
         now_ms=now_ms,
+        bulk=bulk,
     )
     replayer = Replayer(
         publisher,
@@ -94,6 +101,7 @@ def create_app(
         limits=limits,
         converter=converter,
         now_ms=now_ms,
+        bulk=bulk,
     )
     app = FastAPI(
         title="ThamesThrive Hub",
@@ -108,6 +116,7 @@ def create_app(
     # before the queries' /events/{id:path}, which would take it for an id
     app.include_router(trace.router(store, catalogue, namespace, offsets, record_at))
     app.include_router(dead_letters.router(replayer))
+    app.include_router(identity.router(identity.Identities(publisher, store, namespace, most_profiles, now_ms)))
     app.include_router(queries.router(store))
     app.include_router(balance.router(store, offsets, refusals, now_ms))
     app.include_router(definitions.router(publisher, catalogue, namespace, validators, now_ms))

@@ -10,6 +10,9 @@ PAYLOADS: Final = Counter("hub_received_payloads", "Payloads that Kafka has ackn
 EVENTS: Final = Counter("hub_received_events", "Events in payloads that Kafka has acknowledged.", ["door"])
 REFUSED: Final = Counter("hub_refused_payloads", "Payloads that the edge would not take.", ["reason"])
 UNAVAILABLE: Final = Counter("hub_unavailable_answers", "Payloads answered with 503: Kafka did not acknowledge.")
+BULK_UNAVAILABLE: Final = Counter(
+    "hub_bulk_unavailable_answers", "Bulk payloads answered with 503: live events left no room in time."
+)
 REPLAYED: Final = Counter(
     "hub_replayed_dead_letters", "Dead letters that were to be replayed: sent, refused again or skipped.", ["outcome"]
 )

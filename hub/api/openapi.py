@@ -91,6 +91,7 @@ def _track() -> dict[str, Any]:
         "parameters": [
             {"name": "profile_less", "in": "query", "schema": {"type": "boolean"}},
             {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string"}},
+            {"name": "Hub-Priority", "in": "header", "schema": {"enum": ["live", "bulk"], "default": "live"}},
             {"name": "Content-Encoding", "in": "header", "schema": {"enum": ["gzip", "deflate", "identity"]}},
         ],
         "requestBody": {

@@ -6,7 +6,8 @@ import asyncio
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from functools import partial
+from typing import Any, Final, NamedTuple, cast
 
 from pydantic import BaseModel
 
@@ -19,9 +20,11 @@ from hub.edge.inbound import refused
 from hub.edge.message import Convert, ConverterOf, Message
 from hub.errors import HubError, InvalidPayload, Refused
 from hub.ids import derived
+from hub.log.bulk import BulkWindow
 from hub.settings import Limits
 from hub.store.port import MAX_PAGE, Reading
 from schemas.codec import CodecError, decode_inbound, encode_inbound
+from schemas.records import TRACK, Track
 from schemas.replays import Replay, replay_header
 from schemas.topics import EVENTS
 
@@ -80,9 +83,11 @@ class Replayer:
         limits: Limits,
         converter: ConverterOf,
         now_ms: Callable[[], int],
+        bulk: BulkWindow | None = None,
     ) -> None:
-        """Args: now_ms: the clock, milliseconds since 1970."""
+        """Args: now_ms: the clock, milliseconds since 1970. bulk: where many letters wait; None: they do not."""
         self._publisher = publisher
+        self._bulk = bulk
         self._store = store
         self._topic = EVENTS.name(namespace)
         self._catalogue = catalogue
@@ -111,7 +116,7 @@ class Replayer:
         way = _Way(self._catalogue, self._limits, self._converter, mapping, self._now_ms)
         record = way.record(letter, original) if body is None else way.edited(letter, body)
         tally = _Tally()
-        await self._send([(letter, record)], tally)
+        await self._send([(letter, record)], tally, None)
         if tally.report.skipped:
             raise Unreplayable(tally.report.problems[0].detail)
         return tally.report
@@ -147,7 +152,7 @@ class Replayer:
                 records.append((letter, way.record(letter, original)))
             except Unreplayable as exc:
                 tally.skip(letter, str(exc))
-        await self._send(records, tally)
+        await self._send(records, tally, self._bulk)
 
     async def rehearse(self, query: str, mapping: dict[str, Any] | None) -> Replayed:
         """How many `all` would replay; sends nothing. Raises as `all` does."""
@@ -157,18 +162,22 @@ class Replayer:
     def _bodies(self, letters: Iterable[Document]) -> list[bytes]:
         return [self._store.dead_letter_body(letter["id"]) or b"" for letter in letters]
 
-    async def _send(self, records: Sequence[tuple[Document, _Record]], tally: _Tally) -> None:
-        """Raises Unavailable when Kafka has not acknowledged all of them."""
-        # gather starts them one after the other, so they are on the log in this order
-        outcomes = await asyncio.gather(
-            *(
-                self._publisher.publish(
-                    self._topic, record.key, record.value, [replay_header(Replay(letter["id"], letter["attempts"] + 1))]
-                )
-                for letter, record in records
-            ),
-            return_exceptions=True,
-        )
+    async def _send(self, records: Sequence[tuple[Document, _Record]], tally: _Tally, bulk: BulkWindow | None) -> None:
+        """Raises Unavailable when Kafka has not acknowledged all of them, or the collector does not move."""
+        sent: list[asyncio.Task[int]] = []
+        try:
+            for letter, record in records:
+                header = replay_header(Replay(letter["id"], letter["attempts"] + 1))
+                landed = None
+                if bulk is not None:
+                    events = _weight(record.value)
+                    await bulk.enter(events)
+                    landed = partial(bulk.landed, events)
+                # tasks start one after the other, so they are on the log in this order
+                sending = self._publisher.publish(self._topic, record.key, record.value, [header], landed)
+                sent.append(asyncio.create_task(sending))
+        finally:
+            outcomes = await asyncio.gather(*sent, return_exceptions=True)
         for (letter, record), outcome in zip(records, outcomes, strict=True):
             if isinstance(outcome, Refused):
                 tally.skip(letter, str(outcome))
@@ -310,6 +319,15 @@ def _message(letter: Document, bridge_id: str, body: bytes) -> Message:
         key=None if letter["key"] is None else letter["key"].encode("latin-1"),
         headers={name: str(value).encode("latin-1", "replace") for name, value in letter["headers"].items()},
     )
+
+
+def _weight(record: bytes) -> int:
+    """How many events it counts for, at least 1."""
+    try:
+        kind, body = decode_inbound(record)["body"]
+    except CodecError:
+        return 1
+    return max(1, len(cast("Track", body)["events"])) if kind == TRACK else 1
 
 
 def _key(letter: Document, record: bytes) -> bytes:

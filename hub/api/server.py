@@ -22,11 +22,13 @@ from hub.definitions.catalogue import Catalogue
 from hub.edge.message import ConverterOf
 from hub.errors import Refused, Unavailable
 from hub.log.admin import LogAdmin
+from hub.log.bulk import BulkWindow
 from hub.log.config import producer_config
 from hub.log.follower import Follower
 from hub.log.producer import Publisher
+from hub.log.progress import Progress
 from hub.log.reader import LogReader
-from hub.settings import Api, Kafka, Limits
+from hub.settings import Api, Bulk, Kafka, Limits
 from hub.store.factory import open_store
 
 log: Final = structlog.get_logger()
@@ -54,9 +56,12 @@ def run(
     api: Api,
     limits: Limits,
     admin_key: str,
+    identity_key: bytes,
+    most_profiles: int,
     store_url: str,
     validators: Mapping[str, Validator],
     converter: ConverterOf,
+    bulk: Bulk,
 ) -> None:
     """
     Serve until SIGTERM or SIGINT; requests that are being answered are finished first.
@@ -74,9 +79,12 @@ def run(
                 namespace=namespace,
                 limits=limits,
                 admin_key=admin_key,
+                identity_key=identity_key,
+                most_profiles=most_profiles,
                 store_url=store_url,
                 validators=validators,
                 converter=converter,
+                bulk=bulk,
             ) as app:
                 # what is there now stays: not to walk it again in each collection saves an eighth of a request's time
                 gc.collect()
@@ -157,16 +165,21 @@ async def _opened(
     namespace: str,
     limits: Limits,
     admin_key: str,
+    identity_key: bytes,
+    most_profiles: int,
     store_url: str,
     validators: Mapping[str, Validator],
     converter: ConverterOf,
+    bulk: Bulk,
 ) -> AsyncIterator[App]:
-    catalogue = Catalogue()
+    catalogue = Catalogue(identity_key)
     async with AsyncExitStack() as stack:
         store = stack.enter_context(closing(open_store(store_url, readonly=True)))
         follower = stack.enter_context(Follower(kafka, namespace, catalogue))
         publisher = Publisher(producer_config(kafka))
         stack.push_async_callback(publisher.close)
+        progress = stack.enter_context(closing(Progress(kafka, namespace)))
+        window = stack.enter_context(BulkWindow(progress, bulk))
 
         def definitions() -> None:
             if not follower.level:
@@ -183,5 +196,7 @@ async def _opened(
             record_at=LogReader(kafka, namespace).record,
             validators=validators,
             converter=converter,
+            most_profiles=most_profiles,
             checks={"definitions": definitions},
+            bulk=window,
         )

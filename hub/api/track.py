@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Final, Protocol
 from urllib.parse import parse_qs
 
@@ -22,6 +23,7 @@ from hub.edge.inbound import Taken, check_source, inbound
 from hub.edge.payload import Payload
 from hub.errors import InvalidPayload, PortError, Unavailable
 from hub.ids import ordered
+from hub.log.bulk import BulkWindow
 from hub.settings import Limits
 from schemas.codec import encode_inbound
 from schemas.topics import EVENTS, MAX_RECORD_BYTES
@@ -35,6 +37,8 @@ CORS: Final[tuple[Header, ...]] = (
     (b"access-control-expose-headers", b"Retry-After"),
 )
 SECRET_HEADERS: Final = frozenset({b"authorization", b"proxy-authorization", b"cookie", b"x-api-key", b"x-write-key"})
+BULK_WAIT_S: Final = 5.0
+"""How long a bulk payload waits for room before its sender is asked to come again; live ones never wait."""
 _FRAMING_BYTES: Final = 4096
 """Room that Kafka's own framing of a record takes at most, its key included."""
 _YES_OR_NO: Final = {
@@ -53,9 +57,14 @@ class Publish(Protocol):
     """What the edge needs of a producer: see `hub.log.producer.Publisher`."""
 
     async def publish(
-        self, topic: str, key: bytes, value: bytes | None, headers: Sequence[tuple[str, bytes]] = ()
+        self,
+        topic: str,
+        key: bytes,
+        value: bytes | None,
+        headers: Sequence[tuple[str, bytes]] = (),
+        landed: Callable[[int, int], None] | None = None,
     ) -> int:
-        """Raises Unavailable or Refused."""
+        """`landed` is called once, whatever comes of it. Raises Unavailable or Refused."""
         ...
 
 
@@ -71,9 +80,11 @@ class Track:
         limits: Limits,
         refusals: Refusals,
         now_ms: Callable[[], int],
+        bulk: BulkWindow | None = None,
     ) -> None:
-        """Args: now_ms: the clock, milliseconds since 1970."""
+        """Args: now_ms: the clock, milliseconds since 1970. bulk: where bulk payloads wait; None: they do not."""
         self._publish = publisher.publish
+        self._bulk = bulk
         self._topic = EVENTS.name(namespace)
         self._catalogue = catalogue
         self._limits = limits
@@ -93,7 +104,7 @@ class Track:
             except InvalidPayload as exc:
                 answer = self._refuse(exc)
             except Unavailable as exc:
-                metrics.UNAVAILABLE.inc()
+                (metrics.UNAVAILABLE if exc.port == "kafka" else metrics.BULK_UNAVAILABLE).inc()
                 answer = hub_problem(exc)
             except PortError as exc:
                 log.error("track.refused_by_kafka", error=exc.detail)
@@ -114,7 +125,7 @@ class Track:
         started_s = time.perf_counter()
         limits = self._limits
         headers = scope["headers"]
-        length = encoding = key = None
+        length = encoding = key = priority = None
         for name, value in headers:
             if name == b"content-length":
                 length = value
@@ -122,6 +133,8 @@ class Track:
                 encoding = value
             elif name == b"idempotency-key":
                 key = value
+            elif name == b"hub-priority":
+                priority = value
         body = await read_body(receive, length, encoding or b"", limits.body_bytes)
         payload = admit(body, limits)
         check_source(payload.source_id, self._catalogue, DOOR)
@@ -131,9 +144,9 @@ class Track:
             payload = _overridden(payload, scope["query_string"])
         taken = inbound(
             payload,
+            catalogue=self._catalogue,
             payload_id=None if key is None else _idempotency_key(key, payload.source_id, limits),
             now_ms=self._now_ms(),
-            definitions_offset=self._catalogue.offset,
             origin=DOOR,
             request=_request(headers, scope.get("client")),
             new_id=ordered,
@@ -143,11 +156,22 @@ class Track:
             raise InvalidPayload(
                 "body_too_large", f"the record of this payload has {len(value)} bytes", "", payload.source_id
             )
-        await self._publish(self._topic, taken.key, value)
+        if priority is None or not _is_bulk(priority, payload.source_id):
+            await self._publish(self._topic, taken.key, value)
+            metrics.TRACK_S.observe(time.perf_counter() - started_s)
+        else:
+            await self._publish_bulk(taken.key, value, len(payload.events))
         self._payloads.inc()
         self._events.inc(len(payload.events))
-        metrics.TRACK_S.observe(time.perf_counter() - started_s)
         return _accepted(taken)
+
+    async def _publish_bulk(self, key: bytes, value: bytes, events: int) -> None:
+        """Raises Unavailable when live events leave no room in time."""
+        if self._bulk is None:
+            await self._publish(self._topic, key, value)
+            return
+        await self._bulk.enter(events, BULK_WAIT_S)
+        await self._publish(self._topic, key, value, landed=partial(self._bulk.landed, events))
 
     def _refuse(self, error: InvalidPayload) -> Answer:
         metrics.REFUSED.labels(error.reason).inc()
@@ -185,6 +209,13 @@ def _idempotency_key(value: bytes, source: str, limits: Limits) -> str:
     except InvalidPayload as exc:
         exc.source = source
         raise
+
+
+def _is_bulk(value: bytes, source: str) -> bool:
+    priority = value.strip().lower()
+    if priority not in (b"live", b"bulk"):
+        raise InvalidPayload("wrong_type", "expected live or bulk", "Hub-Priority", source)
+    return priority == b"bulk"
 
 
 def _overridden(payload: Payload, query: bytes) -> Payload:

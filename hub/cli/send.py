@@ -21,6 +21,13 @@ class Via(StrEnum):
     kafka = "kafka"
 
 
+class Priority(StrEnum):
+    """Who goes first."""
+
+    bulk = "bulk"
+    live = "live"
+
+
 class Format(StrEnum):
     """How the file is written."""
 
@@ -70,6 +77,9 @@ def send(
         bool, typer.Option("--batch", help="Rows of one profile that follow each other share a payload. Same events.")
     ] = False,
     concurrency: Annotated[int, typer.Option(min=1, max=1024, help="rest: connections.")] = 32,
+    priority: Annotated[
+        Priority, typer.Option(help="rest: bulk waits so that live events are not delayed; live does not.")
+    ] = Priority.bulk,
     give_up_after: Annotated[
         float | None, typer.Option(min=0, help="Seconds without success until it gives up. Default: never.")
     ] = None,
@@ -106,6 +116,7 @@ def send(
         batch=batch,
         give_up_after_s=give_up_after,
         concurrency=concurrency,
+        priority=priority.value,
         key=key,
         topic=topic,
         make_topic=DEFAULT_TOPIC_PARTITIONS if make_topic else 0,

@@ -14,7 +14,7 @@ from hub.errors import HubError, Refused
 from hub.log.admin import ensure_topics
 from hub.logs import configure
 from hub.settings import Settings
-from hub.stack.keys import admin_key
+from hub.stack.keys import admin_key, identity_key
 
 
 def register(app: typer.Typer) -> None:
@@ -38,9 +38,12 @@ def api() -> None:
             api=settings.api,
             limits=settings.limits,
             admin_key=admin_key(settings.admin_key, settings.data),
+            identity_key=identity_key(settings.identity.key, settings.data),
+            most_profiles=settings.identity.most_profiles,
             store_url=settings.store_url,
             validators={"bridge": validate},
             converter=converter,
+            bulk=settings.bulk,
         )
 
 
@@ -59,6 +62,8 @@ def collector(
             store_url=settings.store_url,
             settings=settings.collector,
             health=settings.health,
+            identity_key=identity_key(settings.identity.key, settings.data),
+            most_profiles=settings.identity.most_profiles,
             accept_gap=accept_gap,
         )
 

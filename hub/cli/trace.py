@@ -92,7 +92,12 @@ def _event(story: dict[str, Any]) -> Iterator[str]:
         yield f"  changed   {_change(change)}"
     for problem in mappings["problems"]:
         yield f"  problem   {problem['field']}, mapping {problem['mapping']}: {problem['detail']}"
-    profile, session = story["profile"], story["session"]
+    profile, session, identity = story["profile"], story["session"], story["identity"]
+    for one in identity["decisions"]:
+        other = f" with {one['other']}" if one.get("other") else ""
+        yield f"  identity  {one['label']} {one['identifier']}: {one['did']}{other}"
+    if identity["sent_as"]:
+        yield f"  sent as   {identity['sent_as']}, forwarded to the profile that this is part of"
     if profile:
         now = "" if profile["version_now"] == profile["version"] else f", now {profile['version_now']}"
         made = ", made by this event" if profile["created"] else ""

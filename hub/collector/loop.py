@@ -18,7 +18,8 @@ from hub.collector.ownership import Ownership
 from hub.collector.report import Report
 from hub.collector.state import Memory
 from hub.errors import Refused, Unavailable
-from hub.pipeline.process import Definitions, Outcome, process
+from hub.pipeline.definitions import Definitions
+from hub.pipeline.process import Outcome, process
 from hub.pipeline.records import Decoded, LogRecord, batches, decode
 from hub.pipeline.stop_rule import StopRule
 from hub.settings import Collector as CollectorSettings
@@ -28,7 +29,11 @@ from schemas.replays import read_replay
 log: Final = structlog.get_logger()
 MOST_EVENTS: Final = 1_500
 """Events in one write: enough to make the transaction cheap, few enough to bound memory with 1,000 events a payload."""
+ENOUGH_RECORDS: Final = 25
+"""For which nobody waits for more: a backlog fills a batch all the same; a window of bulk events is stored sooner."""
 IDLE_POLL_S: Final = 0.2
+WRITING_POLL_S: Final = 0.005
+"""While a batch is written: its commit shall not wait for the next records, as bulk producers wait for it."""
 RETRY_MAX_S: Final = 5.0
 
 
@@ -87,6 +92,7 @@ class Loop:
         self.waiting_for = ""
         """What the writer is waiting for, in words; empty while all is well."""
         ownership.before_losing(self._let_go)
+        ownership.when_gained(self._send_again)
 
     @property
     def ready(self) -> bool:
@@ -124,9 +130,9 @@ class Loop:
     def _round(self) -> None:
         self.polled_at = time.monotonic()
         started = time.perf_counter()
-        messages = self._consumer.consume(1, IDLE_POLL_S)
+        messages = self._consumer.consume(1, IDLE_POLL_S if self._pending is None else WRITING_POLL_S)
         if messages:
-            messages += self._consumer.consume(self._settings.batch_records - 1 or 1, self._settings.batch_ms / 1000)
+            messages += self._company()
         self._ownership.raise_if_failed()
         records = self._ownership.fresh(_records(messages))
         if not records:
@@ -136,10 +142,28 @@ class Loop:
         for decoded in batches(decode(records), MOST_EVENTS):
             self._batch(decoded, started)
 
+    def _company(self) -> list[Message]:
+        """For a first record: waits until there are enough for a batch, then takes what else is there already."""
+        room = self._settings.batch_records - 1
+        enough = min(room, ENOUGH_RECORDS - 1)
+        if not enough:
+            return []
+        messages = self._consumer.consume(enough, self._settings.batch_ms / 1000)
+        if len(messages) == enough < room:
+            messages += self._consumer.consume(room - enough, 0)
+        return messages
+
     def _batch(self, decoded: Sequence[Decoded], started: float) -> None:
         needed = max((d.inbound["definitions_offset"] for d in decoded if d.inbound is not None), default=-1)
         definitions = self._definitions.at_least(needed)
-        state = self._memory.load(decoded, self._ownership.epoch, self._ownership.progress, self._reading)
+        state = self._memory.load(
+            decoded,
+            self._ownership.epoch,
+            self._ownership.progress,
+            self._reading,
+            definitions=definitions,
+            finish=self._finish,
+        )
         self._at("loaded")
         outcome = process(decoded, state, definitions)
         self._at("processed")
@@ -202,6 +226,14 @@ class Loop:
     def _reap(self) -> None:
         if self._pending is not None and self._pending.done():
             self._finish()
+
+    def _send_again(self, epoch: int, partitions: Sequence[int]) -> None:
+        """When partitions come: what the last batch of each had to send, which its writer may not have done."""
+        self._finish()
+        outbox = self._reading.outbox(epoch, partitions)
+        if outbox:
+            self._output.forward(outbox)
+            self._output.flush()
 
     def _let_go(self) -> None:
         """Before partitions go: their batch is finished, then everything about them is forgotten."""

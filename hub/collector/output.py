@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -9,11 +10,12 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from hub.errors import Unavailable
-from hub.model import DeadLetter
+from hub.model import DeadLetter, Outgoing
 from hub.pipeline.process import Outcome
 from schemas.codec import encode_dead_letter, encode_stored
 from schemas.records import DeadLetter as DeadLetterRecord
-from schemas.topics import DEAD, MAX_TOLD_BYTES, STORED
+from schemas.replays import REPLAY_HEADER
+from schemas.topics import DEAD, EVENTS, MAX_TOLD_BYTES, STORED
 
 log: Final = structlog.get_logger()
 ROOM_BYTES: Final = MAX_TOLD_BYTES - 16_384
@@ -28,6 +30,7 @@ class Output:
         self._producer = producer
         self._stored = STORED.name(namespace)
         self._dead = DEAD.name(namespace)
+        self._events = EVENTS.name(namespace)
         self._timeout_s = timeout_s
         self._failed: KafkaError | None = None
 
@@ -41,6 +44,18 @@ class Output:
             self._send(self._stored, (stored["profile_id"] or stored["id"]).encode(), value)
         for letter in outcome.dead_letters:
             self._send(self._dead, letter.id.encode(), encode_dead_letter(_record(letter)))
+        if outcome.batch.identity is not None:
+            self._hand_over(outcome.batch.identity.outbox)
+
+    def forward(self, outbox: Sequence[Outgoing]) -> None:
+        """Hand over records for other profiles, in their order; those that are sent a second time change nothing."""
+        self._failed = None
+        self._hand_over(outbox)
+
+    def _hand_over(self, outbox: Sequence[Outgoing]) -> None:
+        for one in outbox:
+            headers: list[tuple[str, bytes]] = [] if one.replay is None else [(REPLAY_HEADER, one.replay)]
+            self._send(self._events, one.key, one.value, headers)
 
     def flush(self) -> None:
         """Raises Unavailable when Kafka does not acknowledge everything in time; the batch may be told again."""
@@ -51,10 +66,10 @@ class Output:
                 "kafka", f"the outcome of a batch could not be told within {self._timeout_s:g} s: {reason}"
             )
 
-    def _send(self, topic: str, key: bytes, value: bytes) -> None:
+    def _send(self, topic: str, key: bytes, value: bytes, headers: Sequence[tuple[str, bytes]] = ()) -> None:
         while True:
             try:
-                self._producer.produce(topic, value, key, on_delivery=self._delivered)
+                self._producer.produce(topic, value, key, on_delivery=self._delivered, headers=[*headers])
             except BufferError:
                 # the queue is full: wait for deliveries to make room
                 self._producer.poll(1.0)

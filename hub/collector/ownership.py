@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
@@ -18,6 +19,8 @@ from schemas.topics import EVENTS
 
 log: Final = structlog.get_logger()
 TIMEOUT_S: Final = 10.0
+FORGOTTEN_S: Final = 20.0
+"""After losing everything the group tells its share, be it empty, within a rebalance: seconds."""
 
 
 class Ownership:
@@ -40,7 +43,9 @@ class Ownership:
         self._owned: set[int] = set()
         self._next: dict[int, int] = {}
         self._before_losing: Callable[[], None] = lambda: None
+        self._when_gained: Callable[[int, Sequence[int]], None] = lambda _epoch, _partitions: None
         self._failure: HubError | None = None
+        self._lost_at: float | None = None  # time.monotonic: everything was taken, and no assignment has come since
         self.epoch = 0
         self.progress: dict[int, int] = {}
         """Next offset to count, by partition: where the store will be once the batch in hand is written."""
@@ -51,6 +56,10 @@ class Ownership:
         """Call `act` before partitions are given up, on the thread that polls."""
         self._before_losing = act
 
+    def when_gained(self, act: Callable[[int, Sequence[int]], None]) -> None:
+        """Call `act(epoch, partitions)` when partitions come, before any of them is read, on the polling thread."""
+        self._when_gained = act
+
     def subscribe(self) -> None:
         """Join the group. Partitions come while polling."""
         self._consumer.subscribe(
@@ -58,18 +67,32 @@ class Ownership:
         )
 
     def raise_if_failed(self) -> None:
-        """An exception raised in a callback would be lost in librdkafka, so it is raised here."""
+        """
+        An exception raised in a callback would be lost in librdkafka, so it is raised here.
+
+        Raises: Unavailable: everything was taken from us and the group says nothing since. librdkafka 2.16 stays like
+        that when the coordinator forgets a member that has just joined again; a new member gets its share at once.
+        """
         if self._failure is not None:
             raise self._failure
+        if self._lost_at is not None and time.monotonic() - self._lost_at > FORGOTTEN_S:
+            raise Unavailable(
+                "kafka", f"no word from the consumer group for {FORGOTTEN_S:.0f} s after it took everything"
+            )
 
     def fresh(self, records: Sequence[LogRecord]) -> list[LogRecord]:
         """Those of partitions that are still ours, each once. Raises Refused at a gap in the offsets."""
         kept = []
+        sought: set[int] = set()
         for record in records:
             expected = self._next.get(record.partition)
-            if expected is None or record.offset < expected:
+            if expected is None or record.offset < expected or record.partition in sought:
                 continue
             if record.offset > expected:
+                if self._admin.begin_offsets(EVENTS).get(record.partition, 0) <= expected:
+                    self._seek(record.partition, expected, record.offset)
+                    sought.add(record.partition)
+                    continue
                 self._gap(record.partition, expected, record.offset)
             self._next[record.partition] = record.offset + 1
             kept.append(record)
@@ -127,6 +150,8 @@ class Ownership:
             self._next[number] = start
             self.progress[number] = applied
             starts.append(TopicPartition(self._topic, number, start))
+        self._lost_at = None
+        self._when_gained(self.epoch, numbers)
         self._owned.update(numbers)
         self._consumer.incremental_assign(starts)
         self.assigned = True
@@ -143,8 +168,24 @@ class Ownership:
             self._next.pop(number, None)
             self.progress.pop(number, None)
             metrics.LAG.labels(str(number)).set(0)
+        if numbers and not self._owned:
+            self._lost_at = time.monotonic()
+            self.assigned = False
         self._consumer.incremental_unassign(partitions)
         log.info("partitions.revoked", partitions=sorted(numbers), left=sorted(self._owned))
+
+    def _seek(self, number: int, expected: int, found: int) -> None:
+        """
+        Read on at `expected`, which Kafka still has: librdkafka has left records out.
+
+        Seen when the group had expelled us and taken us back within milliseconds: what was fetched before came behind
+        the new assignment. Raises Unavailable: it cannot be sought, start again.
+        """
+        log.warning("collector.left_out", partition=number, first=expected, last=found - 1)
+        try:
+            self._consumer.seek(TopicPartition(self._topic, number, expected))
+        except KafkaException as exc:
+            raise Unavailable("kafka", f"cannot read on at partition {number} offset {expected}: {exc}") from exc
 
     def _gap(self, number: int, expected: int, found: int) -> None:
         detail = (

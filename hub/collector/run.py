@@ -20,6 +20,7 @@ from hub.health import serve_health
 from hub.log.admin import LogAdmin
 from hub.log.config import consumer_config, producer_config
 from hub.log.follower import Follower
+from hub.log.progress import collector_group
 from hub.settings import Collector as CollectorSettings
 from hub.settings import Health, Kafka
 from hub.store.factory import open_store
@@ -27,6 +28,16 @@ from schemas.topics import MAX_TOLD_BYTES
 
 log: Final = structlog.get_logger()
 TELL_TIMEOUT_S: Final = 30.0
+READ_AHEAD: Final = {
+    "queued.min.messages": 1_000,
+    "max.partition.fetch.bytes": 65_536,
+    "fetch.queue.backoff.ms": 5,
+}
+"""
+What librdkafka reads ahead, a partition. All of them share one queue, first come, first served: with the defaults a
+partition with a backlog fills it, and records of the others wait for seconds. Having enough, librdkafka looks again
+after the back-off, whose default of a second would leave us idle.
+"""
 
 
 def run_collector(
@@ -36,20 +47,24 @@ def run_collector(
     store_url: str,
     settings: CollectorSettings,
     health: Health,
+    identity_key: bytes,
+    most_profiles: int,
     accept_gap: bool = False,
     at: At = nowhere,
 ) -> None:
     """
     Collect until SIGTERM or SIGINT. Call it from the main thread.
 
+    Args: identity_key, most_profiles: as in hub.pipeline.definitions.Definitions.
+
     Raises: Refused, Fenced or Unavailable, as Loop.run does.
     """
-    catalogue = Catalogue()
+    catalogue = Catalogue(identity_key)
     with ExitStack() as stack:
         reading = stack.enter_context(closing(open_store(store_url)))
         writing = stack.enter_context(closing(open_store(store_url)))
         stack.enter_context(Follower(kafka, namespace, catalogue))
-        consumer = Consumer(consumer_config(kafka, f"{namespace}.collector"))
+        consumer = Consumer(consumer_config(kafka, collector_group(namespace), **READ_AHEAD))
         producer = Producer(
             producer_config(
                 kafka, **{"delivery.timeout.ms": int(TELL_TIMEOUT_S * 1000), "message.max.bytes": MAX_TOLD_BYTES}
@@ -61,7 +76,7 @@ def run_collector(
             output=Output(producer, namespace, TELL_TIMEOUT_S),
             reading=reading,
             writing=writing,
-            definitions=CompiledDefinitions(catalogue),
+            definitions=CompiledDefinitions(catalogue, most_profiles),
             settings=settings,
             at=at,
         )

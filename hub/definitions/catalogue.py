@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
 import msgspec
 import structlog
@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from hub.definitions.kinds import KINDS, Definition
 
 log: Final = structlog.get_logger()
+T = TypeVar("T")
 
 
 class Entry(NamedTuple):
@@ -30,8 +31,10 @@ class Catalogue:
     A lookup is two dict reads on a snapshot that is replaced, never changed, so readers need no lock.
     """
 
-    def __init__(self) -> None:
-        """Starts empty, at offset -1."""
+    def __init__(self, identity_key: bytes = b"") -> None:
+        """Starts empty, at offset -1. Args: identity_key: what this hub hashes identifiers with, 64 bytes at most."""
+        self.identity_key = identity_key
+        self._compiled: dict[str, tuple[object, Any]] = {}
         self._kinds: dict[str, dict[str, Entry]] = {kind: {} for kind in KINDS}
         self._moved = threading.Condition()
         self._listeners: list[Callable[[], None]] = []
@@ -45,6 +48,14 @@ class Catalogue:
     def entries(self, kind: str) -> Mapping[str, Entry]:
         """All of a kind, by id."""
         return self._kinds[kind]
+
+    def compiled(self, kind: str, compile: Callable[[Mapping[str, Entry]], T]) -> T:
+        """What `compile` makes of all of a kind, made anew only when one of them has changed."""
+        entries = self._kinds[kind]
+        seen = self._compiled.get(kind)
+        if seen is None or seen[0] is not entries:
+            seen = self._compiled[kind] = (entries, compile(entries))
+        return cast("T", seen[1])
 
     def on_change(self, listener: Callable[[], None]) -> None:
         """Call `listener` (on the applying thread) after each change."""

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from pydantic import BaseModel, Field
 
 Operation: TypeAlias = Literal["set", "set-if-empty", "add", "min", "max", "append-unique"]
+Strategy: TypeAlias = Literal["last", "first", "min", "max", "sum", "union"]
+"""How the values of one field in two profiles become one. last and first go by event time."""
 
 
 class _Definition(BaseModel, frozen=True, extra="forbid"):
@@ -36,6 +38,13 @@ class FieldMapping(BaseModel, frozen=True, extra="forbid"):
         str, Field(pattern=r"^(traits|data|stats|interests)(\.[^.]+)+$", description="Path in the profile.")
     ]
     op: Annotated[Operation, Field(description="What to do with the value. add, min and max work on numbers.")] = "set"
+    merge: Annotated[
+        Strategy | None,
+        Field(
+            description="When two profiles become one. Unset: last for set, first for set-if-empty, sum for add, "
+            "min, max, union for append-unique."
+        ),
+    ] = None
 
 
 class Mapping(_Definition):
@@ -43,6 +52,36 @@ class Mapping(_Definition):
 
     event_type: Annotated[str, Field(min_length=1, description="The event type, lower case, `-` for spaces.")]
     fields: Annotated[list[FieldMapping], Field(min_length=1)]
+
+
+class IdentifierField(BaseModel, frozen=True, extra="forbid"):
+    """One event property that says who the customer is."""
+
+    event: Annotated[str, Field(pattern=r"^(properties|context)(\.[^.]+)+$", description="Path in the event.")]
+    kind: Annotated[
+        Literal["email", "phone", "id"],
+        Field(description="How it is normalised, so that two spellings of one address or number meet."),
+    ]
+    name: Annotated[
+        str,
+        Field(
+            pattern="^[a-z0-9_.-]{0,64}$",
+            description="Of an id: whose, such as crm. Ids of different names never meet.",
+        ),
+    ] = ""
+    region: Annotated[
+        str, Field(pattern="^([A-Z]{2})?$", description="Of a phone: country of numbers without a +, such as GB.")
+    ] = ""
+
+
+class IdentificationPoint(_Definition):
+    """Which properties of an event tell the customer: profiles that share one are the same person and become one."""
+
+    event_type: Annotated[
+        str, Field(min_length=1, description="The event type, lower case, `-` for spaces; `*` for every type.")
+    ]
+    source: Annotated[str, Field(description="Only events of this event source. Empty: of any.")] = ""
+    identifiers: Annotated[list[IdentifierField], Field(min_length=1, description="In the order of their weight.")]
 
 
 class Bridge(_Definition):
@@ -58,7 +97,16 @@ class Bridge(_Definition):
         dict[str, Any] | None,
         Field(description="Message to payload, JMESPath expressions. Unset: messages have the /track shape."),
     ] = None
+    priority: Annotated[
+        Literal["normal", "live"],
+        Field(description="normal: a backlog of it does not delay live events. live: it is taken at full speed."),
+    ] = "normal"
 
 
-KINDS: Final[dict[str, type[_Definition]]] = {"source": Source, "mapping": Mapping, "bridge": Bridge}
-Definition: TypeAlias = Source | Mapping | Bridge
+KINDS: Final[dict[str, type[_Definition]]] = {
+    "source": Source,
+    "mapping": Mapping,
+    "identification-point": IdentificationPoint,
+    "bridge": Bridge,
+}
+Definition: TypeAlias = Source | Mapping | IdentificationPoint | Bridge

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias, cast
 
 import msgspec
 
-from hub.definitions.catalogue import Catalogue
-from hub.definitions.kinds import Source
+from hub.definitions.catalogue import Catalogue, Entry
+from hub.definitions.kinds import IdentificationPoint, Source
+from hub.edge.identifiers import Points, identifiers
 from hub.edge.payload import Event, Payload
 from hub.errors import InvalidPayload
 from hub.ids import derived, is_uuid
@@ -52,9 +53,9 @@ def check_source(source_id: str, catalogue: Catalogue, door: Door) -> Source:
 def inbound(
     payload: Payload,
     *,
+    catalogue: Catalogue,
     payload_id: str | None,
     now_ms: int,
-    definitions_offset: int,
     origin: str,
     request: bytes,
     new_id: Callable[[int], str],
@@ -63,10 +64,10 @@ def inbound(
     The record of a payload. The same payload under the same payload id gives the same event and profile ids.
 
     Args:
+        catalogue: The definitions that the source was checked with.
         payload_id: What the payload is called if it does not say so itself: an Idempotency-Key, or an id derived from
             a broker's coordinates. None: `new_id(now_ms)`.
         now_ms: Receive time, milliseconds since 1970.
-        definitions_offset: `Catalogue.offset` at which the source was checked.
         origin: `rest`, or `bridge:<id>:<position in the source>`.
         request: JSON object about the request; its fields win over those that the client put into `request`.
         new_id: `hub.ids.ordered`.
@@ -74,7 +75,7 @@ def inbound(
     name = payload.id or payload_id or new_id(now_ms)
     # two sources may both have a payload 1001: what is derived from such a name must not meet
     root = name if is_uuid(name) else derived("payload", payload.source_id, name)
-    profile_id = "" if payload.profile_less else _profile_id(payload, root)
+    profile_id = "" if payload.profile_less else _profile_id(payload, root, catalogue)
     track: records.Track = {
         "session_id": payload.session_id,
         "profile_less": payload.profile_less,
@@ -89,7 +90,7 @@ def inbound(
         "source": payload.source_id,
         "profile_id": profile_id,
         "received_at_ms": now_ms,
-        "definitions_offset": definitions_offset,
+        "definitions_offset": catalogue.offset,
         "origin": origin,
         "body": (records.TRACK, track),
     }
@@ -148,13 +149,36 @@ def client_event_id(source_id: str, client_id: str) -> str:
     return derived("event", source_id, client_id)
 
 
-def _profile_id(payload: Payload, root: str) -> str:
+def _profile_id(payload: Payload, root: str, catalogue: Catalogue) -> str:
     if payload.profile_id is not None:
         return payload.profile_id
     if payload.session_id is not None:
         # two first hits of one session that race each other meet in one profile
         return derived("session", payload.session_id)
+    identifier = _first_identifier(payload, catalogue)
+    if identifier is not None:
+        # a queue that only has e-mail addresses makes one profile a person, not one a message
+        return derived("identifier", identifier)
     return derived("payload", root)
+
+
+def _first_identifier(payload: Payload, catalogue: Catalogue) -> str | None:
+    points = catalogue.compiled("identification-point", identification_points)
+    if not points:
+        return None
+    for event in payload.events:
+        lines = points.of(event.type)
+        if lines:
+            view = {"properties": msgspec.json.decode(event.properties), "context": msgspec.json.decode(event.context)}
+            found, _ = identifiers(lines, payload.source_id, view, catalogue.identity_key)
+            if found:
+                return found[0].hash
+    return None
+
+
+def identification_points(entries: Mapping[str, Entry]) -> Points:
+    """The identification points of a catalogue, compiled."""
+    return Points((id, cast("IdentificationPoint", entry.spec)) for id, entry in entries.items())
 
 
 def _event(event: Event, source_id: str, root: str, index: int) -> records.Event:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
@@ -13,6 +15,8 @@ from hub.settings import Kafka
 from schemas.topics import EVENTS, TOPICS, Topic
 
 TIMEOUT_S: Final = 10.0
+REMAKE_S: Final = 30.0
+REMAKE_POLL_S: Final = 0.1
 
 
 class LogAdmin:
@@ -83,6 +87,41 @@ class LogAdmin:
     def begin_offsets(self, topic: Topic = EVENTS) -> dict[int, int]:
         """By partition, the offset of the oldest record that the broker still has."""
         return self._offsets(topic, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+
+    def time_offsets(self, at_ms: int, topic: Topic = EVENTS) -> dict[int, int]:
+        """By partition, the offset of the first record whose time stamp is not older; the end if there is none."""
+        found = self._offsets(topic, OffsetSpec.for_timestamp(max(0, at_ms)))
+        ends = self.end_offsets(topic)
+        return {number: ends[number] if offset < 0 else offset for number, offset in found.items()}
+
+    def existing(self) -> list[Topic]:
+        """The hub's topics that are there."""
+        there = self._call(lambda: self._client.list_topics(timeout=TIMEOUT_S)).topics
+        return [topic for topic in TOPICS if topic.name(self._namespace) in there]
+
+    def empty_topics(self, topics: Sequence[Topic]) -> None:
+        """
+        Make topics anew, with nothing in them; all that was in them is gone. Blocks for 30 s at most.
+
+        Raises: Unavailable, or Refused when the broker will not.
+        """
+        old = [(topic, self.topic_id(topic)) for topic in topics]
+        names = [topic.name(self._namespace) for topic in topics]
+        for future in self._client.delete_topics(names, operation_timeout=TIMEOUT_S).values():
+            self._call(future.result)
+        # the broker forgets a deleted topic some moments after it has said yes
+        deadline = time.monotonic() + REMAKE_S
+        while not all(self._is_new(topic, id) for topic, id in old):
+            if time.monotonic() > deadline:
+                raise Unavailable("kafka", f"did not make {', '.join(names)} anew within {REMAKE_S:g} s")
+            time.sleep(REMAKE_POLL_S)
+
+    def _is_new(self, topic: Topic, old: str) -> bool:
+        self.ensure_topics()
+        try:
+            return self.topic_id(topic) != old and bool(self.end_offsets(topic))
+        except (Unavailable, Refused):
+            return False  # gone, and not made again yet
 
     def offsets(self, topic: Topic = EVENTS) -> dict[int, tuple[int, int]]:
         """By partition, what `begin_offsets` and `end_offsets` give."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 import structlog
@@ -46,7 +46,12 @@ class Publisher:
         self._thread.start()
 
     async def publish(
-        self, topic: str, key: bytes, value: bytes | None, headers: Sequence[tuple[str, bytes]] = ()
+        self,
+        topic: str,
+        key: bytes,
+        value: bytes | None,
+        headers: Sequence[tuple[str, bytes]] = (),
+        landed: Callable[[int, int], None] | None = None,
     ) -> int:
         """
         Write one record, and return its offset once Kafka has acknowledged it.
@@ -54,6 +59,8 @@ class Publisher:
         Args:
             topic: Full name on the broker.
             value: None deletes the key on a compacted topic.
+            landed: Called once, on any thread, with the record's partition and offset; with an offset below 0 when
+                it is not there, as far as anybody knows.
 
         Raises:
             Unavailable: Kafka did not acknowledge in time, or the queue is full. It may have the record none the less.
@@ -63,12 +70,16 @@ class Publisher:
 
         def report(error: KafkaError | None, message: Message) -> None:
             self._reports.append((promise, message.offset() or 0 if error is None else _translated(error)))
+            if landed is not None:
+                landed(message.partition() or 0, message.offset() or 0 if error is None else -1)
 
         try:
             self._producer.produce(topic, value, key, on_delivery=report, headers=[*headers] or None)
-        except BufferError as exc:
-            raise Unavailable("kafka", "the queue of records that wait for Kafka is full") from exc
-        except KafkaException as exc:
+        except (BufferError, KafkaException) as exc:
+            if landed is not None:
+                landed(-1, -1)
+            if isinstance(exc, BufferError):
+                raise Unavailable("kafka", "the queue of records that wait for Kafka is full") from exc
             raise _translated(exc.args[0]) from exc
         return await promise
 

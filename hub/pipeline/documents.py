@@ -49,6 +49,7 @@ class EventMetadata(msgspec.Struct, frozen=True):
     flags: list[str]
     definitions: int
     position: Place
+    sent_as: str | msgspec.UnsetType = msgspec.UNSET  # the profile id that was sent, if that is another one now
 
 
 class Tags(msgspec.Struct, frozen=True):
@@ -65,6 +66,7 @@ class Result(msgspec.Struct, frozen=True):
     profile_created: bool
     changes: Sequence[Change]
     problems: Sequence[Problem]
+    identity: Sequence[Any] | msgspec.UnsetType = msgspec.UNSET  # of hub.pipeline.identity.Decision
 
 
 class EventDocument(msgspec.Struct, frozen=True):
@@ -115,8 +117,9 @@ def event_document(
     profile_created: bool,
     changes: Sequence[Change],
     problems: Sequence[Problem],
+    identity: Sequence[Any] = (),
 ) -> bytes:
-    """The event's document as JSON. Args: received_at, own_time: RFC 3339."""
+    """The event's document as JSON. Args: received_at, own_time: RFC 3339. identity: decisions, if any."""
     session_id = track["session_id"]
     return _encode(
         EventDocument(
@@ -135,6 +138,7 @@ def event_document(
                 flags=flags,
                 definitions=definitions,
                 position=Place(*position),
+                sent_as=inbound.get("sent_as") or msgspec.UNSET,
             ),
             properties=msgspec.Raw(event["properties"]),
             context=msgspec.Raw(event["context"]),
@@ -146,6 +150,7 @@ def event_document(
                 profile_created,
                 changes,
                 problems,
+                identity or msgspec.UNSET,
             ),
         )
     )

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from hub.edge.identifiers import identifiers
 from hub.model import (
     OUTLIERS,
     Batch,
@@ -23,11 +24,14 @@ from hub.model import (
     partition_of,
 )
 from hub.pipeline import letters
+from hub.pipeline.definitions import Definitions
 from hub.pipeline.documents import event_document, iso
-from hub.pipeline.mapping import Change, Compiled, Problem, map_event
+from hub.pipeline.identity import Decision, Identities, Known, cause_of
+from hub.pipeline.mapping import Change, Problem, Sent, map_event
 from hub.pipeline.records import Decoded, LogRecord
 from hub.pipeline.touched import Open, Touched, touch_profile, touch_session
-from schemas.records import REFUSED, TRACK, Event, Inbound, Stored, Track
+from hub.pipeline.undo import rebuild
+from schemas.records import MERGE, REFUSED, TRACK, Event, Inbound, Merge, Stored, Track
 
 MINUTE_MS: Final = 60_000
 MOST_STUMBLES: Final = 10
@@ -48,13 +52,7 @@ class State(msgspec.Struct, frozen=True):
     sessions: dict[str, Session]
     events: dict[str, KnownEvent]
     replayed: dict[str, bytes]
-
-
-class Definitions(msgspec.Struct, frozen=True):
-    """The definitions in force, compiled. `offset`: of the newest one."""
-
-    offset: int
-    mappings: Compiled
+    identity: Known = Known()
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -114,6 +112,19 @@ class _Payload(NamedTuple):
     profile_lacks: bool
     session: Open | None
 
+    @property
+    def sender(self) -> str:
+        """The profile id that the client sent."""
+        return self.inbound.get("sent_as") or self.inbound["profile_id"]
+
+
+class _Done(NamedTuple):
+    """What one event did."""
+
+    changes: Sequence[Change]
+    problems: Sequence[Problem]
+    decisions: Sequence[Decision]
+
 
 class _Run:
     """One call of `process`."""
@@ -122,6 +133,7 @@ class _Run:
         self._state = state
         self._definitions = definitions
         self._touched = Touched(state.profiles, state.sessions)
+        self._identities = Identities(state.identity, self._touched, definitions.most_profiles)
         self._known: dict[str, KnownEvent] = {}
         self._progress: dict[int, Progress] = {}
         self._counters: dict[CounterKey, Counts] = {}
@@ -137,12 +149,76 @@ class _Run:
 
     def take(self, decoded: Decoded) -> None:
         told = len(self._told_dead)
-        counts = self._advance(decoded)
+        fresh = self._advance(decoded)
+        if self._goes_elsewhere(decoded, fresh=fresh):
+            return
+        counts = self._counts(decoded) if fresh else Counts()
         self._apply(decoded, counts)
         replay = decoded.record.replay
         if replay is not None and counts.received and len(self._told_dead) == told:
             # the record's own time: the same bytes again say when they were received first
             self._resolved[replay.letter_id] = decoded.record.at_ms
+
+    def _goes_elsewhere(self, decoded: Decoded, *, fresh: bool) -> bool:
+        """
+        Whether the record is done with: it belongs to another profile, is a step of a merge, or came a second time.
+
+        What is sent because of a record that was counted before lies in the outbox already.
+        """
+        inbound = decoded.inbound
+        if inbound is None or inbound["body"][0] == REFUSED or not inbound["profile_id"]:
+            return False
+        record = decoded.record
+        position = Position(self._state.epoch, record.partition, record.offset, 0)
+        alias = self._identities.alias(inbound["profile_id"])
+        is_merge = inbound["body"][0] == MERGE
+        if alias is not None and position.version > alias.version and not _is_restore(inbound):
+            if fresh:
+                self._identities.forward(cause_of(record, inbound, position), alias.into, "alias")
+            return True
+        if not fresh:
+            return is_merge
+        if inbound["body"][0] == MERGE:
+            self._merge(record, inbound, inbound["body"][1], position)
+            return True
+        return bool(inbound.get("first_at")) and self._came_before(record, inbound, position)
+
+    def _came_before(self, record: LogRecord, inbound: Inbound, position: Position) -> bool:
+        """Of a record that was handed on: whether it is not for this profile, or is applied already."""
+        first_at, sent_as = inbound.get("first_at") or "", inbound.get("sent_as") or ""
+        if self._identities.is_known(first_at):
+            return True
+        if inbound.get("forwarded_for") == "alias":
+            profile = self._touched.profile(inbound["profile_id"], iso(inbound["received_at_ms"]))
+            if sent_as not in profile.draft.doc["ids"]:
+                # the merge was undone while the record was on its way
+                self._identities.forward(cause_of(record, inbound, position), sent_as, "return")
+                return True
+        self._identities.applied(first_at)
+        return False
+
+    def _merge(self, record: LogRecord, inbound: Inbound, body: Merge, position: Position) -> None:
+        cause = cause_of(record, inbound, position)
+        if body["step"] == "ask":
+            self._identities.asked(cause, body)
+        elif body["step"] == "data":
+            self._identities.take(cause, body)
+        elif body["step"] == "restore":
+            self._identities.restored(cause, body)
+        elif body["step"] == "undo":
+            undo = self._identities.undo_of(inbound["id"])
+            if undo is None or undo.entry.survivor_id != inbound["profile_id"]:
+                return
+            parts = rebuild(undo, self._definitions)
+            metadata = parts.survivor.object(("metadata",))
+            metadata["apart"] = list(dict.fromkeys((*metadata.get("apart", ()), undo.entry.loser_id)))
+            self._identities.touch(self._touched.put(inbound["profile_id"], parts.survivor.doc), cause)
+            for id in sorted(parts.sessions & undo.sessions.keys()):
+                self._touched.give(undo.sessions[id], undo.entry.loser_id)
+            self._identities.restore(cause, undo.entry.loser_id, parts.loser.doc, undo.entry.id)
+            self._identities.undone(undo.entry.id, inbound["received_at_ms"])
+        else:
+            raise ValueError(f"this collector does not know the step {body['step']!r} of a merge")
 
     def _apply(self, decoded: Decoded, counts: Counts) -> None:
         record, inbound = decoded.record, decoded.inbound
@@ -172,21 +248,21 @@ class _Run:
             counters=self._counters,
             failed_again=self._failed_again,
             resolved=self._resolved,
+            identity=self._identities.outcome(),
         )
         return Outcome(batch, self._stored, self._told_dead, self._known, self._conflicts, self._own_dead)
 
-    def _advance(self, decoded: Decoded) -> Counts:
-        """
-        Move the progress past the record.
-
-        Returns: where to count it; a record counted before goes nowhere, which shows by `received` being 0.
-        """
-        record, inbound = decoded.record, decoded.inbound
+    def _advance(self, decoded: Decoded) -> bool:
+        """Move the progress past the record. Returns whether it is the first time: else it was counted before."""
+        record = decoded.record
         before = self._state.progress.get(record.partition, 0)
         reached = self._progress[record.partition].after if record.partition in self._progress else before
         self._progress[record.partition] = Progress(before, max(reached, record.offset + 1))
-        if record.offset < reached:
-            return Counts()
+        return record.offset >= reached
+
+    def _counts(self, decoded: Decoded) -> Counts:
+        """Where to count the record, as received: under the minute in which the edge took it."""
+        record, inbound = decoded.record, decoded.inbound
         source = letters.UNKNOWN_SOURCE if inbound is None else inbound["source"] or letters.UNKNOWN_SOURCE
         at_ms = record.at_ms if inbound is None else inbound["received_at_ms"]
         key = CounterKey(self._state.epoch, record.partition, source, at_ms // MINUTE_MS)
@@ -229,6 +305,9 @@ class _Run:
                 new += 1
         if new:
             _count(payload, new)
+            if payload.profile is not None:
+                position = Position(self._state.epoch, record.partition, record.offset, 0)
+                self._identities.settle(payload.profile, cause_of(record, inbound, position))
 
     def _open(self, record: LogRecord, inbound: Inbound, track: Track) -> _Payload:
         version = Position(self._state.epoch, record.partition, record.offset, 0).version
@@ -237,8 +316,13 @@ class _Run:
         if not profile_id:
             # only the owner of a session's profile writes the session, so a profile-less payload leaves it alone
             return _Payload(record, inbound, track, version, at, None, False, None)
+        if self._identities.alias(profile_id) is not None:
+            # it was applied before its profile was merged, and is only told again
+            return _Payload(record, inbound, track, version, at, None, False, None)
         profile = self._touched.profile(profile_id, at)
-        session = self._touched.session(session_id, profile_id, at) if session_id else None
+        session: Open | None = None
+        if session_id:
+            session = self._touched.session(session_id, profile_id, at, self._identities.root)
         return _Payload(record, inbound, track, version, at, profile, profile.version < version, session)
 
     def _event(self, payload: _Payload, event: Event, position: Position, counts: Counts, *, replayed: bool) -> bool:
@@ -254,16 +338,22 @@ class _Run:
         own_time = None if event["time_ms"] is None else iso(event["time_ms"])
         changes: list[Change] = []
         problems: list[Problem] = []
-        lines = self._definitions.mappings.get(event["type"])
-        if lines and payload.profile is not None and payload.profile_lacks:
+        decisions: list[Decision] = []
+        lines, points = self._definitions.mappings.get(event["type"]), self._definitions.points.of(event["type"])
+        if (lines or points) and payload.profile is not None and payload.profile_lacks:
             at = own_time or payload.received_at
             view = {"id": event["id"], "type": event["type"], "time": at, "properties": properties, "context": context}
-            changes, problems = map_event(lines, view, payload.profile.draft, [at, event["id"]])
+            sent = Sent(at, event["id"], payload.sender, payload.inbound.get("forwarded_for") == "return")
+            changes, problems = map_event(lines or (), view, payload.profile.draft, sent)
+            found, faults = identifiers(points, payload.inbound["source"], view, self._definitions.identity_key)
+            decisions = self._identities.decide(payload.profile, found, event["id"], at)
+            problems += [Problem(*fault) for fault in faults]
         if replayed:
             self._tell(payload, event, self._state.replayed[event["id"]])
         else:
             counts.stored += 1
-            self._store(payload, event, position, own_time=own_time, changes=changes, problems=problems)
+            done = _Done(changes, problems, decisions)
+            self._store(payload, event, position, own_time=own_time, done=done)
         return payload.profile_lacks
 
     def _store(
@@ -273,8 +363,7 @@ class _Run:
         position: Position,
         *,
         own_time: str | None,
-        changes: Sequence[Change],
-        problems: Sequence[Problem],
+        done: _Done,
     ) -> None:
         inbound, track, profile = payload.inbound, payload.track, payload.profile
         time_ms = inbound["received_at_ms"] if event["time_ms"] is None else event["time_ms"]
@@ -288,12 +377,13 @@ class _Run:
             position,
             received_at=payload.received_at,
             own_time=own_time,
-            flags=_flags(payload, partition),
+            flags=_flags(payload, partition, position.place, done.decisions),
             definitions=self._definitions.offset,
             profile_version=version,
             profile_created=profile is not None and profile.created and not profile.dirty and position.place == 0,
-            changes=changes,
-            problems=problems,
+            changes=done.changes,
+            problems=done.problems,
+            identity=done.decisions,
         )
         self._events.append(
             StoredEvent(
@@ -334,22 +424,39 @@ class _Run:
 def _count(payload: _Payload, new: int) -> None:
     at = payload.received_at
     session, profile = payload.session, payload.profile
+    new_visit = _starts_visit(payload)
     if session is not None and session.holder == payload.inbound["profile_id"] and session.version < payload.version:
-        new_visit = session.created and not session.dirty
         touch_session(session, payload.version, new, at, payload.track)
-    else:
-        new_visit = False
     if profile is not None and payload.profile_lacks:
         touch_profile(profile, payload.version, new, at, new_visit=new_visit)
 
 
-def _flags(payload: _Payload, partition: str) -> list[str]:
+def _starts_visit(payload: _Payload) -> bool:
+    session = payload.session
+    return (
+        session is not None
+        and session.holder == payload.inbound["profile_id"]
+        and session.version < payload.version
+        and session.created
+        and not session.dirty
+    )
+
+
+def _flags(payload: _Payload, partition: str, place: int, decisions: Sequence[Decision]) -> list[str]:
     flags = []
     if partition == OUTLIERS:
         flags.append("time_out_of_range")
     if payload.session is not None and payload.session.holder != payload.inbound["profile_id"]:
         flags.append("session_of_another_profile")
+    if place == 0 and _starts_visit(payload):
+        flags.append("visit_started")
+    if any(decision.did == "shared" for decision in decisions):
+        flags.append("identifier_shared")
     return flags
+
+
+def _is_restore(inbound: Inbound) -> bool:
+    return inbound["body"][0] == MERGE and inbound["body"][1]["step"] == "restore"
 
 
 def _digest(event: Event) -> bytes:

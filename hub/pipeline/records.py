@@ -7,9 +7,10 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from hub.model import OUTLIERS, EventKey, Wanted, month_of, partition_of, previous_month
+from hub.edge.identifiers import Points, identifiers
+from hub.model import OUTLIERS, Claim, EventKey, Wanted, month_of, partition_of, previous_month
 from schemas.codec import CodecError, decode_inbound
-from schemas.records import TRACK, Event, Inbound
+from schemas.records import MERGE, TRACK, Event, Inbound
 from schemas.replays import Replay
 
 FIRST_MS: Final = -62_135_596_800_000
@@ -48,6 +49,13 @@ class Decoded(msgspec.Struct, frozen=True):
         return ()
 
     @property
+    def stands_alone(self) -> bool:
+        """Whether it has to be in a batch of its own."""
+        if self.inbound is None or self.inbound["body"][0] != MERGE:
+            return False
+        return self.inbound["body"][1]["step"] in ("undo", "restore")
+
+    @property
     def weight(self) -> int:
         """How many events it counts for, at least 1."""
         return max(1, len(self.events))
@@ -83,10 +91,21 @@ def _check(inbound: Inbound) -> None:
 
 
 def batches(decoded: Iterable[Decoded], most_events: int) -> Iterator[list[Decoded]]:
-    """Cut into runs of about `most_events` events, so that large payloads do not make huge batches."""
+    """
+    Cut into runs of about `most_events` events, so that large payloads do not make huge batches.
+
+    A merge undone, and a profile that lives again, is a batch of its own: it needs what is stored of all before it, and
+    what comes after it needs what it has changed.
+    """
     batch: list[Decoded] = []
     weight = 0
     for record in decoded:
+        if record.stands_alone:
+            if batch:
+                yield batch
+                batch, weight = [], 0
+            yield [record]
+            continue
         batch.append(record)
         weight += record.weight
         if weight >= most_events:
@@ -97,13 +116,23 @@ def batches(decoded: Iterable[Decoded], most_events: int) -> Iterator[list[Decod
 
 
 def wanted(decoded: Iterable[Decoded]) -> Wanted:
-    """What has to be read from the store before these can be processed; each id once."""
+    """What has to be read from the store before these can be processed; each id once. Identifiers: see `claims`."""
     profiles: dict[str, None] = {}
     sessions: dict[str, None] = {}
     events: dict[str, EventKey] = {}
+    forwarded: list[str] = []
+    merges: list[str] = []
     for record in decoded:
         inbound = record.inbound
-        if inbound is None or inbound["body"][0] != TRACK:
+        if inbound is None:
+            continue
+        first_at = inbound.get("first_at")
+        if first_at is not None:
+            forwarded.append(first_at)
+        if inbound["body"][0] == MERGE:
+            profiles[inbound["profile_id"]] = None
+            merges.append(inbound["id"])
+        if inbound["body"][0] != TRACK:
             continue
         track = inbound["body"][1]
         if inbound["profile_id"]:
@@ -116,7 +145,25 @@ def wanted(decoded: Iterable[Decoded]) -> Wanted:
             if known is not None:
                 places = tuple(dict.fromkeys(known.partitions + places))
             events[event["id"]] = EventKey(event["id"], places)
-    return Wanted(list(profiles), list(sessions), list(events.values()))
+    return Wanted(list(profiles), list(sessions), list(events.values()), forwarded, merges)
+
+
+def claims(decoded: Iterable[Decoded], points: Points, key: bytes) -> Iterator[Claim]:
+    """Who comes with which identifier, in the order of the records. Args: key: as `identifiers` takes it."""
+    for record in decoded:
+        inbound = record.inbound
+        if inbound is None or not inbound["profile_id"]:
+            continue
+        for event in record.events:
+            lines = points.of(event["type"])
+            if not lines:
+                continue
+            try:
+                view = {"properties": _object(event["properties"]), "context": _object(event["context"])}
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                continue  # it will be a dead letter, and who sent it claims nothing
+            for found in identifiers(lines, inbound["source"], view, key)[0]:
+                yield Claim(*found, inbound["profile_id"], event["id"], inbound["received_at_ms"])
 
 
 def lookup_partitions(time_ms: int | None, received_at_ms: int) -> tuple[str, ...]:

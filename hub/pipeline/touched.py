@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -22,6 +23,7 @@ class Open(msgspec.Struct):
     holder: str
     created: bool = False
     dirty: bool = False
+    taken: bool = False  # of a session: from another profile
 
 
 class Touched:
@@ -29,7 +31,7 @@ class Touched:
 
     def __init__(self, profiles: dict[str, Profile], sessions: dict[str, Session]) -> None:
         """Args: what the store has, by id; never changed."""
-        self._stored_profiles = profiles
+        self._stored_profiles = dict(profiles)
         self._stored_sessions = sessions
         self._profiles: dict[str, Open] = {}
         self._sessions: dict[str, Open] = {}
@@ -46,8 +48,28 @@ class Touched:
             self._profiles[profile_id] = opened
         return opened
 
-    def session(self, session_id: str, profile_id: str, at: str) -> Open:
-        """The session with this id, held by whoever claimed it first; a new one is claimed by `profile_id`."""
+    def forget(self, profile_id: str) -> None:
+        """The profile is none any more."""
+        self._profiles.pop(profile_id, None)
+        self._stored_profiles.pop(profile_id, None)
+
+    def put(self, profile_id: str, doc: dict[str, Any]) -> Open:
+        """The profile lives again, as `doc`."""
+        opened = self._profiles[profile_id] = Open(Draft(doc), -1, profile_id)
+        return opened
+
+    def give(self, session: Session, profile_id: str) -> None:
+        """Let another profile hold a session from now on; its own versions begin anew."""
+        opened = Open(Draft(session.doc), 0, profile_id, dirty=True, taken=True)
+        opened.draft.set(("profile", "id"), profile_id)
+        self._sessions[session.id] = opened
+
+    def session(self, session_id: str, profile_id: str, at: str, root: Callable[[str], str]) -> Open:
+        """
+        The session with this id, held by whoever claimed it first; a new one is claimed by `profile_id`.
+
+        Args: root: a holder that was merged into `profile_id` has left the session to it.
+        """
         opened = self._sessions.get(session_id)
         if opened is None:
             stored = self._stored_sessions.get(session_id)
@@ -57,11 +79,19 @@ class Touched:
             else:
                 opened = Open(Draft(stored.doc), stored.version, stored.profile_id)
             self._sessions[session_id] = opened
+        if opened.holder != profile_id and root(opened.holder) == profile_id:
+            # versions of two partitions cannot be compared
+            opened.holder, opened.version, opened.taken = profile_id, -1, True
+            opened.draft.set(("profile", "id"), profile_id)
         return opened
 
     def profiles(self) -> list[Profile]:
         """Those that have to be written."""
         return [Profile(key, entry.version, entry.draft.doc) for key, entry in self._profiles.items() if entry.dirty]
+
+    def taken(self) -> list[str]:
+        """Sessions to be written that have another holder now."""
+        return [key for key, entry in self._sessions.items() if entry.dirty and entry.taken]
 
     def sessions(self) -> list[Session]:
         """Those that have to be written."""

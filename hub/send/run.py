@@ -49,6 +49,8 @@ class Options:
     give_up_after_s: float | None = None
     url: str = "http://127.0.0.1:8686"
     concurrency: int = 32
+    priority: Literal["bulk", "live"] = "bulk"
+    """rest: whether the rows wait for live events."""
     kafka: Kafka = field(default_factory=Kafka)
     topic: str = ""
     key: str | None = None
@@ -129,6 +131,7 @@ class _Sending:
                         concurrency=options.concurrency,
                         give_up_after_s=options.give_up_after_s,
                         tally=tally,
+                        priority=options.priority,
                     )
                     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                         runner.run(sender.send(parcels))

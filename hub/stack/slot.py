@@ -139,6 +139,7 @@ class Slot:
         if time.time() - child.started_at > PROVEN_S:
             self.deaths = 0
         self.child = None
+        self.told_ready = False  # that it has ended says so
         self.deaths += 1
         self.last_exit = describe_exit(code)
         self._last_words = child.last_words()
@@ -157,7 +158,7 @@ class Slot:
         self.restarts += 1
         try:
             self.start()
-        except PortError as exc:
+        except (PortError, OSError) as exc:  # OSError: the disk is full, say; it may have room again later
             self.deaths += 1
             self.last_exit = f"cannot be started ({exc})"
             self._schedule(now)

@@ -11,16 +11,24 @@ from hub.stack.lines import Lines
 from hub.stack.supervisor import Supervisor
 
 
-def run(site: plan.Site, lines: Lines, on_ready: Callable[[str], None], ours: Sequence[str] = plan.OURS) -> None:
+def run(
+    site: plan.Site,
+    lines: Lines,
+    on_ready: Callable[[str], None],
+    ours: Sequence[str] = plan.OURS,
+    change: Callable[[plan.Plan], plan.Plan] = lambda what: what,
+) -> None:
     """
     Start everything, call `on_ready` with the URL, run until a signal says stop. Call it on the main thread.
+
+    Args: change: what is run instead of the plan; the chaos kit has proxies and clocks in it.
 
     Raises:
         Refused: Another hub runs on the folder, a port is taken, or a process does not start. Nothing is left running.
         Unavailable: A server that is not ours does not answer.
     """
     with state.lock(site.data):
-        what = plan.make(site, ours)
+        what = change(plan.make(site, ours))
         started_at_ms = int(time.time() * 1000)
         ready = False
 
@@ -35,7 +43,11 @@ def run(site: plan.Site, lines: Lines, on_ready: Callable[[str], None], ours: Se
                 started_at_ms=started_at_ms,
                 processes=list(processes),
             )
-            state.write(site.data, now)
+            try:
+                state.write(site.data, now)
+            except OSError as exc:
+                # a full disk, say: no reason to stop what runs. The next change writes it again
+                lines.say(f"cannot write {site.data / state.STATE}, so `hub status` is out of date: {exc}")
 
         supervisor = Supervisor(what.stages, lines, keep)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -12,22 +12,40 @@ import msgspec
 from hub.errors import Fenced
 from hub.model import (
     OUTLIERS,
+    Alias,
     Batch,
+    Claim,
+    Claimed,
     CounterKey,
     Counts,
     DeadLetter,
     Known,
     KnownEvent,
+    MergeEntry,
+    Outgoing,
     Position,
     Profile,
     Progress,
     Session,
     StoredEvent,
+    Undo,
     Wanted,
 )
 from hub.store.cursor import Cursor, decode_cursor, encode_cursor
 from hub.store.documents import OPEN, body_view, dead_letter_document, failed_again, resolved
-from hub.store.port import MAX_ROWS, MAX_WRONG, Books, CountedMinute, Kind, Neighbour, Page, check_size
+from hub.store.port import (
+    MAX_ROWS,
+    MAX_WRONG,
+    MOST_LATER,
+    Books,
+    CountedMinute,
+    EventPlace,
+    Kind,
+    MergeRow,
+    Neighbour,
+    Page,
+    check_size,
+)
 from hub.store.query import for_kind, parse
 from hub.store.query.python import compile_python
 
@@ -46,6 +64,12 @@ class MemoryStore:
         self._dead_letters: dict[str, tuple[DeadLetter, dict[str, Any]]] = {}  # its document beside it
         self._counters: dict[CounterKey, Counts] = {}
         self._blobs: dict[str, bytes] = {}
+        self._claims: dict[str, Claimed] = {}
+        self._aliases: dict[str, Alias] = {}
+        self._merges: dict[str, MergeEntry] = {}
+        self._undone: dict[str, int] = {}
+        self._forwarded: set[str] = set()
+        self._outbox: list[Outgoing] = []
         self._writes: list[tuple[int, int, Progress, int]] = []  # epoch, partition, step, milliseconds since 1970
 
     def close(self) -> None:
@@ -76,6 +100,9 @@ class MemoryStore:
                 profiles={id: self._profile(id) for id in wanted.profiles if id in self._profiles},
                 sessions={id: self._session(id) for id in wanted.sessions if id in self._sessions},
                 events={id: KnownEvent(event.position, event.digest) for id, event in found.items()},
+                aliases={id: self._aliases[id] for id in wanted.profiles if id in self._aliases},
+                forwarded=self._forwarded.intersection(wanted.forwarded),
+                merges=set(wanted.merges) & self._merges.keys(),
             )
 
     def outcomes(self, ids: Sequence[tuple[str, str]]) -> Mapping[str, bytes]:
@@ -94,13 +121,16 @@ class MemoryStore:
             for partition, step in batch.progress.items():
                 if progress.get(partition, step.before) != step.before:
                     raise Fenced("store", f"partition {partition} stands at {progress[partition]}, not {step.before}")
+            self._write_identity(batch)
             for event in batch.events:
                 self._events.setdefault(event.partition, {}).setdefault(event.id, event)
             for id, profile in profiles:
                 if id not in self._profiles or self._profiles[id][0] < profile[0]:
                     self._profiles[id] = profile
+            taken = () if batch.identity is None else batch.identity.taken
             for id, session in sessions:
-                if id not in self._sessions or self._sessions[id][1] < session[1]:
+                stored = self._sessions.get(id)
+                if stored is None or stored[1] < session[1] or id in taken:
                     self._sessions[id] = session
             for letter in batch.dead_letters:
                 self._dead_letters.setdefault(letter.id, (letter, dead_letter_document(letter)))
@@ -111,6 +141,99 @@ class MemoryStore:
             if at_ms is not None:
                 self._writes += [(batch.epoch, number, step, at_ms) for number, step in batch.progress.items()]
 
+    # Identity
+
+    def claim(self, claims: Iterable[Claim]) -> dict[str, Claimed]:
+        """See the port."""
+        with self._lock:
+            return {
+                claim.identifier: self._claims.setdefault(claim.identifier, Claimed(claim.profile_id, 0))
+                for claim in claims
+            }
+
+    def aliases(self, ids: Sequence[str]) -> dict[str, Alias]:
+        """See the port."""
+        with self._lock:
+            return {id: self._aliases[id] for id in ids if id in self._aliases}
+
+    def outbox(self, epoch: int, partitions: Sequence[int]) -> list[Outgoing]:
+        """See the port."""
+        with self._lock:
+            found = [
+                one for one in self._outbox if one.position.epoch == epoch and one.position.partition in partitions
+            ]
+        return sorted(found, key=lambda one: one.position)
+
+    def undo(self, merge_id: str) -> Undo | None:
+        """See the port."""
+        with self._lock:
+            entry = self._merges.get(merge_id)
+            if entry is None or merge_id in self._undone:
+                return None
+            merges = [
+                one
+                for one in self._merges.values()
+                if one.survivor_id == entry.survivor_id and one.version > entry.version and one.id not in self._undone
+            ]
+            events = [
+                event
+                for partition in self._events.values()
+                for event in partition.values()
+                if event.profile_id == entry.survivor_id and event.profile_version > entry.version
+            ]
+            sessions = {event.session_id for event in events} & self._sessions.keys()
+            held = {id: self._session(id) for id in sessions if self._sessions[id][0] == entry.survivor_id}
+        return Undo(entry, merges, [event.doc for event in events], held) if len(events) <= MOST_LATER else None
+
+    def merges(self, ids: Sequence[str]) -> list[MergeRow]:
+        """See the port."""
+        with self._lock:
+            return [
+                self._merge_row(one) for one in self._merges.values() if one.survivor_id in ids or one.loser_id in ids
+            ]
+
+    def merge(self, id: str) -> MergeRow | None:
+        """See the port."""
+        with self._lock:
+            return self._merge_row(self._merges[id]) if id in self._merges else None
+
+    def _merge_row(self, one: MergeEntry) -> MergeRow:
+        reason, changes = msgspec.json.decode(one.reason), msgspec.json.decode(one.changes)
+        undone_ms = self._undone.get(one.id)
+        return MergeRow(one.id, one.loser_id, one.survivor_id, one.version, one.at_ms, reason, changes, undone_ms)
+
+    def identifier_uses(self, identifiers: Sequence[str]) -> dict[str, Claimed]:
+        """See the port."""
+        with self._lock:
+            return {id: self._claims[id] for id in identifiers if id in self._claims}
+
+    def survivor(self, id: str) -> str:
+        """See the port."""
+        with self._lock:
+            while id in self._aliases:
+                id = self._aliases[id].into
+        return id
+
+    def _write_identity(self, batch: Batch) -> None:
+        self._outbox = [one for one in self._outbox if not _was_sent(one, batch)]
+        identity = batch.identity
+        if identity is None:
+            return
+        for id in identity.restored:
+            self._aliases.pop(id, None)
+        self._aliases.update(identity.aliases)
+        for id in identity.aliases:
+            self._profiles.pop(id, None)
+        for id, more in identity.uses.items():
+            if id in self._claims:
+                held = self._claims[id]
+                self._claims[id] = Claimed(held.profile_id, held.uses + more)
+        for entry in identity.merges:
+            self._merges.setdefault(entry.id, entry)
+        self._undone.update(identity.undone)
+        self._forwarded.update(identity.forwarded)
+        self._outbox += identity.outbox
+
     # Reading
 
     def ping(self) -> None:
@@ -119,6 +242,7 @@ class MemoryStore:
     def get(self, kind: Kind, id: str) -> dict[str, Any] | None:
         """See the port."""
         with self._lock:
+            id = self.survivor(id) if kind == "profiles" else id
             return next((document for _, document in self._documents(kind) if document["id"] == id), None)
 
     def search(self, kind: Kind, query: str, size: int, cursor: str | None) -> Page:
@@ -209,6 +333,34 @@ class MemoryStore:
             found = self._dead_letters.get(id)
             return None if found is None else self._body(found[0])
 
+    # Walking
+
+    def known_epoch(self, topic_id: str) -> int | None:
+        """See the port."""
+        with self._lock:
+            return self._epochs.get(topic_id)
+
+    def event_places(self, after: EventPlace | None, most: int) -> list[EventPlace]:
+        """See the port."""
+        with self._lock:
+            places = [
+                EventPlace(partition, seq, event.position, event.received_at_ms)
+                for partition, events in sorted(self._events.items())
+                for seq, event in enumerate(events.values(), 1)
+            ]
+        return [place for place in places if after is None or place[:2] > after[:2]][:most]
+
+    def event_documents(self, partition: str, seqs: Sequence[int]) -> list[bytes]:
+        """See the port."""
+        with self._lock:
+            events = list(self._events[partition].values())
+        return [events[seq - 1].doc for seq in seqs]
+
+    def profiles_after(self, id: str, most: int) -> list[tuple[str, bytes]]:
+        """See the port."""
+        with self._lock:
+            return sorted((key, doc) for key, (_, doc) in self._profiles.items() if key > id)[:most]
+
     # Blobs
 
     def put_blob(self, data: bytes) -> str:
@@ -268,6 +420,11 @@ class MemoryStore:
 
     def _body(self, letter: DeadLetter) -> bytes:
         return letter.body if letter.body_sha256 is None else self._blobs.get(letter.body_sha256, letter.body)
+
+
+def _was_sent(one: Outgoing, batch: Batch) -> bool:
+    step = batch.progress.get(one.position.partition)
+    return step is not None and one.position.epoch == batch.epoch and one.position.offset < step.before
 
 
 def _rank(partition: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias
 
-from hub.model import Batch, CounterKey, Counts, Known, Position, Wanted
+from hub.model import Alias, Batch, Claim, Claimed, CounterKey, Counts, Known, Outgoing, Position, Undo, Wanted
 
 Kind: TypeAlias = Literal["profiles", "events", "sessions", "dead-letters"]
 
@@ -15,6 +15,8 @@ MAX_ROWS: Final = 20_000
 """Most rows of a balance sheet: a day of 13 busy sources, some 3 MB of JSON."""
 MAX_WRONG: Final = 100
 """Most rows that do not add up to be told one by one."""
+MOST_LATER: Final = 50_000
+"""Most events since a merge that can still be undone: all of them are applied anew at once."""
 
 
 class Page(NamedTuple):
@@ -58,6 +60,32 @@ class Neighbour(NamedTuple):
     position: Position
 
 
+class EventPlace(NamedTuple):
+    """
+    Where an event lies. `partition`, `seq`: in the store, as `event_documents` takes them; `position`: on the log.
+
+    `received_at_ms`: when the edge took it, milliseconds since 1970.
+    """
+
+    partition: str
+    seq: int
+    position: Position
+    received_at_ms: int
+
+
+class MergeRow(NamedTuple):
+    """One merge of the journal, without the profiles. `undone_ms`: since when it is undone, or None."""
+
+    id: str
+    loser_id: str
+    survivor_id: str
+    version: int
+    at_ms: int
+    reason: dict[str, Any]
+    changes: list[dict[str, Any]]
+    undone_ms: int | None
+
+
 def check_size(size: int) -> None:
     """Raises ValueError for a page of no size that a search gives."""
     if not 1 <= size <= MAX_PAGE:
@@ -87,6 +115,26 @@ class Writing(Protocol):
         """Documents of stored events by id. Args: ids: (event id, time partition)."""
         ...
 
+    def claim(self, claims: Iterable[Claim]) -> dict[str, Claimed]:
+        """
+        Claim identifiers: each goes to the first who came with it, in the order given, and stays with it for ever.
+
+        Returns: who holds each of them. Raises: Unavailable.
+        """
+        ...
+
+    def aliases(self, ids: Sequence[str]) -> dict[str, Alias]:
+        """Of those profiles that were merged: where each went. Raises Unavailable."""
+        ...
+
+    def outbox(self, epoch: int, partitions: Sequence[int]) -> list[Outgoing]:
+        """What the last batch of each partition had to send, and may not have sent, in its order."""
+        ...
+
+    def undo(self, merge_id: str) -> Undo | None:
+        """What it takes to undo a merge; None when there is none, it is undone, or more than MOST_LATER events came."""
+        ...
+
     def write(self, batch: Batch, *, at_ms: int | None = None) -> None:
         """
         Write a batch, once: events and dead letters under their id (a second write changes nothing), profiles and
@@ -112,7 +160,7 @@ class Reading(Protocol):
         ...
 
     def get(self, kind: Kind, id: str) -> dict[str, Any] | None:
-        """One document by id; None if there is none."""
+        """One document by id; None if there is none. A profile by any id that was ever given out for it."""
         ...
 
     def search(self, kind: Kind, query: str, size: int, cursor: str | None) -> Page:
@@ -139,6 +187,26 @@ class Reading(Protocol):
             since: First minute of the rows, minutes since 1970; until: the one after the last.
             count_events: Also count the stored events, which takes longer the more there are.
         """
+        ...
+
+    def merges(self, ids: Sequence[str]) -> list[MergeRow]:
+        """The journal of the merges in which one of these profiles survived or ended, oldest first."""
+        ...
+
+    def merge(self, id: str) -> MergeRow | None:
+        """One merge of the journal."""
+        ...
+
+    def undo(self, merge_id: str) -> Undo | None:
+        """What it takes to undo a merge; None when there is none, it is undone, or more than MOST_LATER events came."""
+        ...
+
+    def identifier_uses(self, identifiers: Sequence[str]) -> dict[str, Claimed]:
+        """Who holds each identifier, and how many profiles have come with it."""
+        ...
+
+    def survivor(self, id: str) -> str:
+        """The profile that this one is part of now; `id` itself if it was never merged."""
         ...
 
     def written_at(self, position: Position) -> int | None:
@@ -180,6 +248,26 @@ class Reading(Protocol):
         ...
 
 
+class Walking(Protocol):
+    """What a replay needs: everything, page by page, each page one short read. Thread-safe."""
+
+    def known_epoch(self, topic_id: str) -> int | None:
+        """The number of this topic, as `epoch` gave it; None for one that the store has not seen."""
+        ...
+
+    def event_places(self, after: EventPlace | None, most: int) -> list[EventPlace]:
+        """The next `most` events behind `after`, in the store's own order; fewer than that: these were the last."""
+        ...
+
+    def event_documents(self, partition: str, seqs: Sequence[int]) -> list[bytes]:
+        """Documents of events of one partition, as JSON, in the order of `seqs`."""
+        ...
+
+    def profiles_after(self, id: str, most: int) -> list[tuple[str, bytes]]:
+        """The next `most` profiles behind this id ("": from the first), by id: (id, document as JSON)."""
+        ...
+
+
 class Blobs(Protocol):
     """Bytes that are too large for a Kafka record."""
 
@@ -192,8 +280,8 @@ class Blobs(Protocol):
         ...
 
 
-class Store(Writing, Reading, Blobs, Protocol):
-    """All three in one, as `open_store` gives it."""
+class Store(Writing, Reading, Walking, Blobs, Protocol):
+    """All four in one, as `open_store` gives it."""
 
     def close(self) -> None:
         """Give back files and connections; nothing may be called afterwards."""

@@ -21,8 +21,9 @@ from hub.collector.state import Memory
 from hub.definitions.kinds import Mapping
 from hub.log.admin import LogAdmin
 from hub.log.config import consumer_config
+from hub.pipeline.definitions import Definitions
 from hub.pipeline.mapping import compile_mappings
-from hub.pipeline.process import Definitions, process
+from hub.pipeline.process import process
 from hub.pipeline.records import LogRecord, decode
 from hub.settings import Collector, Kafka
 from hub.store.factory import open_store

@@ -41,9 +41,11 @@ class CollectorProcess:
 
 
 @contextmanager
-def collector(kafka: str, namespace: str, folder: Path, *options: str) -> Iterator[CollectorProcess]:
+def collector(
+    kafka: str, namespace: str, folder: Path, *options: str, name: str = "collector"
+) -> Iterator[CollectorProcess]:
     """A collector that runs as long as the block, and stops cleanly."""
-    one = CollectorProcess(kafka, namespace, folder, *options)
+    one = CollectorProcess(kafka, namespace, folder, *options, name=name)
     try:
         yield one
         assert one.stop() == 0, one.log.read_text()

@@ -38,6 +38,8 @@ ELSEWHERE: Final = {
     "make live": "it is what runs the long tests",
     "make chaos": "takes minutes, and runs tests/chaos",
     "make bench": "takes minutes, and runs tests/bench",
+    "HUB_ADMIN_KEY=KEY .venv/bin/hub chaos": "needs somebody's staging; tests/live/test_chaos.py makes one",
+    ".venv/bin/hub chaos": "takes minutes; tests/live/test_chaos.py runs a short one",
     ".venv/bin/python -m tests.bench": "takes minutes, as make bench",
     ".venv/bin/hub demo": "tests/live/test_demo.py runs it",
     ".venv/bin/hub down": "this test runs it last, when it has looked at what the commands did",

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hub.collector.state import Memory
 from hub.edge.inbound import refused
 from hub.errors import InvalidPayload
-from hub.pipeline.process import Definitions, Outcome, process
+from hub.pipeline.definitions import Definitions
+from hub.pipeline.process import Outcome, process
 from hub.pipeline.records import LogRecord, decode
 from hub.pipeline.stop_rule import StopRule
 from hub.settings import Collector

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from hub.definitions.kinds import FieldMapping, Mapping, Operation
 from hub.pipeline.draft import Draft
-from hub.pipeline.mapping import compile_mappings, map_event
+from hub.pipeline.mapping import Sent, compile_mappings, map_event
 from hub.pipeline.operations import MISSING, OperationError, apply
 
+AT = "2026-01-01T00:00:00.000Z"
 CENTS = st.integers(-10_000_000, 10_000_000)
 
 
@@ -95,11 +96,14 @@ def test_a_mapping_leaves_a_trail() -> None:
             ("off", Mapping(event_type="seen", enabled=False, fields=[FieldMapping(event="id", profile="traits.id")])),
         ]
     )
-    draft = Draft({"interests": {"tags": ["a"]}, "traits": {"last_type": "seen"}})
+    draft = Draft(
+        {"id": "p", "metadata": {"fields": {}}, "interests": {"tags": ["a"]}, "traits": {"last_type": "seen"}}
+    )
     event = {"id": "e1", "type": "seen", "properties": {"page": {"tags": ["a", "b"]}, "nothing": None}}
-    changes, problems = map_event(compiled["seen"], event, draft, ["2026-01-01T00:00:00.000Z", "e1"])
+    changes, problems = map_event(compiled["seen"], event, draft, Sent(AT, "e1", "p"))
     assert not problems
     assert [(change.field, change.op, change.new) for change in changes] == [("interests.tags", "append-unique", ["b"])]
     assert draft.doc["interests"] == {"tags": ["a", "b"]}
-    assert draft.doc["metadata"] == {"fields": {"interests.tags": ["2026-01-01T00:00:00.000Z", "e1"]}}
+    fields = {"interests.tags": [AT, "e1", "union"], "traits.last_type": [AT, "e1"]}
+    assert draft.doc["metadata"] == {"fields": fields}
     assert draft.doc["traits"] == {"last_type": "seen"}

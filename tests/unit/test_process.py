@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from hub.collector.state import Memory
 from hub.definitions.kinds import FieldMapping, Mapping
 from hub.model import OUTLIERS, Batch
+from hub.pipeline.definitions import Definitions
 from hub.pipeline.mapping import compile_mappings
-from hub.pipeline.process import Definitions, Outcome, process
+from hub.pipeline.process import Outcome, process
 from hub.pipeline.records import LogRecord, decode
 from hub.settings import Collector
 from hub.store.memory import MemoryStore

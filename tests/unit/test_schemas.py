@@ -14,9 +14,11 @@ import pytest
 from avro.compatibility import ReaderWriterCompatibilityChecker, SchemaCompatibilityType
 
 from hub import ids
+from hub.definitions.catalogue import Catalogue
 from hub.edge.admit import admit
 from hub.edge.inbound import inbound
-from hub.pipeline.process import Definitions, State, process
+from hub.pipeline.definitions import Definitions
+from hub.pipeline.process import State, process
 from hub.pipeline.records import LogRecord, decode
 from hub.settings import Limits
 from schemas.codec import AVRO, HEADER_BYTES, CodecError, codec, decode_inbound, encode_inbound
@@ -73,7 +75,7 @@ def test_the_official_reader_reads_what_we_write() -> None:
     "body",
     [
         (PATCH, {"cause": "run-1", "operations": b"[]"}),
-        (MERGE, {"loser_id": "p2", "loser_version": 3, "snapshot": b"{}"}),
+        (MERGE, {"loser_id": "p2", "loser_version": 3, "snapshot": b"{}", "step": "data", "reason": b"{}"}),
         (
             REFUSED,
             {
@@ -91,7 +93,13 @@ def test_the_official_reader_reads_what_we_write() -> None:
     ids=["patch", "merge", "refused"],
 )
 def test_every_body_survives(body: Any) -> None:
-    record: Inbound = {**track("p1", event("e1")), "body": body}
+    record: Inbound = {
+        **track("p1", event("e1")),
+        "body": body,
+        "sent_as": "p0",
+        "first_at": "1/2/3",
+        "forwarded_for": None,
+    }
     assert decode_inbound(encode_inbound(record)) == record
 
 
@@ -115,9 +123,9 @@ def test_every_example_goes_through_edge_codec_and_pipeline(path: Path) -> None:
     payload = admit(path.read_bytes(), Limits())
     taken = inbound(
         payload,
+        catalogue=Catalogue(),
         payload_id=None,
         now_ms=NOW_MS,
-        definitions_offset=-1,
         origin="rest",
         request=b"{}",
         new_id=lambda now: ids.derived("test", str(now)),

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hub.definitions.catalogue import Catalogue
 from hub.edge.admit import admit
 from hub.edge.inbound import inbound
 from hub.edge.mapping import compile_mapping
@@ -35,9 +36,9 @@ def event_ids(made: list[Parcel | Failure]) -> list[str]:
         assert isinstance(parcel, Parcel)
         taken = inbound(
             admit(parcel.body, Limits()),
+            catalogue=Catalogue(),
             payload_id=parcel.id,
             now_ms=0,
-            definitions_offset=0,
             origin="rest",
             request=b"{}",
             new_id=ordered,

@@ -10,8 +10,9 @@ import pytest
 from hub.api.story import BROKER, MADE_ANEW, PRODUCER, SENDER, Found, event_story, letter_story
 from hub.log.reader import Record
 from hub.model import Position
+from hub.pipeline.definitions import Definitions
 from hub.pipeline.letters import refused
-from hub.pipeline.process import Definitions, State, process
+from hub.pipeline.process import State, process
 from hub.pipeline.records import decode
 from hub.store.documents import dead_letter_document, failed_again, resolved
 from schemas.codec import encode_inbound
@@ -83,11 +84,12 @@ def test_an_event_of_nobody_has_no_profile_and_no_session() -> None:
 
 def test_a_profile_shows_where_it_stands_now() -> None:
     doc = document(track("ann", event("e1"), session_id="s1"))
-    profile = {"metadata": {"version": 99}}
+    profile = {"id": "amy", "metadata": {"version": 99}}
     session = {"profile": {"id": "bob"}, "metadata": {"time": {"insert": "2026-01-01T00:00:00.000Z"}}}
     story = event_story(doc, NOTHING._replace(profile=profile, session=session))
     assert story["profile"]["version"] == Position(1, 0, 0, 0).version
     assert story["profile"]["version_now"] == 99
+    assert story["identity"] == {"sent_as": None, "decisions": [], "profile_now": "amy"}
     assert story["session"] == {"id": "s1", "profile": "bob", "began_at": "2026-01-01T00:00:00.000Z"}
     assert event_story(doc, NOTHING)["session"]["profile"] is None
 

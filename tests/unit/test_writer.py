@@ -42,7 +42,7 @@ TRACKS = st.fixed_dictionaries(
 )
 OTHERS = [
     (PATCH, {"cause": TEXT, "operations": BYTES}),
-    (MERGE, {"loser_id": TEXT, "loser_version": LONG, "snapshot": BYTES}),
+    (MERGE, {"loser_id": TEXT, "loser_version": LONG, "snapshot": BYTES, "step": TEXT, "reason": BYTES}),
     (
         REFUSED,
         {
@@ -69,6 +69,9 @@ INBOUNDS = st.fixed_dictionaries(
         "definitions_offset": LONG,
         "origin": TEXT,
         "body": BODIES,
+        "sent_as": st.none() | TEXT,
+        "first_at": st.none() | TEXT,
+        "forwarded_for": st.none() | TEXT,
     }
 )
 

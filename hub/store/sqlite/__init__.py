@@ -13,12 +13,14 @@ from pathlib import Path
 from hub.store.sqlite.blobs import BlobSide
 from hub.store.sqlite.books import BooksSide
 from hub.store.sqlite.database import Database
+from hub.store.sqlite.identity import IdentitySide
 from hub.store.sqlite.read import ReadSide
 from hub.store.sqlite.traces import TraceSide
+from hub.store.sqlite.walk import WalkSide
 from hub.store.sqlite.write import WriteSide
 
 
-class SqliteStore(WriteSide, ReadSide, BooksSide, TraceSide, BlobSide):
+class SqliteStore(WriteSide, IdentitySide, ReadSide, BooksSide, TraceSide, WalkSide, BlobSide):
     """The whole port on one file. Writes take turns; reads have connections of their own, from any thread."""
 
     def __init__(self, path: Path, *, readonly: bool = False) -> None:

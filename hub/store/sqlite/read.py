@@ -15,6 +15,7 @@ from hub.store.port import Kind, Page, check_size
 from hub.store.query import for_kind, parse
 from hub.store.query.sql import Clause, compile_sql
 from hub.store.sqlite.database import Database
+from hub.store.sqlite.identity import survivor
 from hub.store.sqlite.schema import events_table
 
 
@@ -63,8 +64,10 @@ class ReadSide:
             connection.execute("SELECT 1 FROM epochs LIMIT 1").fetchone()
 
     def get(self, kind: Kind, id: str) -> dict[str, Any] | None:
-        """One document by id, or None. Raises Unavailable."""
+        """One document by id, of profiles by any id that was ever theirs; or None. Raises Unavailable."""
         with self._db.reading() as connection:
+            if kind == "profiles":
+                id = survivor(connection, id)
             for table in _tables(connection, kind):
                 row = connection.execute(f"SELECT {table.columns} FROM {table.name} WHERE id = ?", (id,)).fetchone()
                 if row is not None:

@@ -59,6 +59,24 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             first_offset INTEGER NOT NULL, at_ms INTEGER NOT NULL,
             PRIMARY KEY (epoch, partition, next_offset)) STRICT, WITHOUT ROWID""",
     ),
+    (
+        # who is who: who holds an identifier, where a merged profile went, what both were before
+        """CREATE TABLE claims (identifier TEXT PRIMARY KEY, label TEXT NOT NULL, profile_id TEXT NOT NULL,
+            event_id TEXT NOT NULL, at_ms INTEGER NOT NULL, uses INTEGER NOT NULL DEFAULT 0) STRICT""",
+        """CREATE TABLE aliases (id TEXT PRIMARY KEY, into_id TEXT NOT NULL, version INTEGER NOT NULL,
+            merge_id TEXT NOT NULL) STRICT""",
+        """CREATE TABLE merges (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, loser_id TEXT NOT NULL,
+            survivor_id TEXT NOT NULL, version INTEGER NOT NULL, at_ms INTEGER NOT NULL, reason TEXT NOT NULL,
+            loser BLOB NOT NULL, survivor BLOB NOT NULL, changes TEXT NOT NULL, undone_ms INTEGER) STRICT""",
+        "CREATE INDEX merges_survivor ON merges (survivor_id, version)",
+        "CREATE INDEX merges_loser ON merges (loser_id)",
+        # records that were handed on by another partition and are applied: none is applied twice
+        "CREATE TABLE forwarded (first_at TEXT PRIMARY KEY) STRICT, WITHOUT ROWID",
+        # written with a batch, sent after it: what is here may have been sent, but is never lost
+        """CREATE TABLE outbox (epoch INTEGER NOT NULL, partition INTEGER NOT NULL, "offset" INTEGER NOT NULL,
+            place INTEGER NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL, replay BLOB,
+            PRIMARY KEY (epoch, partition, "offset", place)) STRICT""",
+    ),
 )
 """One entry a version, each a list of statements; the version of a file is the number of entries applied to it."""
 

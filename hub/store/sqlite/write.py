@@ -26,6 +26,7 @@ from hub.model import (
 )
 from hub.store.documents import RESOLVED, dead_letter_document, failed_again, resolved
 from hub.store.sqlite.database import Database
+from hub.store.sqlite.identity import among, known_aliases, write_identity
 from hub.store.sqlite.schema import create_events_table, events_table
 
 _EVENT: Final = """INSERT INTO {table} (id, profile_id, session_id, type, source, time_ms, received_at_ms, epoch,
@@ -36,6 +37,7 @@ _PROFILE: Final = """INSERT INTO profiles (id, version, doc) VALUES (?,?,?) ON C
 _SESSION: Final = """INSERT INTO sessions (id, profile_id, version, doc) VALUES (?,?,?,?) ON CONFLICT (id) DO UPDATE
     SET profile_id = excluded.profile_id, version = excluded.version, doc = excluded.doc
     WHERE excluded.version > sessions.version"""
+_FORGET_VERSION: Final = "UPDATE sessions SET version = -1 WHERE id = ?"
 _DEAD_LETTER: Final = """INSERT INTO dead_letters (id, at_ms, source, reason, body, body_sha256, body_size, doc)
     VALUES (?,?,?,?,?,?,?,?) ON CONFLICT (id) DO NOTHING"""
 _FAILED_AGAIN: Final = "UPDATE dead_letters SET at_ms = ?, reason = ?, doc = ? WHERE id = ?"
@@ -76,10 +78,14 @@ class WriteSide:
     def known(self, wanted: Wanted) -> Known:
         """What the store has of it. Raises Unavailable."""
         with self._db.exclusive() as connection:
+            profiles = {profile.id: profile for profile in _profiles(connection, wanted.profiles)}
             return Known(
-                profiles={profile.id: profile for profile in _profiles(connection, wanted.profiles)},
+                profiles=profiles,
                 sessions={session.id: session for session in _sessions(connection, wanted.sessions)},
                 events=_events(connection, wanted.events),
+                aliases=known_aliases(connection, [id for id in wanted.profiles if id not in profiles]),
+                forwarded=among(connection, "forwarded", "first_at", wanted.forwarded),
+                merges=among(connection, "merges", "id", wanted.merges),
             )
 
     def outcomes(self, ids: Sequence[tuple[str, str]]) -> Mapping[str, bytes]:
@@ -109,7 +115,10 @@ class WriteSide:
             for partition, step in batch.progress.items():
                 _check_progress(connection, batch.epoch, partition, step)
             _write_events(connection, batch.events)
+            write_identity(connection, batch)
             connection.executemany(_PROFILE, ((p.id, p.version, _text(p.doc)) for p in batch.profiles))
+            if batch.identity is not None:
+                connection.executemany(_FORGET_VERSION, ((id,) for id in batch.identity.taken))
             connection.executemany(_SESSION, ((s.id, s.profile_id, s.version, _text(s.doc)) for s in batch.sessions))
             connection.executemany(_DEAD_LETTER, map(_dead_letter_row, batch.dead_letters))
             _follow_replays(connection, batch)

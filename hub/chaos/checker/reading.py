@@ -1,0 +1,79 @@
+"""Reads what the hub has through its public REST interface."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
+
+import httpx
+
+from hub.chaos.checker.model import Found
+
+PAGE: Final = 1_000
+AWAY_S: Final = 60.0
+AGAIN_S: Final = 0.2
+MARK: Final = re.compile(rb"chaos-bad-[0-9a-z-]+")
+"""What each faulty message has in it, so that its dead letter can be told from others."""
+
+
+class Reader:
+    """Asks one hub. A part that is away is asked again for a minute."""
+
+    def __init__(self, url: str, key: str) -> None:
+        """Args: key: the admin key."""
+        self._http = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=40)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def get(self, path: str, **query: Any) -> httpx.Response:
+        """GET. Raises httpx.HTTPError when there is no answer for a minute, or a refusal."""
+        deadline = time.monotonic() + AWAY_S
+        while True:
+            try:
+                answer = self._http.get(path, params=query)
+                if answer.status_code < 500 or time.monotonic() > deadline:
+                    return answer.raise_for_status()
+            except httpx.TransportError:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(AGAIN_S)
+
+    def everything(self, kind: str, query: str) -> Iterator[dict[str, Any]]:
+        """All documents that match, page by page."""
+        cursor: str | None = None
+        while True:
+            asked = {"q": query, "size": PAGE} | ({"cursor": cursor} if cursor else {})
+            page = self.get(f"/{kind}", **asked).json()
+            yield from page["items"]
+            cursor = page["next"]
+            if cursor is None:
+                return
+
+    def count(self, kind: str, query: str) -> int:
+        """How many match."""
+        number: int = self.get(f"/{kind}/count", q=query).json()["count"]
+        return number
+
+    def find(self, sources: Sequence[str], profiles: Iterable[str]) -> Found:
+        """Everything that the checker compares. Ask when the hub has come to rest."""
+        events: list[dict[str, Any]] = []
+        letters: Counter[str] = Counter()
+        for source in sources:
+            events += self.everything("events", f'source = "{source}"')
+            for letter in self.everything("dead-letters", f'source = "{source}"'):
+                body = self.get(f"/dead-letters/{letter['id']}/body").content
+                mark = MARK.search(body)
+                letters[mark[0].decode() if mark else ""] += 1
+        found = {}
+        for id in profiles:
+            try:
+                found[id] = self.get(f"/profiles/{id}").json()
+            except httpx.HTTPStatusError as exc:
+                if exc.response.status_code != 404:
+                    raise
+        return Found(events, found, letters, self.get("/balance", verify="true").json(), sources)

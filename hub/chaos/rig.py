@@ -1,0 +1,98 @@
+"""The hub of a chaos run: that of `hub up`, with two collectors, clocks that can be set, links that can be cut."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from hub.chaos.plan import TO_KAFKA
+from hub.stack import plan
+from hub.stack.process import Program
+from hub.stack.supervisor import Stage
+
+FILE: Final = "rig.json"
+OURS: Final = ("collector", "collector-2", "api", "bridges")
+
+# The last entry of a name counts in a properties file, so these lines behind those of `hub up` replace them. Each of
+# our processes has a listener of its own, and is told the address of the proxy in front of that.
+LISTENERS: Final = """\
+listeners=BROKER://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}{listeners}
+advertised.listeners=BROKER://127.0.0.1:{broker}{advertised}
+listener.security.protocol.map=BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT{protocols}
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+allow.everyone.if.no.acl.found=true
+"""
+
+
+class Link(NamedTuple):
+    """Between one of our processes and Kafka. Ports of this machine."""
+
+    listener: int
+    proxy: int
+
+
+class Rig(NamedTuple):
+    """What the kit and the process that runs the hub agree on: the links, by the name of the process."""
+
+    links: dict[str, Link]
+
+    def write(self, data: Path) -> None:
+        """Into the data folder."""
+        (data / FILE).write_text(json.dumps({name: list(link) for name, link in self.links.items()}))
+
+
+def read(data: Path) -> Rig:
+    """What `write` wrote."""
+    return Rig({name: Link(*ports) for name, ports in json.loads((data / FILE).read_text()).items()})
+
+
+def clock_file(data: Path, name: str) -> Path:
+    """Where the clock of a process is set."""
+    return data / f"clock-{name}"
+
+
+def rebuilt(what: plan.Plan, data: Path) -> plan.Plan:
+    """The plan of `hub up` for the processes OURS, changed as the rig needs it."""
+    links = read(data).links
+    servers, ours = what.stages
+    kafka, *others = servers.programs
+    return replace(
+        what,
+        stages=(
+            Stage([_with_links(kafka, links, data), *others], servers.then),
+            Stage([_bent(program, links[program.name], data) for program in ours.programs], ours.then),
+        ),
+    )
+
+
+def _with_links(kafka: Program, links: dict[str, Link], data: Path) -> Program:
+    prepare = kafka.prepare
+    assert prepare is not None
+    names = {name: f"LINK{number}" for number, name in enumerate(TO_KAFKA)}
+
+    def prepare_with_links() -> None:
+        prepare()
+        controller = json.loads((data / "ports.json").read_text())["controller"]
+        text = LISTENERS.format(
+            broker=kafka.port,
+            controller=controller,
+            listeners="".join(f",{names[name]}://127.0.0.1:{link.listener}" for name, link in links.items()),
+            advertised="".join(f",{names[name]}://127.0.0.1:{link.proxy}" for name, link in links.items()),
+            protocols="".join(f",{name}:PLAINTEXT" for name in names.values()),
+        )
+        with (data / "kafka" / "server.properties").open("a") as file:
+            file.write(text)
+
+    return replace(kafka, prepare=prepare_with_links)
+
+
+def _bent(program: Program, link: Link, data: Path) -> Program:
+    python, *_, name = program.argv
+    command = name.partition("-")[0]  # collector-2 is a collector
+    return replace(
+        program,
+        argv=(python, "-m", "hub.chaos.clock", str(clock_file(data, program.name)), command),
+        env={**program.env, "HUB_KAFKA__BOOTSTRAP": f"127.0.0.1:{link.proxy}"},
+    )

@@ -1,0 +1,159 @@
+"""The kit's own hub: started, asked about its processes, stopped; nothing of it is left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from hub.chaos import clock, rig
+from hub.chaos.plan import TO_KAFKA
+from hub.errors import Unavailable
+from hub.stack import kafka, plan, ports, state, valkey
+from hub.stack.keys import admin_key
+from hub.stack.process import LEASH
+
+START_S: Final = 90.0
+STOP_S: Final = 90.0
+POLL_S: Final = 0.05
+DELIVERY_TIMEOUT_S: Final = 5.0
+"""Shorter than a freeze, so that senders see a 503."""
+STORE_FOLDER: Final = "store"
+EXTRA: Final = "collector-3"
+
+
+class Site:
+    """
+    One hub on a data folder.
+
+    Attributes:
+        links: By the name of our process, its link to Kafka.
+    """
+
+    def __init__(self, data: Path, environment: Mapping[str, str]) -> None:
+        """Chooses ports, starts nothing. Args: environment: of the processes; HUB_ variables of it are left out."""
+        self.data = data
+        self._process: subprocess.Popen[bytes] | None = None
+        names = [f"{name} {end}" for name in TO_KAFKA for end in rig.Link._fields]
+        chosen = ports.choose(data / "chaos-ports.json", [*names, "api", "load", EXTRA])
+        self.links = {name: rig.Link(*(chosen[f"{name} {end}"] for end in rig.Link._fields)) for name in TO_KAFKA}
+        self.api_port = chosen["api"]
+        self.load_port = chosen["load"]
+        self.url = f"http://127.0.0.1:{self.api_port}"
+        self.extra_port = chosen[EXTRA]
+        self._environment = {
+            **{name: value for name, value in environment.items() if not name.startswith("HUB_")},
+            "HUB_DATA": str(data),
+            "HUB_STORE__URL": f"sqlite:///{data / STORE_FOLDER / 'hub.sqlite'}",
+            "HUB_KAFKA__DELIVERY_TIMEOUT_S": str(DELIVERY_TIMEOUT_S),
+        }
+        rig.Rig(self.links).write(data)
+        for name in (*rig.OURS, EXTRA):
+            clock.make(rig.clock_file(data, name))
+
+    @property
+    def key(self) -> str:
+        """The admin key."""
+        return admin_key(None, self.data)
+
+    @property
+    def bootstrap(self) -> str:
+        """Kafka's address that no proxy is in front of."""
+        return self._state().kafka
+
+    def start(self) -> None:
+        """Call it from the main thread: the hub does not outlive the thread that starts it."""
+        logs = self.data / "logs"
+        logs.mkdir(exist_ok=True)
+        with (logs / "chaos-hub.log").open("wb") as log:
+            self._process = subprocess.Popen(
+                _leashed("-m", "hub", "chaos-hub", "--data", str(self.data), "--port", str(self.api_port)),
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def wait_until_ready(self) -> None:
+        """Raises Unavailable when it does not get there."""
+        assert self._process is not None
+        deadline = time.monotonic() + START_S
+        while True:
+            running = state.read(self.data)
+            if running is not None and running.ready:
+                return
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise Unavailable("hub", f"did not start; its logs are in {self.data / 'logs'}")
+            time.sleep(POLL_S)
+
+    def stop(self) -> None:
+        """Nothing of it is left when this returns."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()  # its children are on leashes
+            self._process.wait()
+        self._process = None
+
+    def process(self, name: str) -> state.ProcessState:
+        """How a process is."""
+        return next(process for process in self._state().processes if process.name == name)
+
+    def signal(self, name: str, number: signal.Signals) -> int:
+        """Send it. Returns the process id. Raises ProcessLookupError when it does not run at the moment."""
+        pid = self.process(name).pid
+        if pid is None:
+            raise ProcessLookupError(name)
+        os.kill(pid, number)
+        return pid
+
+    def works(self, name: str) -> bool:
+        """Whether the process is there and says that it can do its work. Blocks for some seconds at most."""
+        process = self.process(name)
+        if process.pid is None:
+            return False
+        if name == "kafka":
+            return kafka.Probe(self._state().kafka).is_ready()
+        if name == "valkey":
+            return valkey.answers(self._state().redis)
+        return plan.says_ok("127.0.0.1", process.port, "/ready")
+
+    def one_more_collector(self) -> subprocess.Popen[bytes]:
+        """A collector that the supervisor knows nothing of, on the link of the second one. Call it as `start`."""
+        running = self._state()
+        environment = {
+            **self._environment,
+            "HUB_NAMESPACE": running.namespace,
+            "HUB_KAFKA__BOOTSTRAP": f"127.0.0.1:{self.links['collector-2'].proxy}",
+            "HUB_HEALTH__PORT": str(self.extra_port),
+            "HUB_ADMIN_KEY": self.key,
+        }
+        command = ["-m", "hub.chaos.clock", str(rig.clock_file(self.data, EXTRA)), "collector"]
+        with (self.data / "logs" / f"{EXTRA}.log").open("ab") as log:
+            return subprocess.Popen(
+                _leashed(*command), env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+
+    def extra_works(self) -> bool:
+        """Whether that one is ready."""
+        return plan.says_ok("127.0.0.1", self.extra_port, "/ready")
+
+    def _state(self) -> state.RunState:
+        running = state.read(self.data)
+        if running is None:
+            raise Unavailable("hub", f"has ended; its logs are in {self.data / 'logs'}")
+        return running
+
+
+def _leashed(*arguments: str) -> list[str]:
+    """Python with arguments; it is killed when we are."""
+    return [sys.executable, "-I", "-S", str(LEASH), str(os.getpid()), sys.executable, *arguments]

@@ -1,0 +1,137 @@
+"""What `hub replay` does with its options: finds the hub, shows how far it is, prints the report."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from hub.replay.diff import Diff
+from hub.replay.run import Options, Report, replay
+from hub.replay.source import SKIPPED, Step
+from hub.settings import Settings
+from hub.stack import state
+
+SHOW_EVERY_S: Final = 0.1
+LINE_EVERY_S: Final = 5.0
+SHOWN_CHARS: Final = 60
+SHOWN_FIELDS: Final = 30
+
+
+def options(
+    settings: Settings, data: Path | None, bootstrap: str, environment: Mapping[str, str], **wanted: Any
+) -> Options:
+    """The options, with the hub that runs here filled in. Raises typer.BadParameter."""
+    folder = (data or settings.data).absolute()
+    running = state.read(folder) if folder.is_dir() else None
+    brokers = bootstrap or settings.kafka.bootstrap or (running.kafka if running else "")
+    if not brokers:
+        raise typer.BadParameter("no hub runs here, so say where Kafka is", param_hint="--bootstrap")
+    at = settings.model_copy(update={"data": folder})
+    return Options(
+        kafka=settings.kafka.model_copy(update={"bootstrap": brokers}),
+        namespace=running.namespace if running else settings.namespace,
+        store_url=at.store_url,
+        data=folder,
+        bulk=settings.bulk,
+        environment={**environment, "HUB_DATA": str(folder)},
+        **wanted,
+    )
+
+
+def run(wanted: Options, now_ms: int, *, as_json: bool) -> None:
+    """Replay, and print how it went. Raises what `hub.replay.run.replay` raises."""
+    with _shown() as show:
+        report = replay(wanted, now_ms, show)
+    if as_json:
+        typer.echo(msgspec.json.encode(report).decode())
+        return
+    for line in lines(report):
+        typer.echo(line)
+
+
+def lines(report: Report) -> Iterator[str]:
+    """The report, for people."""
+    yield (
+        f"{'would send' if report.dry_run else 'sent'} {report.events:,} events in {report.records:,} records "
+        f"from {report.namespace} into {report.into}, in {report.took_s:,.1f} s"
+    )
+    yield f"  read {report.read['log']:,} records from the log, {report.read['store']:,} from the store"
+    for why, count in report.skipped.items():
+        if count:
+            yield f"  skipped {count:,} records: {SKIPPED[why]}"
+    if report.shadow is not None:
+        figures = ", ".join(f"{count:,} {name}" for name, count in report.shadow.items())
+        yield f"  events in {report.into}: {figures}"
+    if report.diff is not None:
+        yield from _diff(report.diff, report)
+
+
+def _diff(diff: Diff, report: Report) -> Iterator[str]:
+    yield ""
+    yield f"profiles  {diff.live:,} in {report.namespace}, {diff.shadow:,} in {report.into}"
+    for count, words, kind in (
+        (diff.same, "are the same", ""),
+        (diff.differ, "differ", "differ"),
+        (diff.only_live, f"are only in {report.namespace}", "only_live"),
+        (diff.only_shadow, f"are only in {report.into}", "only_shadow"),
+        (diff.later, "were not compared: live has taken further events for them", ""),
+    ):
+        if count or words == "are the same":
+            ids = diff.samples.get(kind, [])
+            more = ["…"] if count > len(ids) else []
+            yield f"  {count:,} {words}" + (f" ({', '.join([*ids, *more])})" if ids else "")
+    if not report.whole:
+        yield "  only a part was replayed: a profile of the shadow holds what that part has made of it"
+    if diff.fields:
+        yield ""
+        yield "fields that differ"
+    for field in diff.fields[:SHOWN_FIELDS]:
+        yield f"  {field.path}: {field.profiles:,} profiles"
+        for sample in field.samples:
+            before, after = (_value(sample, side) for side in ("live", "shadow"))
+            yield f"    {sample['profile']}: {before} -> {after}"
+    left_out = len(diff.fields) - SHOWN_FIELDS
+    if left_out > 0:
+        yield f"  … and {left_out:,} more: see --json"
+
+
+def _value(sample: Mapping[str, Any], side: str) -> str:
+    if side not in sample:
+        return "nothing"
+    text = json.dumps(sample[side], ensure_ascii=False)
+    return text if len(text) <= SHOWN_CHARS else f"{text[: SHOWN_CHARS - 1]}…"
+
+
+@contextmanager
+def _shown() -> Iterator[Callable[[Step], None]]:
+    """A progress bar on a terminal, a line every five seconds elsewhere; both on stderr."""
+    console = Console(stderr=True)
+    every_s = SHOW_EVERY_S if console.is_terminal else LINE_EVERY_S
+    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[figures]}"), TimeRemainingColumn()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=None, figures="")
+        told_at, told = time.monotonic(), ""
+
+        def show(step: Step) -> None:
+            nonlocal told_at, told
+            now = time.monotonic()
+            if now - told_at < every_s and (step.what == told or not console.is_terminal):
+                return
+            told_at, told = now, step.what
+            figures = f"{step.done:,}" + (f" of {step.total:,}" if step.total else "")
+            if console.is_terminal:
+                bar.update(task, description=step.what, total=step.total or None, completed=step.done, figures=figures)
+            else:
+                sys.stderr.write(f"{step.what}: {figures}\n")
+
+        yield show

@@ -1,0 +1,1 @@
+"""`hub replay`: what was taken once, through the pipeline again; and what comes out differently."""

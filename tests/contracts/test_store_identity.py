@@ -1,0 +1,190 @@
+"""What every store promises about who is who, and what SQLite does with a file from before."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from hub.errors import Fenced
+from hub.model import Alias, Batch, Claim, Claimed, Identity, MergeEntry, Outgoing, Position, Wanted
+from hub.store import Store, open_store
+from hub.store.sqlite import SqliteStore, schema
+from tests.contracts.batches import MONTH_MS, NOW_MS, batch, event, profile, session
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    url = "memory://" if request.param == "memory" else f"sqlite:///{tmp_path / 'hub.sqlite'}"
+    opened = open_store(url)
+    yield opened
+    opened.close()
+
+
+def identity(**what: Any) -> Identity:
+    nothing: dict[str, Any] = {name: [] for name in ("restored", "taken", "merges", "forwarded", "outbox")}
+    return Identity(**{**nothing, "aliases": {}, "uses": {}, "undone": {}, **what})
+
+
+def of(*documents: Any, progress: dict[int, tuple[int, int]] | None = None, **what: Any) -> Batch:
+    return msgspec.structs.replace(batch(*documents, progress=progress), identity=identity(**what))
+
+
+def claim(identifier: str, profile_id: str) -> Claim:
+    return Claim(identifier, "email", profile_id, f"event-{profile_id}", NOW_MS)
+
+
+def entry(id: str, loser: str = "b", survivor: str = "a", version: int = 5) -> MergeEntry:
+    return MergeEntry(
+        id=id,
+        loser_id=loser,
+        survivor_id=survivor,
+        version=version,
+        at_ms=NOW_MS,
+        reason=b'{"kind":"request"}',
+        loser=b'{"id":"' + loser.encode() + b'"}',
+        survivor=b'{"id":"' + survivor.encode() + b'"}',
+        changes=b'[{"field":"traits.x"}]',
+    )
+
+
+def outgoing(offset: int, place: int = 0, partition: int = 0, epoch: int = 1) -> Outgoing:
+    return Outgoing(Position(epoch, partition, offset, place), b"a", f"{offset}/{place}".encode(), b"letter")
+
+
+def test_an_identifier_goes_to_the_first_and_stays_there(store: Store) -> None:
+    assert store.claim([claim("x", "b"), claim("x", "a"), claim("y", "a")]) == {
+        "x": Claimed("b", 0),
+        "y": Claimed("a", 0),
+    }
+    assert store.claim([claim("x", "c"), claim("z", "c")]) == {"x": Claimed("b", 0), "z": Claimed("c", 0)}
+    store.write(of(uses={"x": 2, "nobody's": 7}))
+    store.write(of(uses={"x": 3}))
+    assert store.identifier_uses(["x", "y", "nobody's"]) == {"x": Claimed("b", 5), "y": Claimed("a", 0)}
+    assert store.claim([]) == {}
+
+
+def test_a_merged_profile_is_none_and_leads_to_its_survivor(store: Store) -> None:
+    store.write(batch(profile("a"), profile("b"), profile("c")))
+    ab, bc = Alias("a", 3, "m1"), Alias("b", 4, "m2")
+    store.write(of(aliases={"b": ab}))
+    store.write(of(aliases={"c": bc}))
+    assert store.aliases(["a", "b", "c"]) == {"b": ab, "c": bc}
+    assert [store.survivor(id) for id in "abcd"] == ["a", "a", "a", "d"]
+    assert [store.get("profiles", id)["id"] for id in "abc"] == ["a"] * 3  # type: ignore[index]
+    assert store.count("profiles", "") == 1
+    known = store.known(Wanted(["a", "b", "d"], [], []))
+    assert (set(known.profiles), known.aliases) == ({"a"}, {"b": ab})
+
+
+def test_a_profile_lives_again_whatever_its_version_was(store: Store) -> None:
+    store.write(batch(profile("a"), profile("b", 9)))
+    store.write(of(aliases={"b": Alias("a", 9, "m1")}))
+    store.write(of(profile("b", 2, city="Rome"), restored=["b"]))
+    assert store.aliases(["b"]) == {}
+    assert store.get("profiles", "b") == {"id": "b", "traits": {"city": "Rome"}}
+    store.write(of(aliases={"b": Alias("a", 11, "m2")}))
+    assert store.aliases(["b"]) == {"b": Alias("a", 11, "m2")}
+
+
+def test_a_session_that_was_taken_begins_its_versions_anew(store: Store) -> None:
+    store.write(batch(session("s1", 9, "b"), session("s2", 9, "b")))
+    store.write(of(session("s1", 2, "a"), session("s2", 2, "a"), taken=["s1"]))
+    found = store.known(Wanted([], ["s1", "s2"], [])).sessions
+    assert [(found[id].profile_id, found[id].version) for id in ("s1", "s2")] == [("a", 2), ("b", 9)]
+
+
+def test_what_is_to_be_sent_is_kept_until_the_next_batch_of_its_partition(store: Store) -> None:
+    first, second, other = outgoing(3, 1), outgoing(3, 0), outgoing(3, 0, partition=1)
+    store.write(of(progress={0: (0, 5), 1: (0, 5)}, outbox=[first, second, other]))
+    assert store.outbox(1, [0, 1]) == [second, first, other]
+    assert store.outbox(1, [1]) == [other]
+    assert (store.outbox(2, [0]), store.outbox(1, [])) == ([], [])
+    store.write(batch(progress={1: (5, 6)}))
+    assert store.outbox(1, [0, 1]) == [second, first]
+    store.write(of(progress={0: (5, 9)}, outbox=[outgoing(7)]))
+    assert store.outbox(1, [0, 1]) == [outgoing(7)]
+
+
+def test_records_and_merges_that_are_done_are_known(store: Store) -> None:
+    store.write(of(forwarded=["1/0/7"], merges=[entry("m1")]))
+    store.write(of(forwarded=["1/0/7"], merges=[entry("m1", version=99)]))
+    known = store.known(Wanted([], [], [], ["1/0/7", "1/0/8"], ["m1", "m2"]))
+    assert (known.forwarded, known.merges) == ({"1/0/7"}, {"m1"})
+
+
+def test_the_journal_is_read_by_either_profile(store: Store) -> None:
+    store.write(of(merges=[entry("m1"), entry("m2", "c", "b", 7)]))
+    assert [row.id for row in store.merges(["b"])] == ["m1", "m2"]
+    assert [row.id for row in store.merges(["a", "x"])] == ["m1"]
+    assert store.merge("m2") == (("m2", "c", "b", 7, NOW_MS, {"kind": "request"}, [{"field": "traits.x"}], None))
+    assert store.merge("none") is None
+    store.write(of(undone={"m2": 77}))
+    assert [row.undone_ms for row in store.merges(["b"])] == [None, 77]
+
+
+def test_what_an_undo_needs(store: Store) -> None:
+    """Events and merges after it, over all months, and the sessions of those events that the survivor holds."""
+    later = [
+        msgspec.structs.replace(event(id, time_ms=time_ms, profile_id=who, session_id=s), profile_version=version)
+        for id, time_ms, who, s, version in [
+            ("before", NOW_MS, "a", "s0", 5),
+            ("after", NOW_MS, "a", "s1", 6),
+            ("old", NOW_MS - MONTH_MS, "a", "s2", 7),
+            ("other", NOW_MS, "z", "s1", 8),
+        ]
+    ]
+    held = [session("s0", 1, "a"), session("s1", 1, "a"), session("s2", 1, "z")]
+    merges = [entry("m0", "x", "a", 4), entry("m1"), entry("m2", "c", "a", 7), entry("m3", "d", "a", 8)]
+    store.write(of(*later, *held, merges=merges, undone={"m3": 1}))
+    undo = store.undo("m1")
+    assert undo is not None
+    assert (undo.entry, undo.merges) == (entry("m1"), [entry("m2", "c", "a", 7)])
+    assert sorted(msgspec.json.decode(doc)["id"] for doc in undo.events) == ["after", "old"]
+    assert list(undo.sessions) == ["s1"]
+    assert store.undo("none") is None
+    store.write(of(undone={"m1": 2}))
+    assert store.undo("m1") is None
+
+
+def test_a_fenced_batch_leaves_nothing_of_identity(store: Store) -> None:
+    store.claim([claim("x", "a")])
+    store.write(of(profile("b"), progress={0: (0, 5)}, outbox=[outgoing(3)]))
+    with pytest.raises(Fenced):
+        store.write(
+            of(
+                progress={0: (4, 9)},
+                aliases={"b": Alias("a", 1, "m")},
+                uses={"x": 1},
+                merges=[entry("m")],
+                forwarded=["1/0/1"],
+                outbox=[outgoing(8)],
+            )
+        )
+    assert (store.aliases(["b"]), store.merges(["a", "b"])) == ({}, [])
+    assert store.identifier_uses(["x"]) == {"x": Claimed("a", 0)}
+    assert store.outbox(1, [0]) == [outgoing(3)]
+    assert store.known(Wanted(["b"], [], [], ["1/0/1"])).forwarded == set()
+    assert store.count("profiles", "") == 1
+
+
+def test_a_file_from_before_identity_keeps_its_profiles_and_learns_to_merge(tmp_path: Path) -> None:
+    path = tmp_path / "hub.sqlite"
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA journal_mode = WAL")
+    schema.migrate(connection, path, schema.MIGRATIONS[:3])
+    rows = [(id, 3, f'{{"id":"{id}","traits":{{}}}}') for id in "ab"]
+    connection.executemany("INSERT INTO profiles (id, version, doc) VALUES (?,?,?)", rows)
+    connection.close()
+
+    store = SqliteStore(path)
+    assert store.count("profiles", "") == 2
+    assert (store.outbox(1, [0]), store.aliases(["a", "b"])) == ([], {})
+    assert store.claim([claim("x", "a")]) == {"x": Claimed("a", 0)}
+    store.write(of(aliases={"b": Alias("a", 3, "m")}, merges=[entry("m")]))
+    assert store.get("profiles", "b") == {"id": "a", "traits": {}}
+    store.close()

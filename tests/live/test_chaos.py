@@ -1,0 +1,92 @@
+"""`hub chaos` as its user runs it, for half a minute; and on a hub of theirs, where somebody deletes what is stored."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from tests.live.whole_hub import HUB, ROOT, WholeHub, environment, hub, left_on, whole_hub
+
+pytestmark = pytest.mark.timeout(300)
+
+SEED: Final = "1"
+
+KILL: Final = """
+import os, sys
+from pathlib import Path
+from hub.stack import state
+os.kill(next(one.pid for one in state.read(Path(sys.argv[1])).processes if one.name == "collector"), 9)
+"""
+DELETE: Final = """
+import sqlite3, sys
+file = sqlite3.connect(sys.argv[1] + "/hub.sqlite", timeout=20)
+(table,) = [name for (name,) in file.execute("SELECT name FROM sqlite_master WHERE type = 'table'") if "20" in name]
+assert file.execute(f"DELETE FROM {table} WHERE rowid = (SELECT max(rowid) - 20 FROM {table})").rowcount == 1
+file.commit()
+"""
+
+
+def test_a_short_run_keeps_every_promise(tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    data = tmp_path / "data"
+    done = hub(
+        *("chaos", "--seconds", "25", "--faults", "8", "--seed", SEED),
+        *("--data", data, "--report", report),
+        timeout_s=280,
+    )
+    print(done.stdout)
+    assert done.returncode == 0, done.stdout + done.stderr
+    result: dict[str, Any] = json.loads(report.read_text())
+    assert result["good"]
+    assert not any(result["violations"].values())
+    assert len(result["faults"]) == 8
+    assert all(fault["stored_s"] is not None for fault in result["faults"])
+    assert result["figures"]["events_acknowledged"] > 1_000
+    assert result["balance"]["verified"]["agrees"]
+    assert left_on(data) == []
+
+
+def chaos_on(running: WholeHub, script: str, tmp_path: Path) -> tuple[int, dict[str, Any], str]:
+    """Exit code, report and lines of a run on somebody's hub, with `script` as their command."""
+    file = tmp_path / "command.py"
+    file.write_text(script)
+    report = tmp_path / "report.json"
+    where = ("--url", running.url, "--bootstrap", running.kafka, "--data", str(tmp_path / "kit"))
+    command = ("--command", f"{sys.executable} {file} {running.data}")
+    done = subprocess.run(
+        [*HUB, "chaos", "--seconds", "12", "--faults", "4", "--report", str(report), *where, *command],
+        cwd=ROOT,
+        env=environment(HUB_ADMIN_KEY=(running.data / "admin-key").read_text().strip(), PYTHONPATH=str(ROOT)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=250,
+        check=False,
+    )
+    print(done.stdout)
+    return done.returncode, json.loads(report.read_text()), done.stdout
+
+
+def test_on_a_hub_of_theirs(tmp_path: Path) -> None:
+    with whole_hub(tmp_path / "data") as running:
+        code, result, _ = chaos_on(running, KILL, tmp_path)
+        assert code == 0
+        assert {fault["kind"] for fault in result["faults"]} == {"cut", "stall", "slow", "command"}
+        assert running.processes()["collector"].restarts == 1
+        for kind in ("source", "mapping", "bridge"):
+            assert running.get(f"/definitions/{kind}")["items"] == []
+
+
+def test_what_is_deleted_from_the_store_is_found_out(tmp_path: Path) -> None:
+    with whole_hub(tmp_path / "data") as running:
+        code, result, lines = chaos_on(running, DELETE, tmp_path)
+        assert code == 1
+        assert result["violations"]["lost"] == 1
+        assert result["violations"]["balance"] >= 1
+        assert result["violations"]["doubled"] == result["violations"]["reordered"] == 0
+        assert "PROMISES BROKEN" in lines

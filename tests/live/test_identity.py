@@ -1,0 +1,199 @@
+"""Profiles that turn out to be one person: over REST, with several collectors, killed wherever it hurts."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hub.collector.crash import CRASH_POINTS, CrashPoint
+from hub.log.admin import LogAdmin, ensure_topics
+from hub.settings import Kafka
+from hub.store import Store, open_store
+from schemas.records import Inbound
+from tests.factories import NOW_MS, event, track
+from tests.kafka_tools import define, eventually, write_events
+from tests.live.api import running
+from tests.live.collector import collector
+
+POINT = {"event_type": "sign-in", "identifiers": [{"event": "properties.email", "kind": "email"}]}
+FIELDS = {
+    "event_type": "sign-in",
+    "fields": [
+        {"event": "properties.n", "profile": "traits.sum", "op": "add"},
+        {"event": "properties.city", "profile": "traits.city"},
+    ],
+}
+
+
+def prepared(kafka: str, namespace: str, partitions: int = 4) -> Kafka:
+    settings = Kafka(bootstrap=kafka, partitions=partitions)
+    ensure_topics(settings, namespace)
+    define(settings, namespace, "mapping", "sum", FIELDS)
+    define(settings, namespace, "identification-point", "mail", POINT)
+    return settings
+
+
+def sign_in(id: str, profile_id: str, email: str = "", **properties: Any) -> Inbound:
+    if email:
+        properties["email"] = email
+    one = event(id, "sign-in", time_ms=NOW_MS, **properties)
+    return track(profile_id, one, definitions_offset=1, session_id=f"s-{profile_id}")
+
+
+def done(store: Store, settings: Kafka, namespace: str) -> Callable[[], bool]:
+    """Whether the collectors have come to the end of the log, merges and what was forwarded included."""
+    log = LogAdmin(settings, namespace)
+
+    def level() -> bool:
+        ends = {number: end for number, (_, end) in log.offsets().items() if end}
+        progress = store.latest_progress()[1]
+        return all(progress.get(number) == end for number, end in ends.items())
+
+    return level
+
+
+def totals(store: Store) -> dict[str, int]:
+    found = dict.fromkeys(("received", "stored", "duplicate", "dropped", "dead"), 0)
+    for _, counts in store.counters():
+        for name in found:
+            found[name] += getattr(counts, name)
+    return found
+
+
+async def test_two_profiles_are_one_and_two_again(kafka: str, namespace: str, tmp_path: Path) -> None:
+    """By an address, however it is written; any id answers; the graph says why; the merge can be undone."""
+    settings = prepared(kafka, namespace)
+    with collector(kafka, namespace, tmp_path):
+        async with running(settings, namespace, tmp_path) as hub:
+            level = done(hub.store, settings, namespace)
+            await hub.admin.put("/definitions/source/shop", json={"type": ["rest"]})
+
+            async def send(profile: str, session: str, **properties: Any) -> None:
+                body = {
+                    "source": {"id": "shop"},
+                    "profile": {"id": profile},
+                    "session": {"id": session},
+                    "events": [{"type": "sign-in", "properties": properties}],
+                }
+                assert (await hub.public.post("/track", json=body)).status_code == 200
+
+            await send("bob", "s1", n=1, email="Ann@Example.com")
+            eventually(lambda: hub.store.count("events", "") == 1)
+            await send("ann", "s2", n=2, email=" ann@example.COM")
+            eventually(lambda: hub.store.count("profiles", "traits.sum = 3") == 1)
+            await send("bob", "s1", n=4, city="Rome")
+            eventually(lambda: hub.store.count("events", "") == 3 and level())
+
+            for id in ("ann", "bob"):
+                profile = (await hub.admin.get(f"/profiles/{id}")).json()
+                assert (profile["id"], profile["traits"]["sum"], profile["stats"]["events"]) == ("ann", 7, 3)
+            identity = (await hub.admin.get("/profiles/bob/identity")).json()
+            assert (identity["id"], identity["asked_for"], identity["ids"]) == ("ann", "bob", ["ann", "bob"])
+            (identifier,) = identity["identifiers"]
+            assert (identifier["label"], identifier["profiles"], identifier["shared"]) == ("email", 2, False)
+            assert "example" not in str(identity)
+            (merge,) = identity["merges"]
+            assert (merge["loser_id"], merge["survivor_id"], merge["undone_at"]) == ("bob", "ann", None)
+            because = (await hub.admin.get(f"/events/{merge['because']['event_id']}")).json()
+            assert because["outcome"]["identity"][0]["did"] == "merged"
+
+            assert (await hub.admin.post("/profiles/ann/merge", json={"profile": "bob"})).status_code == 409
+            assert (await hub.admin.post("/profiles/ann/merge", json={"profile": "zoe"})).status_code == 404
+            assert (await hub.admin.post("/merges/none/undo")).status_code == 404
+            assert (await hub.admin.post(f"/merges/{merge['id']}/undo")).status_code == 202
+            eventually(lambda: hub.store.count("profiles", "") == 2)
+            ann, bob = [(await hub.admin.get(f"/profiles/{id}")).json() for id in ("ann", "bob")]
+            assert (ann["id"], ann["traits"]["sum"], ann["ids"]) == ("ann", 2, ["ann"])
+            assert (bob["id"], bob["traits"], bob["stats"]["events"]) == ("bob", {"sum": 5, "city": "Rome"}, 2)
+            assert (await hub.admin.post(f"/merges/{merge['id']}/undo")).status_code == 409
+
+            await send("bob", "s1", n=8, email="ann@example.com")
+            eventually(lambda: hub.store.count("events", "") == 4 and level())
+            assert hub.store.count("profiles", "") == 2
+            bob = (await hub.admin.get("/profiles/bob")).json()
+            assert bob["traits"]["sum"] == 13
+
+            assert (await hub.admin.post("/profiles/bob/merge", json={"profile": "ann"})).status_code == 202
+            eventually(lambda: hub.store.count("profiles", "traits.sum = 15") == 1 and level())
+            assert hub.store.count("profiles", "") == 1
+            sheet = (await hub.admin.get("/balance")).json()
+            assert sheet["balanced"], sheet
+            assert sheet["totals"]["received"] == sheet["totals"]["stored"] == 4
+
+
+@pytest.mark.parametrize("point", [*CRASH_POINTS[1:]])
+def test_kill_in_the_middle_of_merges(point: CrashPoint, kafka: str, namespace: str, tmp_path: Path) -> None:
+    """Every tenth profile is one person with the others of its ten: exact, wherever the collector dies."""
+    settings = prepared(kafka, namespace, partitions=3)
+    people, each = 12, 5
+    sent = []
+    for n in range(people * each * 4):
+        person, profile = n % people, f"p{n % (people * each):03d}"
+        sent.append(sign_in(f"e{n}", profile, f"w{person}@example.com" if n % 7 else "", n=n))
+    write_events(settings, namespace, sent)
+    store_url = f"sqlite:///{tmp_path / 'hub.sqlite'}"
+    command = [sys.executable, "-m", "tests.crashing_collector", kafka, namespace, store_url]
+    for hit in ("2", "3"):
+        assert subprocess.run([*command, point, hit], timeout=60, check=False).returncode == -signal.SIGKILL
+    survivor = subprocess.Popen(command)
+    store = open_store(store_url, readonly=True)
+    try:
+        level = done(store, settings, namespace)
+        eventually(lambda: level() and store.count("profiles", "") == people)
+    finally:
+        survivor.send_signal(signal.SIGTERM)
+        assert survivor.wait(30) == 0
+    for person in range(people):
+        ids = sorted({f"p{n % (people * each):03d}" for n in range(len(sent)) if n % people == person})
+        for id in ids:
+            profile = store.get("profiles", id)
+            assert profile is not None
+            assert (profile["id"], sorted(profile["ids"])) == (ids[0], ids)
+            assert profile["traits"]["sum"] == sum(n for n in range(len(sent)) if n % people == person)
+            assert profile["stats"]["events"] == len(sent) // people
+    assert totals(store) == {"received": len(sent), "stored": len(sent), "duplicate": 0, "dropped": 0, "dead": 0}
+    store.close()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+def test_a_thousand_profiles_become_one_with_a_hundred_thousand_events_in_flight(
+    kafka: str, namespace: str, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    """Nothing is lost, and no profile is left over, with two collectors that take turns on what the other forwards."""
+    settings = prepared(kafka, namespace)
+    events, profiles = 100_000, 1_000
+    order = random.Random(7)
+    ids = [f"p{n:04d}" for n in range(profiles)]
+    sent = [
+        sign_in(f"e{n}", ids[n] if n < profiles else order.choice(ids), "one@example.com" if n < profiles else "", n=n)
+        for n in range(events)
+    ]
+    order.shuffle(sent)
+    write_events(settings, namespace, sent)
+    store = open_store(f"sqlite:///{tmp_path / 'hub.sqlite'}")
+    with ExitStack() as stack:
+        began = time.monotonic()
+        for name in ("one", "two"):
+            stack.enter_context(collector(kafka, namespace, tmp_path, name=name))
+        level = done(store, settings, namespace)
+        eventually(lambda: level() and store.count("profiles", "") == 1, within_s=240)
+        took = time.monotonic() - began
+    record_property("took_s", took)
+    print(f"merge of {profiles:,} profiles with {events:,} events in flight: {took:.1f} s")
+    profile = store.get("profiles", "p0999")
+    assert profile is not None
+    assert (profile["id"], sorted(profile["ids"])) == ("p0000", ids)
+    assert profile["traits"]["sum"] == sum(range(events))
+    assert profile["stats"]["events"] == events
+    assert totals(store) == {"received": events, "stored": events, "duplicate": 0, "dropped": 0, "dead": 0}
+    store.close()

@@ -1,0 +1,88 @@
+"""Partition ownership on a real Kafka, with what a client library at fault hands over or leaves out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+
+from hub.collector import ownership as ownerships
+from hub.collector.ownership import Ownership
+from hub.errors import Unavailable
+from hub.log.admin import LogAdmin
+from hub.log.config import consumer_config
+from hub.pipeline.records import LogRecord
+from hub.settings import Kafka
+from hub.store.factory import open_store
+from schemas.topics import EVENTS
+from tests.kafka_tools import eventually, write
+
+RECORDS = 8
+
+
+class Owner:
+    """One member of the group, and what it has read."""
+
+    def __init__(self, kafka: Kafka, namespace: str, folder: Path) -> None:
+        self.topic = EVENTS.name(namespace)
+        self.consumer = Consumer(consumer_config(kafka, f"{namespace}.collector"))
+        self.store = open_store(f"sqlite:///{folder / 'hub.sqlite'}")
+        self.ownership = Ownership(self.consumer, LogAdmin(kafka, namespace), self.store, namespace)
+        self.ownership.subscribe()
+
+    def read(self) -> list[LogRecord]:
+        """The next record if one comes within a moment, and if it is fresh."""
+        records = [
+            LogRecord(m.partition() or 0, m.offset() or 0, 0, m.key() or b"", m.value() or b"", None)
+            for m in self.consumer.consume(1, 0.2)
+            if m.error() is None
+        ]
+        self.ownership.raise_if_failed()
+        return self.ownership.fresh(records)
+
+
+@pytest.fixture
+def owner(kafka: str, namespace: str, tmp_path: Path) -> Iterator[Owner]:
+    """Of the one partition of a topic with eight records; nothing is read yet."""
+    settings = Kafka(bootstrap=kafka, partitions=1)
+    LogAdmin(settings, namespace).ensure_topics()
+    write(settings, EVENTS.name(namespace), [(b"key", b"%d" % number) for number in range(RECORDS)])
+    owner = Owner(settings, namespace, tmp_path)
+    with closing(owner.store):
+        yield owner
+        owner.consumer.close()
+
+
+def test_what_the_client_has_left_out_is_read_again(owner: Owner) -> None:
+    """It is on the log still: no gap that a person has to accept."""
+    first = eventually(owner.read)
+    offset = first[-1].offset
+    left_out = [LogRecord(0, offset + 3, 0, b"key", b"", None), LogRecord(0, offset + 4, 0, b"key", b"", None)]
+    owner.consumer.seek(TopicPartition(owner.topic, 0, RECORDS))  # where a client would be that has left them out
+
+    assert owner.ownership.fresh(left_out) == []
+    read = [record.offset for record in first]
+    eventually(lambda: read.extend(record.offset for record in owner.read()) or len(read) >= RECORDS)
+    assert read == list(range(RECORDS))
+
+
+def test_who_is_forgotten_by_the_group_says_so(owner: Owner, monkeypatch: pytest.MonkeyPatch) -> None:
+    eventually(owner.read)
+    assert owner.ownership.assigned
+    monkeypatch.setattr(ownerships, "FORGOTTEN_S", 0.0)
+    owner.ownership.raise_if_failed()
+
+    owner.consumer.unsubscribe()  # everything is taken, and nothing follows
+
+    def forgotten() -> bool:
+        owner.consumer.consume(1, 0.1)
+        return not owner.ownership.assigned
+
+    eventually(forgotten)
+    began = time.monotonic()
+    with pytest.raises(Unavailable, match="no word from the consumer group"):
+        eventually(lambda: owner.ownership.raise_if_failed() or time.monotonic() - began > 30)

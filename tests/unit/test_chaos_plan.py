@@ -1,0 +1,58 @@
+"""The plan of a chaos run: the same for the same seed, and everything has its turn."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from hub.chaos.plan import KINDS, LINKS, PROCESSES, all_faults, faults, load
+
+
+def test_the_same_seed_makes_the_same_run() -> None:
+    assert faults(7, 50, 300, all_faults()) == faults(7, 50, 300, all_faults())
+    assert faults(7, 50, 300, all_faults()) != faults(8, 50, 300, all_faults())
+    one = load(7, "s7", "rest", rate=40, seconds=20, profiles=40)
+    assert one == load(7, "s7", "rest", rate=40, seconds=20, profiles=40)
+    assert one != load(8, "s7", "rest", rate=40, seconds=20, profiles=40)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_every_fault_comes_before_one_comes_again(seed: int) -> None:
+    planned = faults(seed, 50, 300, all_faults())
+    assert {(fault.kind, fault.target) for fault in planned} == set(all_faults())
+    assert [fault.at_s for fault in planned] == sorted(fault.at_s for fault in planned)
+    assert planned[0].at_s > 0
+    assert planned[-1].at_s < 300
+
+
+def test_every_kind_every_process_and_every_link_is_in_it() -> None:
+    assert {kind for kind, _ in all_faults()} == KINDS.keys() - {"command"}
+    assert {target for _, target in all_faults()} >= {*PROCESSES, *LINKS}
+    short = faults(3, 11, 30, all_faults())
+    assert {fault.kind for fault in short} == KINDS.keys() - {"command"}
+
+
+def test_what_is_sent() -> None:
+    planned = load(1, "s1", "rest", rate=100, seconds=60, profiles=40)
+    profiles = Counter(payload.profile for payload in planned)
+    assert profiles.most_common(1)[0][0] == "chaos-s1-rest-hot"
+    assert profiles["chaos-s1-rest-hot"] > 5 * sorted(profiles.values())[-2]
+    for name in profiles:
+        seqs = [step.seq for payload in planned if payload.profile == name for step in payload.steps]
+        assert set(seqs) == set(range(1, max(seqs) + 1))
+    assert any(payload.twice for payload in planned)
+    assert any(payload.forsaken for payload in planned)
+    ids = Counter(step.id for payload in planned for step in payload.steps)
+    assert max(ids.values()) > 1, "no event was sent again in another payload"
+    assert len({payload.id for payload in planned}) == len(planned)
+
+
+def test_a_run_shares_no_id_with_another() -> None:
+    ours, theirs = (load(1, run, "topic", rate=30, seconds=30, profiles=40) for run in ("a", "b"))
+    ids = [
+        {step.id for payload in one for step in payload.steps} | {payload.id for payload in one}
+        for one in (ours, theirs)
+    ]
+    assert not ids[0] & ids[1]
+    assert any(payload.bad and not payload.steps for payload in ours)

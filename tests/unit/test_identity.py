@@ -1,0 +1,250 @@
+"""Profiles that turn out to be one person: merges, their undoing, and what comes for them meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import pytest
+
+from hub.definitions.kinds import FieldMapping, IdentificationPoint, IdentifierField, Mapping
+from hub.edge.identifiers import Points
+from hub.pipeline.definitions import Definitions
+from hub.pipeline.identity import Reason
+from hub.pipeline.mapping import compile_mappings
+from schemas.records import Inbound
+from tests.factories import NOW_MS, event, track
+from tests.unit.hub_model import DEFINITIONS, Hub, step_record
+
+
+def sign_in(
+    id: str, profile_id: str, n: Any = None, who: str = "", at: int = 0, session_id: str | None = None
+) -> Inbound:
+    """One event; `at`: its own time, in milliseconds from some moment."""
+    properties = ({} if n is None else {"n": n}) | ({"who": who} if who else {})
+    return track(profile_id, event(id, "sign-in", time_ms=NOW_MS - 100_000 + at, **properties), session_id=session_id)
+
+
+def ask(one: str, other: str, id: str = "") -> Inbound:
+    reason = msgspec.json.encode(Reason("request", one, other, "2026-01-01T00:00:00.000Z"))
+    return step_record(id or f"ask-{one}-{other}", one, other, "ask", reason)
+
+
+def undo(hub: Hub, loser: str) -> Inbound:
+    (row,) = [row for row in hub.store.merges([loser]) if row.loser_id == loser and row.undone_ms is None]
+    return step_record(row.id, row.survivor_id, loser, "undo")
+
+
+def settled(*inbounds: Inbound, hub: Hub | None = None) -> Hub:
+    """Each record is done with, and all that it led to, before the next comes."""
+    hub = hub or Hub()
+    for inbound in inbounds:
+        hub.put(inbound)
+        hub.settle()
+    return hub
+
+
+def told(hub: Hub, event_id: str) -> dict[str, Any]:
+    found = hub.store.get("events", event_id)
+    assert found is not None
+    return found
+
+
+def assert_balanced(hub: Hub, received: int) -> None:
+    counts = hub.counts()
+    assert counts["received"] == received
+    assert counts["stored"] + counts["duplicate"] + counts["dropped"] + counts["dead"] == received
+
+
+@pytest.mark.parametrize("order", [("b", "a"), ("a", "b")])
+def test_the_smaller_id_survives_and_every_id_finds_it(order: Sequence[str]) -> None:
+    hub = settled(*(sign_in(f"e-{id}", id, n, "w") for n, id in enumerate(order, 1)))
+    assert [profile["id"] for profile in hub.profiles()] == ["a"]
+    assert sorted(hub.profile("a")["ids"]) == ["a", "b"]
+    assert hub.profile("b") == hub.profile("a")
+    assert hub.profile("a")["traits"]["sum"] == 3
+    assert told(hub, f"e-{order[1]}")["outcome"]["identity"][0]["did"] == "merged"
+
+
+def test_what_comes_later_for_the_other_lands_in_the_survivor() -> None:
+    hub = settled(sign_in("e1", "a", 1, "w"), sign_in("e2", "b", 2, "w"), sign_in("e3", "b", 4))
+    assert told(hub, "e3")["profile"] == {"id": "a"}
+    assert told(hub, "e3")["metadata"]["sent_as"] == "b"
+    assert "sent_as" not in told(hub, "e1")["metadata"]
+    assert hub.profile("a")["traits"]["sum"] == 7
+    assert_balanced(hub, 3)
+
+
+def test_requests_that_cross_chains_and_merges_with_oneself_end() -> None:
+    hub = Hub()
+    hub.put(*(sign_in(f"e-{id}", id, 1) for id in "abcd"))
+    hub.put(ask("a", "b"), ask("b", "a"), ask("d", "c"), ask("c", "b"), ask("b", "d"), ask("a", "a"))
+    hub.settle()
+    (profile,) = hub.profiles()
+    assert (profile["id"], sorted(profile["ids"]), profile["traits"]["sum"]) == ("a", ["a", "b", "c", "d"], 4)
+    assert all(hub.profile(id) == profile for id in "abcd")
+    settled(sign_in("late", "d", 5), hub=hub)
+    assert told(hub, "late")["metadata"]["sent_as"] == "d"
+    assert hub.profile("d")["traits"]["sum"] == 9
+    assert_balanced(hub, 5)
+
+
+@pytest.mark.parametrize("first", ["a", "b"])
+@pytest.mark.parametrize(
+    ("field", "expected"),
+    [("sum", 12), ("least", 3), ("most", 5), ("last", 4), ("first", 3)],
+)
+def test_fields_are_merged_by_how_they_were_made(first: str, field: str, expected: int) -> None:
+    """Of `a`: 3 at 10, then 4 at 30. Of `b`: 5 at 20. Whoever comes first."""
+    ours, theirs = [sign_in("a1", "a", 3, at=10), sign_in("a2", "a", 4, at=30)], [sign_in("b1", "b", 5, at=20)]
+    hub = settled(*(ours + theirs if first == "a" else theirs + ours), ask("b", "a"))
+    assert hub.profile("a")["traits"][field] == expected
+    assert sorted(hub.profile("a")["traits"]["all"]) == [3, 4, 5]
+
+
+def test_within_one_id_the_log_decides_not_the_clock() -> None:
+    hub = settled(sign_in("a1", "a", 1, at=30), sign_in("a2", "a", 2, at=10), sign_in("b1", "b", 3, at=20))
+    settled(ask("b", "a"), hub=hub)
+    assert hub.profile("a")["traits"]["last"] == 2
+
+
+def _mapped(**field: Any) -> Definitions:
+    line = FieldMapping(event="properties.n", profile="traits.x", **field)
+    mappings = compile_mappings([("one", Mapping(event_type="sign-in", fields=[line]))])
+    return msgspec.structs.replace(DEFINITIONS, mappings=mappings)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "expected"),
+    [("last", 2), ("first", 7), ("sum", 9), ("min", 2), ("max", 7), ("union", [7, 2])],
+)
+def test_a_mapping_may_say_how_its_field_is_merged(strategy: str, expected: Any) -> None:
+    hub = Hub(definitions=_mapped(op="set", merge=strategy))
+    settled(sign_in("a1", "a", 7, at=1), sign_in("b1", "b", 2, at=2), ask("b", "a"), hub=hub)
+    assert hub.profile("a")["traits"]["x"] == expected
+
+
+@pytest.mark.parametrize(("at", "expected"), [(1, "text"), (3, 5)])
+def test_values_that_do_not_go_together_count_as_last(at: int, expected: Any) -> None:
+    hub = Hub(definitions=_mapped(op="set", merge="sum"))
+    settled(sign_in("a1", "a", "text", at=2), sign_in("b1", "b", 5, at=at), ask("b", "a"), hub=hub)
+    assert hub.profile("a")["traits"]["x"] == expected
+
+
+def _capped(most: int) -> Definitions:
+    return msgspec.structs.replace(DEFINITIONS, most_profiles=most)
+
+
+def test_an_identifier_of_too_many_identifies_nobody() -> None:
+    hub = settled(*(sign_in(f"e{n}", f"p{n}", 1, "w") for n in range(5)), hub=Hub(1, _capped(3)))
+    assert sorted(len(profile["ids"]) for profile in hub.profiles()) == [1, 1, 3]
+    flagged = [n for n in range(5) if "identifier_shared" in told(hub, f"e{n}")["metadata"]["flags"]]
+    assert flagged == [3, 4]
+    assert told(hub, "e4")["outcome"]["identity"][0]["did"] == "shared"
+    assert_balanced(hub, 5)
+
+
+def test_ten_thousand_profiles_with_one_identifier_lead_to_no_more_steps_than_the_cap() -> None:
+    hub = Hub(definitions=_capped(10))
+    hub.put(*(sign_in(f"e{n}", f"p{n:05d}", 1, "w") for n in range(10_000)))
+    hub.settle(500)
+    # each of the three collectors counts for itself; an ask, perhaps a second one, and the data for each profile
+    assert len(hub.merges()) <= 3 * 3 * 10
+    assert_balanced(hub, 10_000)
+    assert hub.counts()["stored"] == 10_000
+
+
+def _traits(hub: Hub, id: str) -> dict[str, Any]:
+    profile = hub.profile(id)
+    return {"traits": profile["traits"], "stats": profile["stats"], "ids": profile["ids"]}
+
+
+def test_an_undone_merge_leaves_both_as_if_it_had_never_been() -> None:
+    own = [sign_in("a1", "a", 1, at=1), sign_in("b1", "b", 10, at=2, session_id="s")]
+    later = [sign_in("a2", "a", 2, at=3), sign_in("b2", "b", 20, at=4, session_id="s"), sign_in("c1", "c", 100, at=5)]
+    hub = settled(*own, ask("b", "a"), *later, ask("c", "a"))
+    assert hub.profile("a")["traits"]["sum"] == 133
+    assert told(hub, "b2")["session"] == {"id": "s"}
+    assert hub.store.get("sessions", "s")["profile"] == {"id": "a"}  # type: ignore[index]
+    merge = undo(hub, "b")
+    settled(merge, hub=hub)
+    apart = settled(*own, *later, ask("c", "a"))
+    assert {id: _traits(hub, id) for id in "ab"} == {id: _traits(apart, id) for id in "ab"}
+    assert hub.profile("c")["id"] == "a"
+    assert hub.store.get("sessions", "s")["profile"] == {"id": "b"}  # type: ignore[index]
+
+    before = {id: _traits(hub, id) for id in "ab"}
+    settled(merge, merge, hub=hub)
+    assert {id: _traits(hub, id) for id in "ab"} == before
+    settled(sign_in("b3", "b", 40, at=6, session_id="s"), hub=hub)
+    assert hub.profile("b")["traits"]["sum"] == 70
+    assert_balanced(hub, 6)
+
+
+def test_a_session_that_comes_back_has_what_the_survivor_wrote_to_it() -> None:
+    hub = settled(sign_in("a1", "a", 1), sign_in("b1", "b", 1, session_id="s"), ask("b", "a"))
+    settled(sign_in("b2", "b", 1, session_id="s"), hub=hub)
+    settled(undo(hub, "b"), sign_in("b3", "b", 1, session_id="s"), hub=hub)
+    assert hub.store.get("sessions", "s")["stats"]["events"] == 3  # type: ignore[index]
+
+
+def test_told_apart_profiles_merge_again_on_request_only() -> None:
+    hub = settled(sign_in("a1", "a", 1, "w"), sign_in("b1", "b", 2, "w"))
+    settled(undo(hub, "b"), hub=hub)
+    settled(sign_in("b2", "b", 4, "v"), sign_in("a2", "a", 8, "v"), hub=hub)
+    assert (hub.profile("a")["traits"]["sum"], hub.profile("b")["traits"]["sum"]) == (9, 6)
+    assert told(hub, "a2")["outcome"]["identity"][0]["did"] == "apart"
+    settled(ask("b", "a", "again"), hub=hub)
+    assert hub.profile("b")["traits"]["sum"] == 15
+    assert [profile["id"] for profile in hub.profiles()] == ["a"]
+
+
+def test_records_on_their_way_during_an_undo_are_returned_and_counted_once() -> None:
+    hub = settled(sign_in("a1", "a", 1), sign_in("b1", "b", 2), ask("b", "a"))
+    owner = hub.owners[hub.log.of("b")]
+    hub.put(undo(hub, "b"))
+    hub.put(sign_in("b2", "b", 4))
+    owner.step(100)  # hands b2 on, behind the undo
+    hub.settle()
+    assert (hub.profile("a")["traits"]["sum"], hub.profile("b")["traits"]["sum"]) == (1, 6)
+    assert told(hub, "b2")["profile"] == {"id": "b"}
+    assert_balanced(hub, 3)
+    assert hub.counts()["stored"] == 3
+
+
+def test_events_of_the_batch_of_an_undo_are_kept() -> None:
+    """What lies before the undo in the same batch is in no store yet."""
+    hub = settled(sign_in("a1", "a", 1), sign_in("b1", "b", 2), ask("b", "a"))
+    hub.put(sign_in("a2", "a", 4), undo(hub, "b"), sign_in("a3", "a", 8))
+    hub.settle()
+    assert (hub.profile("a")["traits"]["sum"], hub.profile("b")["traits"]["sum"]) == (13, 2)
+    assert hub.profile("a")["stats"]["events"] == 3
+
+
+def test_what_is_handed_on_twice_counts_once() -> None:
+    hub = settled(sign_in("a1", "a", 1), sign_in("b1", "b", 2), ask("b", "a"), sign_in("b2", "b", 4))
+    own = hub.log.partitions[hub.log.of("a")]
+    hub.log.append("a", own[-1].value)
+    hub.settle()
+    assert hub.profile("a")["traits"]["sum"] == 7
+    assert_balanced(hub, 3)
+    assert hub.counts()["stored"] == 3
+
+
+def test_a_dead_letter_in_a_record_that_was_handed_on_counts_where_it_is_buried() -> None:
+    hub = settled(sign_in("a1", "a", 1), sign_in("b1", "b", 2), ask("b", "a"))
+    good, bad = event("good", "sign-in", n=4), {**event("bad", "sign-in"), "properties": b"{oops"}
+    settled(track("b", good, bad), hub=hub)  # type: ignore[arg-type]
+    assert hub.profile("a")["traits"]["sum"] == 7
+    counts = hub.counts()
+    assert (counts["received"], counts["stored"], counts["dead"]) == (4, 3, 1)
+    assert hub.store.count("dead-letters", "") == 1
+
+
+def test_two_points_join_whoever_shares_either() -> None:
+    lines = [IdentifierField(event="properties.who", kind="id"), IdentifierField(event="properties.n", kind="id")]
+    points = Points([("p", IdentificationPoint(event_type="sign-in", identifiers=lines))])
+    hub = Hub(definitions=msgspec.structs.replace(DEFINITIONS, points=points))
+    settled(sign_in("a1", "a", 1), sign_in("b1", "b", None, "1"), sign_in("c1", "c", 2), hub=hub)
+    assert len(hub.profiles()) == 2

@@ -1,0 +1,100 @@
+"""The window of bulk events: what fits, and how it follows the collector."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hub.log.pace import FIRST_EVENTS, LEAST_EVENTS, Pace
+
+DELAY_S = 0.05
+
+
+def turn(pace: Pace, waited_s: float, start_s: float, offset: int) -> float:
+    """Fill the window, and have it stored after so long; the collector is looked at every 10 ms. Returns the time."""
+    count = max(1, pace.size)
+    pace.enter(count)
+    pace.land(count, 0, offset, start_s)
+    pace.look({0: offset}, start_s + waited_s - 0.01)
+    pace.look({0: offset + 1}, start_s + waited_s)
+    return start_s + waited_s
+
+
+def test_what_fits_is_counted_in_events_and_freed_by_the_commit():
+    pace = Pace(DELAY_S)
+    pace.enter(FIRST_EVENTS - 10)
+    assert pace.fits(10)
+    assert not pace.fits(11)
+    pace.land(FIRST_EVENTS - 10, 3, 7, 0.0)
+    pace.look({3: 7}, 1.0)
+    assert not pace.fits(11), "the commit is the next offset: 7 itself is not stored"
+    pace.look({3: 8}, 2.0)
+    assert pace.in_flight == 0
+
+
+def test_a_payload_larger_than_the_window_goes_alone():
+    pace = Pace(DELAY_S)
+    assert pace.fits(FIRST_EVENTS * 10)
+    pace.enter(1)
+    assert not pace.fits(FIRST_EVENTS * 10)
+
+
+def test_it_grows_while_events_are_stored_in_time_and_shrinks_when_they_are_not():
+    pace, now_s = Pace(DELAY_S), 0.0
+    for n in range(10):
+        now_s = turn(pace, 0.03, now_s, n)
+    grown = pace.size
+    assert grown > FIRST_EVENTS * 4
+    for n in range(10, 40):
+        now_s = turn(pace, 0.2, now_s, n)
+    assert pace.size == LEAST_EVENTS
+
+
+def test_a_look_after_a_pause_says_nothing_of_the_delay():
+    pace = Pace(DELAY_S)
+    pace.enter(10)
+    pace.land(10, 0, 0, 0.0)
+    pace.look({0: 1}, 100.0)
+    assert pace.size == FIRST_EVENTS
+
+
+def test_a_commit_that_overtakes_the_acknowledgement_counts():
+    pace = Pace(DELAY_S)
+    pace.enter(5)
+    pace.look({0: 10}, 1.0)
+    pace.land(5, 0, 9, 1.1)
+    assert pace.in_flight == 0
+
+
+def test_offsets_that_begin_again_void_what_was_waited_for():
+    """The topic was made anew: the old offsets will never be reached."""
+    pace = Pace(DELAY_S)
+    pace.look({0: 500}, 0.0)
+    pace.enter(5)
+    pace.land(5, 0, 900, 0.0)
+    pace.look({0: 3}, 1.0)
+    assert pace.in_flight == 0
+
+
+@given(st.lists(st.tuples(st.sampled_from(["enter", "land", "leave", "look"]), st.integers(1, 40)), max_size=60))
+def test_what_is_in_flight_is_what_entered_and_neither_left_nor_was_stored(steps):
+    pace, entered, on_log, offset, now_s = Pace(DELAY_S), [], [], 0, 0.0
+    for step, number in steps:
+        now_s += 0.01
+        if step == "enter":
+            pace.enter(number)
+            entered.append(number)
+        elif step == "land" and entered:
+            events = entered.pop()
+            pace.land(events, 0, offset, now_s)
+            on_log.append((offset, events))
+            offset += 1
+        elif step == "leave" and entered:
+            pace.leave(entered.pop())
+        elif step == "look":
+            reached = max(0, offset - number % 5)
+            reached = max([reached, *(first for first, _ in on_log[:1])])  # it never goes backwards
+            pace.look({0: reached}, now_s)
+            on_log = [(at, events) for at, events in on_log if at >= reached]
+        assert pace.in_flight == sum(entered) + sum(events for _, events in on_log)
+        assert pace.size >= LEAST_EVENTS
