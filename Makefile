@@ -5,7 +5,8 @@
 BIN := .venv/bin
 READY := .venv/ready
 PYTEST := $(BIN)/pytest
-# Two workers: a test run then fits beside its own Kafka on a machine with two cores.
+# Two workers: a test run then fits beside its own Kafka on a machine with two cores. They steal from each other, as the
+# tests with real servers, which take nearly all of the time, stand side by side.
 WORKERS ?= 2
 # How many runs of `make chaos`, each with a seed of its own.
 SEEDS ?= 1
@@ -25,7 +26,7 @@ demo: $(READY) ## Start a hub, send 69,659 real purchases, check every customer'
 	@$(BIN)/hub demo
 
 test: $(READY) ## Run the tests, a real Kafka included; a few minutes at most.
-	$(PYTEST) -q -n $(WORKERS)
+	$(PYTEST) -q -n $(WORKERS) --dist worksteal
 
 check: $(READY) ## Lint, format, types, architecture.
 	$(BIN)/ruff check
@@ -38,7 +39,7 @@ format: $(READY) ## Format the code, mend what ruff can mend.
 	$(BIN)/ruff format
 
 live: $(READY) ## Run all tests with real servers, the long ones too.
-	$(PYTEST) -q -n $(WORKERS) -m "not chaos and not bench" tests/live
+	$(PYTEST) -q -n $(WORKERS) --dist worksteal -m "not chaos and not bench" tests/live
 
 chaos: $(READY) ## Load a hub while everything is killed, stopped, cut off (5 minutes a seed); then kills during the demo.
 	$(BIN)/hub chaos --seeds $(SEEDS)
