@@ -72,7 +72,8 @@ def forward(bench: Bench, namespace: str, source: str, mapping: dict[str, Any] |
     """One run, into a namespace of its own: all of the topic, from its beginning."""
     bench.prepare(namespace)
     settings = {"bootstrap": bench.kafka.bootstrap, "topics": source, "protocol": "consumer"}
-    spec = {"type": "kafka", "source": payloads.SOURCE, "settings": settings, "mapping": mapping}
+    # live: no collector runs here, for which a backlog would wait
+    spec = {"type": "kafka", "source": payloads.SOURCE, "settings": settings, "mapping": mapping, "priority": "live"}
     bench.define("bridge", "bench", spec, namespace)
     with processes.hub("bridges", bench.folder, bench.variables(namespace)) as process:
         course = follow(process, lambda: bench.records(EVENTS, namespace), MESSAGES, timeout_s=180)

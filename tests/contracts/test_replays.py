@@ -65,11 +65,18 @@ class Log:
         self.records: list[tuple[bytes, bytes, Replay | None]] = []
 
     async def publish(
-        self, topic: str, key: bytes, value: bytes | None, headers: list[tuple[str, str | bytes | None]]
+        self,
+        topic: str,
+        key: bytes,
+        value: bytes | None,
+        headers: list[tuple[str, str | bytes | None]],
+        landed: Callable[[int, int], None] | None = None,
     ) -> int:
         """Returns the offset."""
         assert topic == "hub.events.v1"
         self.records.append((key, value or b"", read_replay(headers)))
+        if landed is not None:
+            landed(0, len(self.records) - 1)
         return len(self.records) - 1
 
 
