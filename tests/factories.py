@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from hub.pipeline.records import LogRecord
+from hub.store import Store
 from schemas.codec import encode_inbound
 from schemas.records import TRACK, Event, Inbound
 
@@ -63,3 +64,12 @@ def log(*inbounds: Inbound | bytes, partition: int = 0, start: int = 0) -> list[
         LogRecord(partition, start + n, NOW_MS, b"key", one if isinstance(one, bytes) else encode_inbound(one))
         for n, one in enumerate(inbounds)
     ]
+
+
+def totals(store: Store) -> dict[str, int]:
+    """The balance sheet's counters, of all sources and minutes together."""
+    found = dict.fromkeys(("received", "stored", "duplicate", "dropped", "dead"), 0)
+    for _, counts in store.counters():
+        for name in found:
+            found[name] += getattr(counts, name)
+    return found

@@ -211,13 +211,6 @@ class Loop:
             self.waiting_for = str(error) if waits else ""
             return waits
 
-        try:
-            # the first try by itself: each of stamina's leaves 25 objects to the cycle collector, which then stops us
-            act()
-            return
-        except Unavailable as exc:
-            if not again(exc):
-                raise
         for attempt in stamina.retry_context(on=again, attempts=None, timeout=None, wait_max=RETRY_MAX_S):
             with attempt:
                 act()

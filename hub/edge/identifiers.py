@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 import phonenumbers
 
 from hub.definitions.kinds import IdentificationPoint
+from hub.edge.paths import value_at
 
 ANY: Final = "*"
 MAX_CHARS: Final = 1_024
@@ -85,7 +86,7 @@ def identifiers(
     found: dict[Identifier, None] = {}
     faults: list[Fault] = []
     for line in lines:
-        value = None if line.source and line.source != source else _value(event, line.path)
+        value = None if line.source and line.source != source else value_at(event, line.path)
         if value is None:
             continue
         try:
@@ -148,15 +149,6 @@ def _lines(points: Sequence[tuple[str, IdentificationPoint]], *types: str) -> li
         if point.event_type in types
         for field in point.identifiers
     ]
-
-
-def _value(event: Mapping[str, Any], path: Sequence[str]) -> Any:
-    value: Any = event
-    for key in path:
-        if not isinstance(value, dict) or key not in value:
-            return None
-        value = value[key]
-    return value
 
 
 def _text(value: Any) -> str:

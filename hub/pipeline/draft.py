@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from hub.edge.paths import value_at
 from hub.pipeline.operations import MISSING
 
 
@@ -37,12 +38,7 @@ class Draft:
 
     def get(self, path: tuple[str, ...]) -> Any:
         """The value at a path, or MISSING."""
-        value: Any = self.doc
-        for key in path:
-            if not isinstance(value, dict) or key not in value:
-                return MISSING
-            value = value[key]
-        return value
+        return value_at(self.doc, path, MISSING)
 
     def set(self, path: tuple[str, ...], value: Any) -> None:
         """Set the value at a path."""

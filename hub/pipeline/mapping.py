@@ -9,6 +9,7 @@ import msgspec
 
 from hub.definitions.kinds import Mapping as MappingDefinition
 from hub.definitions.kinds import Operation, Strategy
+from hub.edge.paths import value_at
 from hub.pipeline.draft import Draft
 from hub.pipeline.operations import MISSING, OperationError, apply
 
@@ -119,7 +120,7 @@ def map_event(
     changes: list[Change] = []
     problems: list[Problem] = []
     for line in fields:
-        value = _value(event, line.event)
+        value = value_at(event, line.event)
         if value is None:
             continue
         current = profile.get(line.profile)
@@ -182,12 +183,3 @@ def _change(line: Field, old: Any, new: Any) -> Change:
         kept = len(old) if isinstance(old, list) else 0 if old is None else 1
         return Change(line.name, line.op, None, new[kept:])
     return Change(line.name, line.op, old, new)
-
-
-def _value(event: Mapping[str, Any], path: Sequence[str]) -> Any:
-    value: Any = event
-    for key in path:
-        if not isinstance(value, dict) or key not in value:
-            return None
-        value = value[key]
-    return value

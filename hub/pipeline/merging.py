@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from hub.definitions.kinds import Operation, Strategy
+from hub.edge.paths import value_at
 from hub.pipeline.draft import Draft
 from hub.pipeline.mapping import Stamp, read_stamp, stamp
 from hub.pipeline.operations import MISSING, OperationError, apply
@@ -40,7 +41,7 @@ def merge(survivor: Draft, loser: Mapping[str, Any]) -> list[FieldChange]:
     changes = []
     stamped = {name: tuple(name.split(".")) for name in sorted(loser["metadata"]["fields"])}
     for name, path in stamped.items():
-        origin, value = read_stamp(loser, name), _at(loser, path)
+        origin, value = read_stamp(loser, name), value_at(loser, path, MISSING)
         if origin is None or value is MISSING:
             continue
         changed = _field(survivor, name, path, value, origin)
@@ -141,15 +142,6 @@ def _ids(survivor: Draft, loser: Mapping[str, Any]) -> None:
     apart = dict.fromkeys((*metadata.get("apart", ()), *loser["metadata"].get("apart", ())))
     if apart:
         metadata["apart"] = [id for id in apart if id not in survivor.doc["ids"]]
-
-
-def _at(doc: Mapping[str, Any], path: tuple[str, ...]) -> Any:
-    value: Any = doc
-    for key in path:
-        if not isinstance(value, dict) or key not in value:
-            return MISSING
-        value = value[key]
-    return value
 
 
 def _whole(value: Any) -> int:

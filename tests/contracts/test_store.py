@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -18,14 +16,6 @@ from tests.contracts.batches import MONTH_MS, NOW_MS, batch, event, letter, prof
 
 NOTHING = Wanted(profiles=[], sessions=[], events=[])
 KINDS: list[Kind] = ["profiles", "events", "sessions", "dead-letters"]
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    url = "memory://" if request.param == "memory" else f"sqlite:///{tmp_path / 'hub.sqlite'}"
-    opened = open_store(url)
-    yield opened
-    opened.close()
 
 
 def ids(store: Store, kind: Kind, query: str = "", size: int = 100) -> list[str]:

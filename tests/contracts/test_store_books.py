@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 
 import msgspec
-import pytest
 
 from hub.model import CounterKey, Counts, Position
-from hub.store import Store, open_store
+from hub.store import Store
 from hub.store.port import MAX_ROWS, MAX_WRONG, CountedMinute
 from tests.contracts.batches import MONTH_MS, NOW_MS, batch, event, letter
 
 ALWAYS = (-(1 << 40), 1 << 40)
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    url = "memory://" if request.param == "memory" else f"sqlite:///{tmp_path / 'hub.sqlite'}"
-    opened = open_store(url)
-    yield opened
-    opened.close()
 
 
 def counted(*rows: tuple[int, str, Counts], partition: int = 0, epoch: int = 1) -> dict[CounterKey, Counts]:

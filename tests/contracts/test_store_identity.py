@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +11,9 @@ import pytest
 
 from hub.errors import Fenced
 from hub.model import Alias, Batch, Claim, Claimed, Identity, MergeEntry, Outgoing, Position, Wanted
-from hub.store import Store, open_store
+from hub.store import Store
 from hub.store.sqlite import SqliteStore, schema
 from tests.contracts.batches import MONTH_MS, NOW_MS, batch, event, profile, session
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    url = "memory://" if request.param == "memory" else f"sqlite:///{tmp_path / 'hub.sqlite'}"
-    opened = open_store(url)
-    yield opened
-    opened.close()
 
 
 def identity(**what: Any) -> Identity:

@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import msgspec
 import pytest
 
-from hub.store import Store, open_store
+from hub.store import Store
 from hub.store.port import EventPlace
 from tests.contracts.batches import MONTH_MS, NOW_MS, batch, event, profile
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    url = "memory://" if request.param == "memory" else f"sqlite:///{tmp_path / 'hub.sqlite'}"
-    opened = open_store(url)
-    yield opened
-    opened.close()
 
 
 def walk(store: Store, most: int) -> Iterator[EventPlace]:

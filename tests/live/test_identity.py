@@ -19,7 +19,7 @@ from hub.log.admin import LogAdmin, ensure_topics
 from hub.settings import Kafka
 from hub.store import Store, open_store
 from schemas.records import Inbound
-from tests.factories import NOW_MS, event, track
+from tests.factories import NOW_MS, event, totals, track
 from tests.kafka_tools import define, eventually, write_events
 from tests.live.api import running
 from tests.live.collector import collector
@@ -59,14 +59,6 @@ def done(store: Store, settings: Kafka, namespace: str) -> Callable[[], bool]:
         return all(progress.get(number) == end for number, end in ends.items())
 
     return level
-
-
-def totals(store: Store) -> dict[str, int]:
-    found = dict.fromkeys(("received", "stored", "duplicate", "dropped", "dead"), 0)
-    for _, counts in store.counters():
-        for name in found:
-            found[name] += getattr(counts, name)
-    return found
 
 
 async def test_two_profiles_are_one_and_two_again(kafka: str, namespace: str, tmp_path: Path) -> None:

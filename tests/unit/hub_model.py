@@ -17,7 +17,7 @@ from hub.store.memory import MemoryStore
 from hub.store.port import Store
 from schemas.codec import decode_inbound, encode_inbound
 from schemas.records import MERGE, Inbound, Merge
-from tests.factories import NOW_MS
+from tests.factories import NOW_MS, totals
 
 DEFINITIONS = Definitions(
     -1,
@@ -152,11 +152,7 @@ class Hub:
         return self.store.search("profiles", "", 1_000, None).items
 
     def counts(self) -> dict[str, int]:
-        totals = {"received": 0, "stored": 0, "duplicate": 0, "dropped": 0, "dead": 0}
-        for _, counts in self.store.counters():
-            for name in totals:
-                totals[name] += getattr(counts, name)
-        return totals
+        return totals(self.store)
 
     def merges(self) -> list[Inbound]:
         """Steps of merges on the log."""

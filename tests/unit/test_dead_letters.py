@@ -18,7 +18,7 @@ from hub.settings import Collector
 from hub.store.memory import MemoryStore
 from schemas.records import PATCH, Inbound
 from schemas.replays import REPLAY_HEADER, Replay, read_replay, replay_header
-from tests.factories import NOW_MS, event, log, track
+from tests.factories import NOW_MS, event, log, totals, track
 
 
 class Hub:
@@ -36,11 +36,7 @@ class Hub:
         return outcome
 
     def counts(self) -> dict[str, int]:
-        totals = {"received": 0, "stored": 0, "duplicate": 0, "dropped": 0, "dead": 0}
-        for _, counts in self.store.counters():
-            for name in totals:
-                totals[name] += getattr(counts, name)
-        return totals
+        return totals(self.store)
 
     def letter(self, id: str) -> tuple[str, int, str]:
         """Status, attempts, reason."""

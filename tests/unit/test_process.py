@@ -20,7 +20,7 @@ from hub.pipeline.records import LogRecord, decode
 from hub.settings import Collector
 from hub.store.memory import MemoryStore
 from schemas.records import Inbound
-from tests.factories import NOW_MS, event, log, track
+from tests.factories import NOW_MS, event, log, totals, track
 
 ADD = Definitions(
     7,
@@ -64,11 +64,7 @@ class Hub:
         return found
 
     def counts(self) -> dict[str, int]:
-        totals = {"received": 0, "stored": 0, "duplicate": 0, "dropped": 0, "dead": 0}
-        for _, counts in self.store.counters():
-            for name in totals:
-                totals[name] += getattr(counts, name)
-        return totals
+        return totals(self.store)
 
 
 def test_a_purchase_makes_a_profile_and_adds_up() -> None:
