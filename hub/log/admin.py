@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
@@ -34,11 +34,12 @@ class LogAdmin:
 
     def ensure_topics(self) -> list[str]:
         """
-        Make the topics that are missing; leave those that are there as they are.
+        Make the topics that are missing; leave those that are there as they are. All can be used when it returns.
 
         Returns: the names made. Raises: Unavailable, or Refused when the broker will not make one.
         """
         there = self._call(lambda: self._client.list_topics(timeout=TIMEOUT_S)).topics
+        missing = [topic for topic in TOPICS if topic.name(self._namespace) not in there]
         new = [
             NewTopic(
                 topic.name(self._namespace),
@@ -46,8 +47,7 @@ class LogAdmin:
                 replication_factor=self._kafka.replication,
                 config=topic.broker_config(),
             )
-            for topic in TOPICS
-            if topic.name(self._namespace) not in there
+            for topic in missing
         ]
         if not new:
             return []
@@ -63,6 +63,8 @@ class LogAdmin:
                 if error.retriable() or error.code() in (KafkaError._TIMED_OUT, KafkaError._TRANSPORT):
                     raise Unavailable("kafka", f"cannot make topic {name}: {error.str()}") from exc
                 raise Refused("kafka", f"the broker will not make topic {name}: {error.str()}") from exc
+        # a broker says that it has made a topic some moments before it knows it
+        self._wait_until(lambda: all(map(self._is_usable, missing)), "make the topics usable")
         return made
 
     def topic_id(self, topic: Topic) -> str:
@@ -110,18 +112,28 @@ class LogAdmin:
         for future in self._client.delete_topics(names, operation_timeout=TIMEOUT_S).values():
             self._call(future.result)
         # the broker forgets a deleted topic some moments after it has said yes
-        deadline = time.monotonic() + REMAKE_S
-        while not all(self._is_new(topic, id) for topic, id in old):
-            if time.monotonic() > deadline:
-                raise Unavailable("kafka", f"did not make {', '.join(names)} anew within {REMAKE_S:g} s")
-            time.sleep(REMAKE_POLL_S)
+        self._wait_until(lambda: all(self._is_new(topic, id) for topic, id in old), f"make {', '.join(names)} anew")
 
     def _is_new(self, topic: Topic, old: str) -> bool:
         self.ensure_topics()
         try:
-            return self.topic_id(topic) != old and bool(self.end_offsets(topic))
-        except (Unavailable, Refused):
+            return self.topic_id(topic) != old and self._is_usable(topic)
+        except Unavailable:
             return False  # gone, and not made again yet
+
+    def _is_usable(self, topic: Topic) -> bool:
+        try:
+            return bool(self.end_offsets(topic))
+        except (Unavailable, Refused):
+            return False
+
+    @staticmethod
+    def _wait_until(ask: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + REMAKE_S
+        while not ask():
+            if time.monotonic() > deadline:
+                raise Unavailable("kafka", f"did not {what} within {REMAKE_S:g} s")
+            time.sleep(REMAKE_POLL_S)
 
     def offsets(self, topic: Topic = EVENTS) -> dict[int, tuple[int, int]]:
         """By partition, what `begin_offsets` and `end_offsets` give."""
