@@ -62,7 +62,11 @@ class Decision(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Why two profiles are one: an identifier that both came with, last by this event; or somebody's request."""
+    """
+    Why two profiles are one: an identifier that both came with, last by this event; or somebody's request.
+
+    `merge_id`, `followers`: of a profile that lives again, the merge that is undone, and who comes back with it.
+    """
 
     kind: Literal["identifier", "request"]
     profile_id: str
@@ -72,6 +76,16 @@ class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
     label: str | None = None
     event_id: str | None = None
     merge_id: str | None = None
+    followers: list[Follower] = []
+
+
+class Follower(msgspec.Struct, frozen=True):
+    """A profile that was merged because of one that lives again: it lives again, too, and is merged with that one."""
+
+    id: str
+    merge_id: str
+    doc: dict[str, Any]
+    reason: Reason
 
 
 class Cause(NamedTuple):
@@ -249,12 +263,25 @@ class Identities:
             changes=msgspec.json.encode(changes),
         )
 
-    def restore(self, cause: Cause, profile_id: str, doc: dict[str, Any], merge_id: str) -> None:
+    def restore(
+        self,
+        cause: Cause,
+        profile_id: str,
+        doc: dict[str, Any],
+        merge_id: str,
+        followers: Sequence[Follower] = (),
+    ) -> None:
         """Tell the owner of a merged profile that it lives again, as `doc`, apart from the record's profile."""
         other = cause.inbound["profile_id"]
         apart = dict.fromkeys((*doc["metadata"].get("apart", ()), other))
         doc = {**doc, "metadata": {**doc["metadata"], "apart": list(apart)}}
-        reason = Reason("request", profile_id, other, cause.at, merge_id=merge_id)
+        self._restore(cause, profile_id, doc, merge_id, followers)
+
+    def _restore(
+        self, cause: Cause, profile_id: str, doc: dict[str, Any], merge_id: str, followers: Sequence[Follower]
+    ) -> None:
+        other = cause.inbound["profile_id"]
+        reason = Reason("request", profile_id, other, cause.at, merge_id=merge_id, followers=list(followers))
         self._merge_record(
             cause,
             ids.derived("restore", merge_id),
@@ -279,6 +306,10 @@ class Identities:
         self._restored.append(profile_id)
         profile = self._touched.put(profile_id, msgspec.json.decode(body["snapshot"]))
         self.touch(profile, cause)
+        for one in reason.followers:
+            # both to the same partition: it lives by the time that it is asked
+            self._restore(cause, one.id, one.doc, one.merge_id, ())
+            self.ask(cause, one.id, profile_id, one.reason)
 
     def undo_of(self, merge_id: str) -> Undo | None:
         """What it takes to undo a merge; None when there is none that can be undone."""

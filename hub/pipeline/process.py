@@ -213,10 +213,12 @@ class _Run:
             metadata = parts.survivor.object(("metadata",))
             metadata["apart"] = list(dict.fromkeys((*metadata.get("apart", ()), undo.entry.loser_id)))
             self._identities.touch(self._touched.put(inbound["profile_id"], parts.survivor.doc), cause)
-            for id in sorted(parts.sessions & undo.sessions.keys()):
-                self._touched.give(undo.sessions[id], undo.entry.loser_id)
-            self._identities.restore(cause, undo.entry.loser_id, parts.loser.doc, undo.entry.id)
-            self._identities.undone(undo.entry.id, inbound["received_at_ms"])
+            for id in sorted(parts.sessions.keys() & undo.sessions.keys()):
+                self._touched.give(undo.sessions[id], parts.sessions[id])
+            followers = parts.given_up()
+            self._identities.restore(cause, undo.entry.loser_id, parts.loser.doc, undo.entry.id, followers)
+            for merge_id in (undo.entry.id, *(one.merge_id for one in followers)):
+                self._identities.undone(merge_id, inbound["received_at_ms"])
         else:
             raise ValueError(f"this collector does not know the step {body['step']!r} of a merge")
 

@@ -10,54 +10,75 @@ from hub.edge.identifiers import identifiers
 from hub.model import MergeEntry, Undo
 from hub.pipeline.definitions import Definitions
 from hub.pipeline.draft import Draft
-from hub.pipeline.identity import IDENTIFIERS, Reason
+from hub.pipeline.identity import IDENTIFIERS, Follower, Reason
 from hub.pipeline.mapping import Sent, map_event
 from hub.pipeline.merging import merge
 
 
 class Parts(NamedTuple):
-    """Both profiles. `sessions`: ids of those that were the loser's."""
+    """
+    The profiles. `followers`: those that were merged later because of the loser; they are not the survivor's either,
+    and have to be merged with the loser anew. `sessions`: whose each one is, of those that are not the survivor's.
+    """
 
     survivor: Draft
     loser: Draft
-    sessions: set[str]
+    followers: dict[str, Draft]
+    reasons: dict[str, tuple[MergeEntry, Reason]]
+    sessions: dict[str, str]
+
+    def given_up(self) -> list[Follower]:
+        """The followers, as the record of the loser's restoration carries them."""
+        return [
+            Follower(entry.loser_id, entry.id, self.followers[entry.loser_id].doc, reason)
+            for entry, reason in self.reasons.values()
+        ]
+
+    def holder(self, id: str) -> Draft | None:
+        """Of which profile an id is; None: of one that was told apart from all of these since."""
+        every = (self.survivor, self.loser, *self.followers.values())
+        return next((draft for draft in every if id in draft.doc["ids"]), None)
 
 
 def rebuild(undo: Undo, definitions: Definitions) -> Parts:
     """
-    Both as they were before the merge, with each later event and each later merge on the side that it belongs to.
+    Both as they were before the merge, with what came since where it belongs.
 
-    An event belongs to the side of the profile id that it was sent with, a later merge to the side of the profile that
-    it was merged because of. Events are mapped by the definitions in force now.
+    An event belongs to the profile id that it was sent with, a later merge to the profile that it was made because of.
+    Events are mapped by the definitions in force now.
     """
-    parts = Parts(Draft(msgspec.json.decode(undo.entry.survivor)), Draft(msgspec.json.decode(undo.entry.loser)), set())
-    events = [msgspec.json.decode(doc) for doc in undo.events]
-    steps: list[tuple[int, int, MergeEntry | dict[str, Any]]] = [
-        (event["outcome"]["profile_version"], event["metadata"]["position"]["place"], event) for event in events
-    ]
-    steps += [(entry.version, 0, entry) for entry in undo.merges]
+    survivor, loser = (Draft(msgspec.json.decode(doc)) for doc in (undo.entry.survivor, undo.entry.loser))
+    parts = Parts(survivor, loser, {}, {}, {})
+    steps: list[tuple[int, int, MergeEntry | dict[str, Any]]] = [(entry.version, 0, entry) for entry in undo.merges]
+    for doc in undo.events:
+        event = msgspec.json.decode(doc)
+        steps.append((event["outcome"]["profile_version"], event["metadata"]["position"]["place"], event))
     for _, _, step in sorted(steps, key=lambda item: item[:2]):
         if isinstance(step, MergeEntry):
-            merge(_side_of_merge(parts, step), msgspec.json.decode(step.loser))
+            _merge(parts, step)
         else:
             _event(parts, step, definitions)
     return parts
 
 
-def _side_of_merge(parts: Parts, entry: MergeEntry) -> Draft:
+def _merge(parts: Parts, entry: MergeEntry) -> None:
+    doc = msgspec.json.decode(entry.loser)
     reason = msgspec.json.decode(entry.reason, type=Reason)
-    theirs = set(msgspec.json.decode(entry.loser)["ids"])
-    because = {reason.profile_id, reason.other_id} - theirs
-    return parts.survivor if because.isdisjoint(parts.loser.doc["ids"]) else parts.loser
+    because = {reason.profile_id, reason.other_id}.difference(doc["ids"])
+    holders = [parts.holder(id) for id in because]
+    if all(holder is None or holder is parts.survivor for holder in holders):
+        merge(parts.survivor, doc)
+    else:
+        parts.followers[entry.loser_id] = Draft(doc)
+        parts.reasons[entry.loser_id] = (entry, reason)
 
 
 def _event(parts: Parts, event: dict[str, Any], definitions: Definitions) -> None:
     metadata = event["metadata"]
     sender = metadata.get("sent_as") or event["profile"]["id"]
-    is_losers = sender in parts.loser.doc["ids"]
-    if not is_losers and sender not in parts.survivor.doc["ids"]:
-        return  # of a profile that was merged and told apart again since
-    side = parts.loser if is_losers else parts.survivor
+    profile = parts.holder(sender)
+    if profile is None:
+        return
     received, own = metadata["time"]["insert"], metadata["time"]["create"]
     at = own or received
     view = {
@@ -67,16 +88,16 @@ def _event(parts: Parts, event: dict[str, Any], definitions: Definitions) -> Non
         "properties": event["properties"],
         "context": event["context"],
     }
-    map_event(definitions.mappings.get(event["type"], ()), view, side, Sent(at, event["id"], sender))
+    map_event(definitions.mappings.get(event["type"], ()), view, profile, Sent(at, event["id"], sender))
     found, _ = identifiers(definitions.points.of(event["type"]), event["source"]["id"], view, definitions.identity_key)
     for identifier in found:
-        side.object(IDENTIFIERS).setdefault(identifier.hash, [identifier.label, at, event["id"]])
-    stats, time = side.object(("stats",)), side.object(("metadata", "time"))
+        profile.object(IDENTIFIERS).setdefault(identifier.hash, [identifier.label, at, event["id"]])
+    stats, time = profile.object(("stats",)), profile.object(("metadata", "time"))
     stats["events"] += 1
     time["update"] = max(time["update"], received)
     if "visit_started" in metadata["flags"]:
-        visit = side.object(("metadata", "time", "visit"))
+        visit = profile.object(("metadata", "time", "visit"))
         stats["visits"] += 1
         visit["count"], visit["last"], visit["current"] = stats["visits"], visit["current"], received
-    if is_losers and event["session"] is not None:
-        parts.sessions.add(event["session"]["id"])
+    if profile is not parts.survivor and event["session"] is not None:
+        parts.sessions[event["session"]["id"]] = profile.doc["id"]

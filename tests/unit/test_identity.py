@@ -182,6 +182,41 @@ def test_an_undone_merge_leaves_both_as_if_it_had_never_been() -> None:
     assert_balanced(hub, 6)
 
 
+@pytest.mark.parametrize(("loser", "follower"), [("b", "c"), ("c", "b")])
+def test_who_was_merged_because_of_the_other_goes_back_with_it(loser: str, follower: str) -> None:
+    """And is one with it, whichever of the two is smaller, with all that it was sent before and after."""
+    hub = settled(sign_in("a1", "a", 1), sign_in("x1", loser, 2, "w"), ask(loser, "a"))
+    settled(sign_in("y1", follower, 4, "w", session_id="s"), hub=hub)
+    assert hub.profile("a")["traits"]["sum"] == 7
+    settled(sign_in("y2", follower, 8, session_id="s"), undo(hub, loser), hub=hub)
+    for id in "bc":
+        profile = hub.profile(id)
+        assert (profile["id"], sorted(profile["ids"]), profile["traits"]["sum"]) == ("b", ["b", "c"], 14)
+    assert (hub.profile("a")["ids"], hub.profile("a")["traits"]["sum"]) == (["a"], 1)
+    settled(sign_in("y3", follower, 16, session_id="s"), sign_in("x2", loser, 32), sign_in("a2", "a", 64), hub=hub)
+    assert (hub.profile("a")["traits"]["sum"], hub.profile("c")["traits"]["sum"]) == (65, 62)
+    assert hub.store.get("sessions", "s")["stats"]["events"] == 3  # type: ignore[index]
+    assert_balanced(hub, 7)
+
+
+def test_who_was_told_apart_stays_so_in_a_third() -> None:
+    """b and c were told apart; then b becomes part of a: c and a do not meet by an identifier either."""
+    hub = settled(sign_in("b1", "b", 1, "w"), sign_in("c1", "c", 2, "w"))
+    settled(undo(hub, "c"), ask("b", "a"), hub=hub)
+    assert hub.profile("b")["id"] == "a"
+    settled(sign_in("a1", "a", 4, "v"), sign_in("c2", "c", 8, "v"), hub=hub)
+    assert (hub.profile("a")["traits"]["sum"], hub.profile("c")["traits"]["sum"]) == (5, 10)
+
+
+def test_the_cap_counts_what_other_collectors_have_seen() -> None:
+    hub = Hub(3, msgspec.structs.replace(DEFINITIONS, most_profiles=3))
+    ids = [f"p{n}" for n in range(9)]
+    assert {hub.log.of(id) for id in ids} == {0, 1, 2}
+    settled(*(sign_in(f"e{id}", id, 1, "w") for id in ids), hub=hub)
+    assert sorted(hub.profile("p0")["ids"]) == ["p0", "p1", "p2"]
+    assert len(hub.profiles()) == 7
+
+
 def test_a_session_that_comes_back_has_what_the_survivor_wrote_to_it() -> None:
     hub = settled(sign_in("a1", "a", 1), sign_in("b1", "b", 1, session_id="s"), ask("b", "a"))
     settled(sign_in("b2", "b", 1, session_id="s"), hub=hub)
