@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 from pydantic import BaseModel
+
+from hub.errors import Refused
 
 Headers = Sequence[tuple[str, bytes | None]]
 
@@ -44,17 +47,51 @@ class Batch(msgspec.Struct):
     token: Any = None
 
 
-class Bridge(Protocol):
+Place: TypeAlias = Literal["beginning", "time", "offset"]
+"""What a bridge can be rewound to."""
+
+
+class Rewind(NamedTuple):
+    """
+    Where to read from again.
+
+    Attributes:
+        at_ms: Of `time`: milliseconds since 1970; messages of then and later come again.
+        offset: Of `offset`: the first that comes again, as the broker writes it.
+    """
+
+    to: Place
+    at_ms: int = 0
+    offset: str = ""
+
+
+class Part(NamedTuple):
+    """
+    A partition, queue or stream that a bridge reads.
+
+    Attributes:
+        name: As people know it, such as `orders/3`.
+        lag: Messages that wait there; None: not known.
+        position: Of the newest message taken; "" before the first.
+    """
+
+    name: str
+    lag: int | None
+    position: str
+
+
+class Bridge(ABC):
     """
     One connection to one broker. Called from one asyncio task, except `ack`, which may run beside `take`.
 
     There is no nack: until `ack` a message is the broker's, which hands it out again after `close` or a crash.
     """
 
+    @abstractmethod
     async def connect(self) -> None:
         """Raises Unavailable (worth another try) or Refused (a person has to change something)."""
-        ...
 
+    @abstractmethod
     async def take(self, limit: int) -> Batch:
         """
         The next 1 to `limit` messages; none when there were none for about half a second.
@@ -63,19 +100,45 @@ class Bridge(Protocol):
 
         Raises: Unavailable, Refused.
         """
-        ...
 
+    @abstractmethod
     async def ack(self, batch: Batch) -> None:
         """Our Kafka has every message of `batch`. Batches may be acknowledged in any order. Raises Unavailable."""
-        ...
 
+    @abstractmethod
     async def close(self) -> None:
         """Settle what is acknowledged, leave the rest to the broker. Never raises; safe after a failed connect."""
-        ...
 
+    @abstractmethod
     def lag(self) -> int | None:
         """Messages that wait at the broker, as far as it is known without asking."""
-        ...
+
+    def parts(self) -> Sequence[Part]:
+        """Each partition, queue or stream by itself, as far as it is known without asking; none: there is but one."""
+        return ()
+
+    async def sample(self, limit: int) -> Sequence[Delivery]:
+        """
+        Up to `limit` messages for a person to look at, on a connection of its own: called instead of everything else.
+
+        Nothing is consumed: here the messages are taken and left unacknowledged. A bridge whose broker lets it look
+        without taking does that instead.
+
+        Raises: Unavailable, Refused.
+        """
+        try:
+            await self.connect()
+            return (await self.take(limit)).deliveries
+        finally:
+            await self.close()
+
+    async def rewind(self, to: Rewind) -> None:
+        """
+        Let the next `connect` begin there, on a connection of its own, while no other instance of the bridge runs.
+
+        Raises: Unavailable. Refused: this kind of queue keeps nothing that is acknowledged.
+        """
+        raise Refused("source", f"it cannot be rewound to {to.to}: this queue keeps no message that is acknowledged")
 
 
 class Context(NamedTuple):
@@ -95,3 +158,4 @@ class BridgeSpec(NamedTuple):
     summary: str
     settings: type[BaseModel]
     build: Callable[[Any, Context], Bridge]
+    rewinds_to: frozenset[Place] = frozenset()

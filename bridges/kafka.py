@@ -12,7 +12,7 @@ import structlog
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
 from pydantic import BaseModel, BeforeValidator, Field, field_validator
 
-from bridges.base import Batch, BridgeSpec, Context, Delivery, Headers
+from bridges.base import Batch, Bridge, BridgeSpec, Context, Delivery, Headers
 from bridges.offsets import Chunk, Tracker
 from bridges.secrets import PREFIX, resolve
 from hub.errors import PortError, Refused, Unavailable
@@ -83,7 +83,7 @@ class KafkaDelivery(Delivery):
         return {**super().meta(), "topic": self.topic, "partition": self.partition, "offset": self.offset}
 
 
-class KafkaBridge:
+class KafkaBridge(Bridge):
     """
     A consumer that commits, per partition, the lowest offset that is not acknowledged yet.
 

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,8 +29,8 @@ from hub.store.memory import MemoryStore
 from schemas.codec import decode_inbound
 from schemas.records import REFUSED, Inbound
 from schemas.topics import EVENTS
-from tests.bridge_sources import Source, kafka_source
 from tests.kafka_tools import eventually, read
+from tests.sources import NAMES, Source, World, open_source
 
 NOWHERE = "127.0.0.1:1"
 """A Kafka that is away."""
@@ -37,9 +38,9 @@ NOW_MS = 1_780_000_000_000
 WITHIN_S = 40.0
 
 
-@pytest.fixture(params=["kafka"])
-def source(request: pytest.FixtureRequest, kafka: str, namespace: str) -> Iterator[Source]:
-    with kafka_source(kafka, namespace) as made:
+@pytest.fixture(params=NAMES)
+def source(request: pytest.FixtureRequest, kafka: str, shared_folder: Path, namespace: str) -> Iterator[Source]:
+    with open_source(request.param, World(kafka, shared_folder, namespace)) as made:
         yield made
 
 
@@ -310,6 +311,8 @@ async def test_rubbish_is_put_aside_and_the_others_go_through(source: Source, ou
 
 async def test_a_message_of_50_mb(source: Source, ours: Kafka, namespace: str) -> None:
     """Too large for a record: its bytes go to the store, the refusal names their hash, and the next message goes on."""
+    if source.most_bytes < 50 * 1024 * 1024 + 1_000:
+        pytest.skip(f"this broker takes no message over {source.most_bytes} bytes")
     large = payload(1, text="x" * 50 * 1024 * 1024)
     source.put([payload(0), large, payload(2)])
     store = MemoryStore()

@@ -31,7 +31,7 @@ from hub.store.memory import MemoryStore
 from schemas.codec import decode_inbound
 from schemas.records import REFUSED, TRACK
 from schemas.topics import EVENTS
-from tests.bridge_sources import KafkaSource
+from tests.sources.kafka import KafkaSource
 from tests.kafka_tools import define, eventually, read
 
 WITHIN_S = 60.0

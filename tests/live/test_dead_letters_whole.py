@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.bridge_sources import KafkaSource
+from tests.sources.kafka import KafkaSource
 from tests.kafka_tools import eventually
 from tests.live.whole_hub import WholeHub, hub, whole_hub
 

@@ -1,0 +1,58 @@
+"""Real brokers as sources of the bridge contract: each fills a queue of its own and says how a bridge reaches it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
+
+NAMES: Final = ("kafka",)
+"""Every source that the contract is run on: `MODULE` or `MODULE:WAY`, as tests/sources/MODULE.py has them in WAYS."""
+
+
+class World(NamedTuple):
+    """
+    What a source may use.
+
+    Attributes:
+        kafka: Bootstrap address of the run's Kafka.
+        folder: Of the run; servers that its tests share have theirs in there.
+        namespace: Of this test: queues of that name are nobody else's.
+    """
+
+    kafka: str
+    folder: Path
+    namespace: str
+
+
+class Source(Protocol):
+    """
+    A queue on a real broker, empty at first, of one test.
+
+    Attributes:
+        kind: The type of bridge that reads it.
+        settings: Of that bridge.
+        most_bytes: The largest message that the broker takes.
+        keeps_order: Whether messages that come again come in their order, before those that follow.
+    """
+
+    kind: str
+    settings: dict[str, Any]
+    most_bytes: int
+    keeps_order: bool
+
+    def put(self, bodies: Sequence[bytes]) -> None:
+        """Returns when the broker has them, in this order; each with an id of its own where the broker knows none."""
+        ...
+
+
+Open: TypeAlias = Callable[[World], AbstractContextManager[Source]]
+
+
+def open_source(name: str, world: World) -> AbstractContextManager[Source]:
+    """One of NAMES."""
+    module, _, way = name.partition(":")
+    ways: dict[str, Open] = import_module(f"tests.sources.{module}").WAYS
+    return ways[way](world)
