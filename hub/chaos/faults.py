@@ -47,6 +47,7 @@ class Faults:
         self._kinds: dict[str, Callable[[Fault], Awaitable[None]]] = {
             "kill": lambda fault: self._replace(fault, signal.SIGKILL),
             "restart": lambda fault: self._replace(fault, signal.SIGTERM),
+            "strand": self._strand,
             "pause": self._hold,
             "freeze": self._hold,
             "clock": self._bend,
@@ -85,6 +86,15 @@ class Faults:
         pid = await self._signal(fault.target, number)
         # it ends when it is gone; from there on counts how long the next one takes
         await _until(lambda: self._site.process(fault.target).pid != pid, f"{fault.target} ({pid}) does not end")
+
+    async def _strand(self, fault: Fault) -> None:
+        link = self._proxies[f"{fault.target}-kafka"]
+        link.stall()
+        try:
+            await asyncio.sleep(fault.lasts_s)
+            await self._replace(fault, signal.SIGKILL)
+        finally:
+            link.heal()
 
     async def _hold(self, fault: Fault) -> None:
         pid = await self._signal(fault.target, signal.SIGSTOP)

@@ -118,7 +118,8 @@ def mark(payload: Payload) -> str:
 
 def properties(step: Step) -> dict[str, object]:
     """Of the event."""
-    return {"seq": step.seq, "amount": step.cents / 100, "label": step.label, "one": 1}
+    made: dict[str, object] = {"seq": step.seq, "amount": step.cents / 100, "label": step.label, "one": 1}
+    return made | {"email": step.email} if step.email else made
 
 
 def over_rest(session: aiohttp.ClientSession, url: str, source: str, event_type: str) -> Attempt:

@@ -11,6 +11,7 @@ from hub.chaos.checker.ledger import Step
 
 PROCESSES: Final = ("api", "collector", "collector-2", "bridges", "kafka", "valkey")
 """Of the hub that the kit starts."""
+COLLECTORS: Final = ("collector", "collector-2")
 TO_KAFKA: Final = ("api", "collector", "collector-2", "bridges")
 """Those whose connections to Kafka go through a proxy of their own."""
 LINKS: Final = ("load-api", *(f"{name}-kafka" for name in TO_KAFKA))
@@ -18,6 +19,7 @@ LINKS: Final = ("load-api", *(f"{name}-kafka" for name in TO_KAFKA))
 KINDS: Final = {
     "kill": "SIGKILL",
     "restart": "SIGTERM; the supervisor starts it again",
+    "strand": "nothing moves between it and Kafka, then SIGKILL: what it has stored it could not hand on",
     "pause": "SIGSTOP for up to 2 s, then SIGCONT",
     "freeze": "SIGSTOP for longer than the group's session and the delivery timeout, then SIGCONT",
     "clock": "its wall clock jumps, and jumps back",
@@ -31,8 +33,13 @@ KINDS: Final = {
 }
 """Every kind of fault."""
 
+DOORS: Final = ("rest", "topic")
 HOT_SHARE: Final = 0.25
+HOT: Final = "hot"
 LABELS: Final = 8
+EMAIL_SHARE: Final = 0.125
+MOST_IDS: Final = 4
+"""Of one person."""
 
 
 class Options(NamedTuple):
@@ -78,11 +85,25 @@ class Payload(NamedTuple):
     bad: bool
 
 
+class Person(NamedTuple):
+    """
+    Whose a profile id is.
+
+    Attributes:
+        addresses: Its e-mail addresses.
+        from_s: Seconds from the start of the load, from when on this id sends them.
+    """
+
+    addresses: tuple[str, ...]
+    from_s: float
+
+
 def all_faults() -> list[tuple[str, str]]:
     """Every kind with every target that it is made for."""
     return [
         *(("kill", name) for name in PROCESSES),
         *(("restart", name) for name in PROCESSES),
+        *(("strand", name) for name in COLLECTORS),
         *(("pause", name) for name in PROCESSES),
         *(("freeze", name) for name in PROCESSES if name != "valkey"),
         *(("clock", name) for name in TO_KAFKA),
@@ -128,6 +149,7 @@ def _shuffled(rng: random.Random, choice: Sequence[tuple[str, str]]) -> Iterator
 
 def _lasts(rng: random.Random, kind: str) -> float:
     shortest, longest = {
+        "strand": (0.3, 1.5),
         "pause": (0.2, 2.0),
         "freeze": (7.5, 9.0),
         "clock": (2.0, 5.0),
@@ -148,6 +170,36 @@ def _size(rng: random.Random, kind: str) -> float:
     return round(rng.uniform(0.05, 0.4), 2) if kind == "slow" else 0.0
 
 
+def people(seed: int, run: str, *, seconds: float, profiles: int) -> dict[str, Person]:
+    """
+    By profile id, of both doors, the person behind it: one to four ids each, which come out with it at various times.
+
+    A person with two addresses may show them with different ids: then these are two, until one id has sent both.
+    """
+    rng = random.Random(f"people {seed}")
+    whos = [HOT, *(f"{number:03d}" for number in range(profiles))]
+    ids = [profile_id(run, door, who) for door in DOORS for who in whos]
+    rng.shuffle(ids)
+    made: dict[str, Person] = {}
+    while ids:
+        name = f"person-{len(made)}"
+        addresses = tuple(f"{name}{tag}@{run}.example" for tag in ("", ".work")[: rng.randint(1, 2)])
+        for id in [ids.pop() for _ in range(min(len(ids), rng.randint(1, MOST_IDS)))]:
+            made[id] = Person(addresses, rng.uniform(0, 0.8 * seconds))
+    return made
+
+
+def profile_id(run: str, door: str, who: str) -> str:
+    """The door comes last: so an id of either may be the smallest of a person, and survive."""
+    return f"chaos-{run}-{who}-{door}"
+
+
+def spelled(address: str, rng: random.Random) -> str:
+    """An address as people write it."""
+    written = rng.choice((str.lower, str.upper, str.title))(address)
+    return f"{rng.choice(('', ' ', '  '))}{rng.choice(('', '', 'mailto:'))}{written}{rng.choice(('', ' ', chr(9)))}"
+
+
 def load(seed: int, run: str, door: str, *, rate: float, seconds: float, profiles: int) -> list[Payload]:
     """
     An open loop's payloads, by the time at which they are due.
@@ -156,18 +208,23 @@ def load(seed: int, run: str, door: str, *, rate: float, seconds: float, profile
     sent before) or `topic` (one event a message, some no event). rate: payloads a second.
     """
     rng = random.Random(f"load {seed} {door}")
+    persons = people(seed, run, seconds=seconds, profiles=profiles)
     seqs: dict[str, int] = {}
     newest: dict[str, Step] = {}
     planned = []
     for number in range(int(rate * seconds)):
-        who = "hot" if rng.random() < HOT_SHARE else f"{rng.randrange(profiles):03d}"
-        profile = f"chaos-{run}-{door}-{who}"
+        due_s = (number + rng.random()) / rate
+        who = HOT if rng.random() < HOT_SHARE else f"{rng.randrange(profiles):03d}"
+        profile = profile_id(run, door, who)
+        person = persons[profile]
         bad = door == "topic" and rng.random() < 0.02
         count = 0 if bad else rng.randint(1, 4) if door == "rest" else 1
         steps = []
         for _ in range(count):
             seqs[profile] = seqs.get(profile, 0) + 1
-            steps.append(step(run, profile, seqs[profile], rng))
+            tells = due_s >= person.from_s and rng.random() < EMAIL_SHARE
+            email = spelled(rng.choice(person.addresses), rng) if tells else ""
+            steps.append(step(run, profile, seqs[profile], rng, email))
         sent = tuple(steps)
         if door == "rest" and profile in newest and rng.random() < 0.04:
             sent = (newest[profile], *sent)
@@ -178,7 +235,7 @@ def load(seed: int, run: str, door: str, *, rate: float, seconds: float, profile
                 id=str(uuid.uuid5(uuid.NAMESPACE_OID, f"{run} {door} {number}")),
                 profile=profile,
                 steps=sent,
-                due_s=(number + rng.random()) / rate,
+                due_s=due_s,
                 impatient=rng.random() < 0.2,
                 forsaken=not bad and rng.random() < 0.03,
                 twice=not bad and rng.random() < 0.04,
@@ -188,7 +245,7 @@ def load(seed: int, run: str, door: str, *, rate: float, seconds: float, profile
     return planned
 
 
-def step(run: str, profile: str, seq: int, rng: random.Random) -> Step:
+def step(run: str, profile: str, seq: int, rng: random.Random, email: str = "") -> Step:
     """One event. Its id is the same in every run with this name."""
     id = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{run} {profile} {seq}"))
-    return Step(id, profile, seq, rng.randint(1, 100_000), f"label-{rng.randrange(LABELS)}")
+    return Step(id, profile, seq, rng.randint(1, 100_000), f"label-{rng.randrange(LABELS)}", email)

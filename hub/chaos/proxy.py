@@ -107,5 +107,6 @@ class Proxy:
 def _reset(writer: asyncio.StreamWriter) -> None:
     """RST, as from a peer that has lost its memory; an orderly end is no fault."""
     connection = writer.get_extra_info("socket")
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    with contextlib.suppress(OSError):  # it is closed already, and asyncio has not told us yet
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()

@@ -18,6 +18,7 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 
 from hub.chaos import plan
 from hub.chaos.checker import ledger, model
+from hub.chaos.checker.persons import persons
 from hub.chaos.checker.reading import Reader
 from hub.chaos.faults import Down
 from hub.chaos.load import Load, over_rest, over_topic
@@ -31,18 +32,25 @@ from hub.settings import Kafka
 
 REST_RATE: Final = 40.0
 TOPIC_RATE: Final = 30.0
-PROFILES: Final = 40
+PROFILES: Final = 60
+"""By each door, and a hot one."""
 DRAIN_S: Final = 120.0
+REST_S: Final = 2.0
+"""Nothing has moved for so long, and everything is there: the hub has come to rest."""
+ARRIVED_S: Final = 10.0
+"""The same when something is missing, and the hub has reached the end of a log that has all that was acknowledged."""
 STILL_S: Final = 45.0
 """What has not moved for so long is not on its way any more."""
 EVENT_TYPE: Final = "chaos-step"
 FIELDS: Final = [
     {"event": "properties.amount", "profile": "traits.sum", "op": "add"},
     {"event": "properties.one", "profile": "traits.count", "op": "add"},
+    {"event": "properties.amount", "profile": "traits.first", "op": "set-if-empty"},
     {"event": "properties.seq", "profile": "traits.last", "op": "set"},
     {"event": "properties.amount", "profile": "traits.highest", "op": "max"},
     {"event": "properties.label", "profile": "traits.labels", "op": "append-unique"},
 ]
+IDENTIFIERS: Final = [{"event": "properties.email", "kind": "email"}]
 
 
 @dataclass(frozen=True)
@@ -181,27 +189,38 @@ async def _disturb(
 
 def _find(target: Target, sent: ledger.Ledger, source: str) -> model.Found:
     """Once the hub has come to rest, or nothing has moved for a while: then the checker names what is missing."""
+    ids = list({step.profile: None for step in sent.steps.values()})
+    people = len(set(persons(step for step in sent.steps.values() if step.id in sent.acked).values()))
+    bad = sum(sent.bad.values())
     reader = Reader(target.url, target.key)
     try:
         last: object = None
         moved_at = time.monotonic()
-        while time.monotonic() - moved_at < STILL_S:
-            totals = reader.get("/balance").json()["totals"]
+        still_s = 0.0
+        while still_s < STILL_S:
+            sheet = reader.get("/balance").json()
+            ours = [row for row in sheet["sources"] if row["source"] == source]
             stored = reader.count("events", f'source = "{source}"')
             letters = reader.count("dead-letters", f'source = "{source}"')
-            if (totals, stored, letters) != last:
-                last, moved_at = (totals, stored, letters), time.monotonic()
-            all_there = stored >= len(sent.acked) and letters >= sum(sent.bad.values())
-            if all_there and totals["in_flight"] == 0 and time.monotonic() - moved_at > 2.0:
+            if (ours, stored, letters) != last:
+                last, moved_at = (ours, stored, letters), time.monotonic()
+            still_s = time.monotonic() - moved_at
+            received = sum(row["received"] for row in ours)
+            arrived = sheet["totals"]["in_flight"] == 0 and received >= sent.deliveries + bad
+            if arrived and still_s > ARRIVED_S:
+                break
+            all_there = arrived and stored >= len(sent.acked) and letters >= bad
+            # merges are the last to come to rest: they follow the events that they were made for
+            if all_there and still_s > REST_S and len(reader.left(ids)) == people:
                 break
             time.sleep(0.2)
-        return reader.find([source], {step.profile: None for step in sent.steps.values()})
+        return reader.find([source], ids)
     finally:
         reader.close()
 
 
 class _definitions:  # noqa: N801 - reads as what it is: the definitions, for as long as a block runs
-    """Source, mapping and, with a topic, bridge; the topic too."""
+    """Source, mapping, identification point and, with a topic, bridge; the topic too."""
 
     def __init__(self, session: aiohttp.ClientSession, target: Target, name: str) -> None:
         self._session = session
@@ -213,9 +232,10 @@ class _definitions:  # noqa: N801 - reads as what it is: the definitions, for as
         type_ = f"{EVENT_TYPE}-{self._name.removeprefix('chaos-')}"
         await self._put("source", {"name": "Chaos kit"})
         await self._put("mapping", {"event_type": type_, "fields": FIELDS})
+        await self._put("identification-point", {"event_type": type_, "identifiers": IDENTIFIERS})
         if self._target.bootstrap:
             await asyncio.to_thread(make_topic, self._target.bootstrap, self._name)
-            properties = {name: name for name in ("seq", "amount", "label", "one")}
+            properties = {name: name for name in ("seq", "amount", "label", "one", "email")}
             event = {"type": f"'{type_}'", "id": "event", "properties": properties}
             settings = {"bootstrap": self._target.bridge_bootstrap, "topics": self._name, "protocol": "consumer"}
             mapping = {"id": "payload", "profile": "who", "event": event}

@@ -11,13 +11,17 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Step:
-    """One event as it was sent. `seq` counts from 1 within its profile; `cents` is the amount."""
+    """
+    One event as it was sent. `seq` counts from 1 within its profile; `cents` is the amount; `email` as it was spelled,
+    empty for none.
+    """
 
     id: str
     profile: str
     seq: int
     cents: int
     label: str
+    email: str = ""
 
 
 @dataclass
@@ -49,7 +53,7 @@ class Writer:
 
     def sent(self, payload: str, steps: Iterable[Step]) -> None:
         """Call it before the first attempt."""
-        rows = [[step.id, step.profile, step.seq, step.cents, step.label] for step in steps]
+        rows = [[step.id, step.profile, step.seq, step.cents, step.label, step.email] for step in steps]
         self._write(kind="sent", payload=payload, steps=rows)
 
     def acked(self, payload: str) -> None:

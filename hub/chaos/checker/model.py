@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
+from hub.chaos.checker.fields import Applied, has, must_have
 from hub.chaos.checker.ledger import Ledger, Step
+from hub.chaos.checker.persons import persons
 
 KINDS: Final = {
     "refused": "a payload without fault got another answer than 2xx or 5xx",
     "lost": "acknowledged, but not stored",
     "doubled": "stored twice, or counted twice in its profile",
-    "reordered": "stored before an event of the same profile that was acknowledged before it was sent",
+    "reordered": "stored before an event of the same profile id that was acknowledged before it was sent",
     "unsent": "stored, but nobody has sent it",
     "altered": "stored with other content than was sent",
+    "merge": "a person is several profiles, or two are one, or another id than the smallest survives",
     "profile": "a field of a profile is not what its events make",
     "dead": "a message without fault is a dead letter, or a faulty one is none or several",
     "balance": "the balance sheet does not add up, or says other than the ledger",
@@ -40,7 +42,8 @@ class Found:
 
     Attributes:
         events: Documents of our sources, as GET /events lists them: twice if they are stored twice.
-        profiles: Documents by the id that was asked for.
+        profiles: Documents by the id that was asked for, which is that of any profile that was merged, too.
+        left: Ids, of those that were asked for, that have a document of their own.
         letters: By mark, how many dead letters hold it; those that hold none are under "".
         balance: GET /balance?verify=true.
         sources: Ours.
@@ -48,6 +51,7 @@ class Found:
 
     events: Sequence[Mapping[str, Any]]
     profiles: Mapping[str, Mapping[str, Any]]
+    left: Sequence[str]
     letters: Mapping[str, int]
     balance: Mapping[str, Any]
     sources: Sequence[str]
@@ -66,20 +70,21 @@ class Verdict:
         return {kind: counted[kind] for kind in KINDS}
 
 
-def check(ledger: Ledger, found: Found, persons: Mapping[str, str] | None = None) -> Verdict:
+def check(ledger: Ledger, found: Found) -> Verdict:
     """
-    Compare.
-
-    Args: persons: by profile id, the id that all ids of this person end up as; nothing for one that stays itself. Order
-    is promised for each id that was sent, fields for the person.
+    Compare. Who is who is decided by the events that are stored or must be: one without a promise connects two profiles
+    when it is there, and not because they were merged. Order is promised for each id sent, fields for a person.
     """
-    persons = persons or {}
     stored = _by_id(found.events)
+    kept = [step for id, step in ledger.steps.items() if id in ledger.acked or id in stored]
+    person_of = persons(kept)
+    merges = list(_merges(found, person_of))
     violations = [
         *(Violation("refused", payload, why) for payload, why in ledger.refused.items()),
-        *_presence(ledger, stored),
+        *_presence(ledger, stored, person_of),
         *_order(ledger, stored),
-        *_profiles(ledger, stored, found.profiles, persons),
+        *merges,
+        *_profiles(kept, ledger.acked, stored, found.profiles, person_of),
         *_dead(ledger, found.letters),
         *_balance(ledger, found, stored),
     ]
@@ -92,6 +97,9 @@ def check(ledger: Ledger, found: Found, persons: Mapping[str, str] | None = None
         "events_stored": len(stored),
         "events_acknowledged_again": ledger.deliveries - len(ledger.acked),
         "profiles": len({step.profile for step in ledger.steps.values()}),
+        "persons": len(set(person_of.values())),
+        "profiles_merged": sum(profile["id"] != id for id, profile in found.profiles.items()),
+        "merges_wrong": len(merges),
         "faulty_messages": len(ledger.bad),
     }
     return Verdict(violations, figures)
@@ -104,7 +112,9 @@ def _by_id(events: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, A
     return dict(stored)
 
 
-def _presence(ledger: Ledger, stored: Mapping[str, list[Mapping[str, Any]]]) -> Iterator[Violation]:
+def _presence(
+    ledger: Ledger, stored: Mapping[str, list[Mapping[str, Any]]], person_of: Mapping[str, str]
+) -> Iterator[Violation]:
     for id, step in ledger.steps.items():
         copies = stored.get(id, [])
         if not copies and id in ledger.acked:
@@ -113,11 +123,13 @@ def _presence(ledger: Ledger, stored: Mapping[str, list[Mapping[str, Any]]]) -> 
             yield Violation("doubled", id, f"number {step.seq} of {step.profile} is stored {len(copies)} times")
         for copy in copies[:1]:
             sent = {"seq": step.seq, "amount": step.cents / 100, "label": step.label, "one": 1}
-            profile = (copy["profile"] or {}).get("id")
-            if copy["properties"] != sent or profile != step.profile:
-                yield Violation(
-                    "altered", id, f"sent {sent} of {step.profile}, found {copy['properties']} of {profile}"
-                )
+            if step.email:
+                sent["email"] = step.email
+            sender, holder = copy["metadata"].get("sent_as") or _holder(copy), _holder(copy)
+            if copy["properties"] != sent or sender != step.profile:
+                yield Violation("altered", id, f"sent {sent} of {step.profile}, found {copy['properties']} of {sender}")
+            elif person_of.get(holder) != person_of[step.profile]:
+                yield Violation("altered", id, f"was sent for {step.profile}, and is with {holder}, another person")
     for id in stored.keys() - ledger.steps.keys():
         yield Violation("unsent", id, f"is stored, with {stored[id][0]['properties']}")
 
@@ -126,25 +138,35 @@ def _order(ledger: Ledger, stored: Mapping[str, list[Mapping[str, Any]]]) -> Ite
     """
     By the place on the log. Only what was acknowledged has an order: the next payload of its profile was sent after
     that, and not before.
+
+    A profile that was merged goes on in another one, which has a smaller id: there its events have other places, all of
+    them after those that it has got as itself.
     """
-    newest: dict[str, tuple[tuple[int, ...], int]] = {}
-    for id, step in ledger.steps.items():
-        if id not in ledger.acked or id not in stored:
-            continue
-        place = _place(stored[id][0])
-        before, seq = newest.get(step.profile, (place, 0))
-        if place < before:
-            detail = f"number {step.seq} of {step.profile} is at {place}, before number {seq} at {before}"
-            yield Violation("reordered", id, detail)
-        else:
-            newest[step.profile] = (place, step.seq)
+    newest: dict[str, tuple[Mapping[str, Any], int]] = {}
     partitions: dict[str, set[int]] = defaultdict(set)
     for id, step in ledger.steps.items():
-        if id in stored:
-            partitions[step.profile].add(_place(stored[id][0])[1])
+        if id not in stored:
+            continue
+        event = stored[id][0]
+        partitions[_holder(event)].add(_place(event)[1])
+        if id not in ledger.acked:
+            continue
+        before, seq = newest.get(step.profile, (event, 0))
+        if _holder(event) > _holder(before) or (_holder(event) == _holder(before) and _place(event) < _place(before)):
+            here, there = (f"{_place(one)} of {_holder(one)}" for one in (event, before))
+            yield Violation(
+                "reordered", id, f"number {step.seq} of {step.profile} is at {here}, number {seq} at {there}"
+            )
+        else:
+            newest[step.profile] = event, step.seq
     for profile, numbers in partitions.items():
         if len(numbers) > 1:
             yield Violation("reordered", profile, f"its events lie on several partitions: {sorted(numbers)}")
+
+
+def _holder(event: Mapping[str, Any]) -> str:
+    """The profile that the event was applied to."""
+    return (event["profile"] or {}).get("id") or ""
 
 
 def _place(event: Mapping[str, Any]) -> tuple[int, ...]:
@@ -153,54 +175,73 @@ def _place(event: Mapping[str, Any]) -> tuple[int, ...]:
     return position["epoch"], position["partition"], position["offset"], position["place"]
 
 
+def _merges(found: Found, person_of: Mapping[str, str]) -> Iterator[Violation]:
+    """One profile a person, with the smallest of its ids, and every one of its ids answers with it."""
+    ids_of: dict[str, set[str]] = defaultdict(set)
+    for id, person in person_of.items():
+        ids_of[person].add(id)
+        profile = found.profiles.get(id)
+        if profile is None and id != person:
+            yield Violation("merge", id, f"answers with no profile, and is part of {person}")
+        elif profile is not None and profile["id"] != person:
+            yield Violation("merge", id, f"answers with {profile['id']}, and is part of {person}")
+        elif id in found.left and id != person:
+            yield Violation("merge", id, f"still has a profile of its own, and is part of {person}")
+    for person, ids in ids_of.items():
+        profile = found.profiles.get(person)
+        if profile is not None and sorted(profile["ids"]) != sorted(ids):
+            yield Violation("merge", person, f"says that its ids are {profile['ids']}, and they are {sorted(ids)}")
+        if profile is not None and person not in found.left:
+            yield Violation("merge", person, "is found by its id alone, and not by a search")
+
+
 def _profiles(
-    ledger: Ledger,
+    kept: Iterable[Step],
+    acked: Container[str],
     stored: Mapping[str, list[Mapping[str, Any]]],
     profiles: Mapping[str, Mapping[str, Any]],
-    persons: Mapping[str, str],
+    person_of: Mapping[str, str],
 ) -> Iterator[Violation]:
-    of_person: dict[str, list[Step]] = defaultdict(list)
-    for id, step in ledger.steps.items():
-        if id in ledger.acked or id in stored:
-            of_person[persons.get(step.profile, step.profile)].append(step)
-    for person, steps in of_person.items():
+    of_person: dict[str, dict[str, list[Step]]] = defaultdict(lambda: defaultdict(list))
+    for step in kept:
+        of_person[person_of[step.profile]][step.profile].append(step)
+    for person, ids in of_person.items():
         profile = profiles.get(person)
+        sent_as = {id: _in_order(steps, acked, stored) for id, steps in ids.items()}
         if profile is None:
-            yield Violation("profile", person, f"is not there, and has {len(steps)} events")
+            yield Violation("profile", person, f"is not there, and has {sum(map(len, sent_as.values()))} events")
             continue
-        yield from _fields(person, profile, _in_order(steps, ledger, stored))
+        yield from _fields(person, profile, sent_as)
 
 
-def _in_order(steps: Sequence[Step], ledger: Ledger, stored: Mapping[str, list[Mapping[str, Any]]]) -> list[Step]:
-    """As the model applies them: as sent. What has no promise may come at any time: only the log knows when."""
-    if all(step.id in ledger.acked for step in steps) and len({step.profile for step in steps}) == 1:
-        return list(steps)
-    return sorted((step for step in steps if step.id in stored), key=lambda step: _place(stored[step.id][0]))
+def _in_order(
+    steps: Sequence[Step], acked: Container[str], stored: Mapping[str, list[Mapping[str, Any]]]
+) -> list[Applied]:
+    """Those of one id, as sent. But what has no promise may come at any time: then only the log knows when."""
+    if not all(step.id in acked for step in steps):
+        steps = sorted((step for step in steps if step.id in stored), key=lambda step: _place(stored[step.id][0]))
+        # a profile goes on in smaller ones; what it has got before stays in front
+        steps = sorted(steps, key=lambda step: _holder(stored[step.id][0]), reverse=True)
+    return [Applied(step, *_when(stored.get(step.id, []))) for step in steps]
 
 
-def _fields(person: str, profile: Mapping[str, Any], steps: Sequence[Step]) -> Iterator[Violation]:
-    traits = profile.get("traits", {})
-    cents = sum(step.cents for step in steps)
-    labels = list(dict.fromkeys(step.label for step in steps))
-    events, count = profile["stats"]["events"], traits.get("count")
-    if events > len(steps) or (isinstance(count, int) and count > len(steps)):
-        yield Violation("doubled", person, f"counts {events} and {count} events, and has {len(steps)}")
-    expected = {
-        "stats.events": (len(steps), events),
-        "traits.count": (len(steps), count),
-        "traits.sum": (Decimal(cents) / 100, _decimal(traits.get("sum"))),
-        "traits.last": (steps[-1].seq if steps else None, traits.get("last")),
-        "traits.highest": (Decimal(max((s.cents for s in steps), default=0)) / 100, _decimal(traits.get("highest"))),
-        "traits.labels": (labels, traits.get("labels")),
-    }
-    for name, (wanted, there) in expected.items():
-        if wanted != there:
-            yield Violation("profile", person, f"{name} is {there}, and must be {wanted}")
+def _when(copies: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+    """Time and session of an event; of one that is missing there are none."""
+    for event in copies:
+        time = event["metadata"]["time"]
+        return time["create"] or time["insert"], (event["session"] or {}).get("id") or ""
+    return "", ""
 
 
-def _decimal(value: object) -> Decimal | None:
-    # by way of the shortest text that means the number, as JSON has it
-    return Decimal(repr(value)) if isinstance(value, int | float) else None
+def _fields(person: str, profile: Mapping[str, Any], sent_as: Mapping[str, Sequence[Applied]]) -> Iterator[Violation]:
+    ids = {id: events for id, events in sent_as.items() if events}
+    values, allowed = has(profile, several=len(ids) > 1), must_have(ids)
+    must, events, count = allowed["stats.events"][0], values["stats.events"], values["traits.count"]
+    if any(isinstance(number, int) and number > must for number in (events, count)):
+        yield Violation("doubled", person, f"counts {events} and {count} events, and has {must}")
+    for name, value in values.items():
+        if value not in allowed[name]:
+            yield Violation("profile", person, f"{name} is {value}, and must be {' or '.join(map(str, allowed[name]))}")
 
 
 def _dead(ledger: Ledger, letters: Mapping[str, int]) -> Iterator[Violation]:

@@ -59,8 +59,12 @@ class Reader:
         number: int = self.get(f"/{kind}/count", q=query).json()["count"]
         return number
 
-    def find(self, sources: Sequence[str], profiles: Iterable[str]) -> Found:
-        """Everything that the checker compares. Ask when the hub has come to rest."""
+    def left(self, profiles: Iterable[str]) -> list[str]:
+        """The ids that have a document of their own, as those that were merged have not: `id = …` finds no others."""
+        return [id for id in profiles if self.count("profiles", f'id = "{id}"')]
+
+    def find(self, sources: Sequence[str], profiles: Sequence[str]) -> Found:
+        """Everything that the checker compares. Ask when the hub has come to rest. Args: profiles: every id sent."""
         events: list[dict[str, Any]] = []
         letters: Counter[str] = Counter()
         for source in sources:
@@ -76,4 +80,5 @@ class Reader:
             except httpx.HTTPStatusError as exc:
                 if exc.response.status_code != 404:
                     raise
-        return Found(events, found, letters, self.get("/balance", verify="true").json(), sources)
+        balance = self.get("/balance", verify="true").json()
+        return Found(events, found, self.left(profiles), letters, balance, sources)
