@@ -75,7 +75,11 @@ def replay(
         str | None, typer.Option(help="All open ones that match (docs/query.md); an empty text: all open ones.")
     ] = None,
     mapping: Annotated[
-        Path | None, typer.Option(help="YAML file: a message mapping to repair them with, instead of the bridge's.")
+        str | None,
+        typer.Option(
+            help="A message mapping to repair them with, instead of the bridge's: a YAML or JSON file, or a "
+            "ready-made one's name."
+        ),
     ] = None,
     body: Annotated[Path | None, typer.Option(help="File with an edited body for the one letter. `-`: stdin.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many match.")] = False,
@@ -94,7 +98,7 @@ def replay(
         raise typer.BadParameter("only one dead letter can be edited: name it", param_hint="--body")
     if id is not None and dry_run:
         raise typer.BadParameter("of --q only", param_hint="--dry-run")
-    document: dict[str, Any] = {} if mapping is None else {"mapping": _yaml(mapping)}
+    document: dict[str, Any] = {} if mapping is None else {"mapping": _mapping(mapping)}
     if body is not None:
         document["body_base64"] = base64.b64encode(_bytes(body)).decode()
     hub = _hub(url, data)
@@ -168,13 +172,7 @@ def _bytes(path: Path) -> bytes:
         raise typer.BadParameter(f"{path}: {exc}", param_hint="--body") from exc
 
 
-def _yaml(path: Path) -> dict[str, Any]:
-    import yaml
+def _mapping(given: str) -> dict[str, Any] | str:
+    from hub.cli.mapping_file import mapping_document
 
-    try:
-        document = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as exc:
-        raise typer.BadParameter(f"{path}: {exc}", param_hint="--mapping") from exc
-    if not isinstance(document, dict):
-        raise typer.BadParameter(f"{path}: expected an object with `event`", param_hint="--mapping")
-    return document
+    return mapping_document(given)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
-import yaml
 
 from hub.cli.settings import load
 
@@ -47,7 +46,11 @@ def send(
     ],
     via: Annotated[Via, typer.Option(help="rest: POST /track. kafka: a topic that a bridge pulls.")] = Via.rest,
     mapping: Annotated[
-        Path | None, typer.Option(help="YAML file: row to /track payload (docs/mapping.md). Without: rows as they are.")
+        str | None,
+        typer.Option(
+            help="Row to /track payload (docs/mapping.md): a YAML or JSON file, or a ready-made one's name. "
+            "Without: rows as they are."
+        ),
     ] = None,
     source: Annotated[str, typer.Option(help="Event source id of rows that name none.")] = "",
     url: Annotated[str, typer.Option(help="rest: the hub. Default: the one that runs here, else its usual port.")] = "",
@@ -91,6 +94,7 @@ def send(
     refused; the others are sent all the same.
     """
     # here, not above: every process of the hub is `hub …`, and need not import what this does
+    from hub.cli.mapping_file import mapping_document
     from hub.cli.sending import run, where
     from hub.send import Options
     from hub.send.rows import SPACES
@@ -104,7 +108,7 @@ def send(
     options = Options(
         file=file,
         via=via.value,
-        mapping=_document(mapping),
+        mapping=None if mapping is None else mapping_document(mapping),
         source=source,
         name=name,
         format=format.value,
@@ -123,18 +127,6 @@ def send(
     )
     if not run(where(options, settings, data, url, bootstrap)):
         raise typer.Exit(1)
-
-
-def _document(path: Path | None) -> dict[str, Any] | None:
-    if path is None:
-        return None
-    try:
-        document = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as exc:
-        raise typer.BadParameter(f"{path}: {exc}", param_hint="--mapping") from exc
-    if not isinstance(document, dict):
-        raise typer.BadParameter(f"{path}: expected an object with `event`", param_hint="--mapping")
-    return document
 
 
 def _line_range(text: str | None) -> tuple[int, int | None]:

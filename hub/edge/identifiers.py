@@ -14,6 +14,7 @@ from hub.definitions.kinds import IdentificationPoint
 from hub.edge.paths import value_at
 
 ANY: Final = "*"
+MAILTO: Final = "mailto:"
 MAX_CHARS: Final = 1_024
 """Longest identifier: beyond, it is some text, and hashing it would join nobody."""
 
@@ -113,7 +114,8 @@ def normalise(kind: str, region: str, text: str) -> str:
 
 
 def _email(text: str) -> str:
-    name, at, domain = text.removeprefix("mailto:").rpartition("@")
+    scheme = text[: len(MAILTO)]
+    name, at, domain = (text[len(MAILTO) :] if scheme.lower() == MAILTO else text).rpartition("@")
     if not (name and at and domain) or any(character.isspace() for character in text) or "@" in name:
         raise NotIdentifying("not an e-mail address")
     try:

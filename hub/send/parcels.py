@@ -13,8 +13,10 @@ from hub.edge.mapping import CompiledMapping
 from hub.errors import InvalidPayload
 from hub.ids import derived
 from hub.send.rows import Row
+from hub.settings import Limits
 
 LARGEST_BATCH: Final = 500
+"""Events in a payload of several rows, unless one row alone makes more."""
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -59,6 +61,7 @@ class Packer:
         self._source = source
         self._name = name
         self._key = key or _profile_id
+        self._limits = Limits()
 
     def pack(self, row: Row) -> Parcel | Failure:
         """One row."""
@@ -66,16 +69,18 @@ class Packer:
         return made if isinstance(made, (Parcel, Failure)) else self._parcel(row.line, made)
 
     def pack_together(self, rows: Iterable[Row]) -> Iterator[Parcel | Failure]:
-        """Rows of one profile that follow each other, up to LARGEST_BATCH, as one payload with an event each."""
+        """Rows of one profile that follow each other as one payload with the events of each."""
         waiting: list[tuple[int, dict[str, Any]]] = []
+        events = 0
         for row in rows:
             made = self._payload(row)
             if isinstance(made, (Parcel, Failure)):
                 yield made
                 continue
-            if waiting and (len(waiting) >= LARGEST_BATCH or not _same_but_events(waiting[-1][1], made)):
+            events += len(made["events"])
+            if waiting and (events > LARGEST_BATCH or not _same_but_events(waiting[-1][1], made)):
                 yield self._joined(waiting)
-                waiting = []
+                waiting, events = [], len(made["events"])
             waiting.append((row.line, made))
         if waiting:
             yield self._joined(waiting)
@@ -86,7 +91,9 @@ class Packer:
         if self._mapping is None:
             return self._as_it_is(row)
         try:
-            payload = self._mapping(row.value, {"line": row.line, "row": row.number, "file": self._name})
+            # a line that the mapping has a format for is read by it
+            message = row.value if self._mapping.format == "json" else self._mapping.read(row.raw or b"", self._limits)
+            payload = self._mapping(message, {"line": row.line, "row": row.number, "file": self._name})
         except InvalidPayload as exc:
             return Failure(row.line, exc.detail)
         if self._source and "source" not in payload:
@@ -121,8 +128,9 @@ class Packer:
         first = rows[0][1]
         # the ids that the events would have got from payloads of their own
         events = [
-            {"id": derived("event", part.id, "0"), **payload["events"][0]}
+            {"id": derived("event", part.id, str(place)), **event}
             for part, (_, payload) in zip(good, rows, strict=True)
+            for place, event in enumerate(payload["events"])
         ]
         body = _encode({**first, "events": events})
         return Parcel((rows[0][0], rows[-1][0]), len(rows), good[0].id, good[0].key, body, tuple(good))

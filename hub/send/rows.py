@@ -1,4 +1,4 @@
-"""The rows of a file: CSV, whitespace-separated or JSON lines, plain or gzip, or standard input."""
+"""The rows of a file: CSV, whitespace-separated, JSON lines or just lines, plain or gzip, or standard input."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from typing import IO, Any, Final, Literal, NamedTuple, Self, TypeAlias
 
 import msgspec
 
-Format: TypeAlias = Literal["auto", "csv", "jsonl"]
+Format: TypeAlias = Literal["auto", "csv", "jsonl", "lines"]
+"""lines: nothing is read into them, a mapping will."""
 SPACES: Final = " "
 """As a delimiter: any run of spaces and tabs."""
 _GZIP: Final = b"\x1f\x8b"
@@ -34,8 +35,8 @@ class Row(NamedTuple):
     Attributes:
         line: Where it begins in the file, from 1.
         number: Which data row it is, from 0.
-        value: An object by header name, or whatever the JSON line holds; None when `error` is set.
-        raw: The line's bytes, of JSON lines only.
+        value: An object by header name, or whatever the JSON line holds; None for `lines`, and when `error` is set.
+        raw: The line's bytes; None for a table.
         error: Why it cannot be read.
     """
 
@@ -90,6 +91,8 @@ class Rows:
         try:
             if format == "jsonl":
                 yield from _json_lines(lines)
+            elif format == "lines":
+                yield from _plain_lines(lines)
             else:
                 yield from _table(lines, self._delimiter or _sniff(start))
         except (gzip.BadGzipFile, EOFError) as exc:
@@ -117,6 +120,15 @@ def _json_lines(lines: IO[bytes]) -> Iterator[Row]:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
             yield Row(line, number, None, raw, f"not JSON: {exc}")
         number += 1
+
+
+def _plain_lines(lines: IO[bytes]) -> Iterator[Row]:
+    number = 0
+    for line, text in enumerate(lines, 1):
+        raw = text.removeprefix(_BOM).rstrip(b"\r\n")
+        if raw:
+            yield Row(line, number, None, raw)
+            number += 1
 
 
 def _table(lines: IO[bytes], delimiter: str) -> Iterator[Row]:

@@ -31,8 +31,8 @@ class Options:
     file: Path
     """`-` is standard input."""
     via: Literal["rest", "kafka"]
-    mapping: dict[str, Any] | None = None
-    """A mapping document (docs/mapping.md). None: rows are sent as they are."""
+    mapping: dict[str, Any] | str | None = None
+    """A mapping document, or the name of a ready-made one (docs/mapping.md). None: rows are sent as they are."""
     source: str = ""
     """Event source id of rows that name none."""
     name: str = ""
@@ -108,10 +108,13 @@ class _Sending:
                 checkpoint = Checkpoint(options.checkpoint, name, time.monotonic)
             except ValueError as exc:
                 raise SendError(str(exc)) from exc
+        mapping = None if options.mapping is None else compile_mapping(options.mapping)
+        # a mapping with another format than JSON reads the lines itself
+        self._format: Format = options.format if mapping is None or mapping.format == "json" else "lines"
         self._first_line = max(options.first_line, 1 + (checkpoint.done_line if checkpoint else 0))
         self._tally = Tally(checkpoint)
         self._packer = Packer(
-            mapping=None if options.mapping is None else compile_mapping(options.mapping),
+            mapping=mapping,
             source=options.source,
             name=name,
             key=None if options.key is None else compile_expression(options.key),
@@ -122,7 +125,7 @@ class _Sending:
     def run(self) -> Summary:
         options, tally = self._options, self._tally
         started = time.monotonic()
-        with Rows(options.file, options.format, options.delimiter) as rows:
+        with Rows(options.file, self._format, options.delimiter) as rows:
             parcels = self._parcels(rows)
             try:
                 if options.via == "rest":

@@ -60,6 +60,18 @@ def test_an_event_without_a_time_happened_when_the_broker_got_it() -> None:
     assert [event["time_ms"] for event in body["events"]] == [1000, 1_767_225_600_000]  # type: ignore[typeddict-item]
 
 
+def test_what_a_bridge_has_decoded_counts_instead_of_the_body() -> None:
+    made = record(delivery(b"\x00avro", json=b'{"n": 7}'), {"event": {"type": "'made'", "properties": "@"}})
+    [event] = made["body"][1]["events"]  # type: ignore[typeddict-item]
+    assert json.loads(event["properties"]) == {"n": 7}
+
+
+def test_what_a_bridge_cannot_decode_is_refused_with_its_own_bytes() -> None:
+    kind, body = record(delivery(b"\x00avro", fault="the registry has no schema 7"))["body"]
+    assert (kind, body["body"], body["reason"]) == (REFUSED, b"\x00avro", "undecodable_message")  # type: ignore[typeddict-item]
+    assert body["detail"] == "the registry has no schema 7"  # type: ignore[typeddict-item]
+
+
 @pytest.mark.parametrize(
     ("headers", "own"),
     [
@@ -110,6 +122,42 @@ def test_a_mapping_sees_the_messages_key_headers_and_position() -> None:
     made = record(delivery(b"{}", key=b"k", headers=[("kind", b"seen")]), mapping)
     event = made["body"][1]["events"][0]  # type: ignore[typeddict-item]
     assert (made["profile_id"], event["type"], event["properties"]) == ("k", "seen", b'{"p":"t/0/1"}')
+
+
+def test_several_events_of_a_message_keep_their_ids_at_a_redelivery() -> None:
+    mapping = {"profile": "who", "events": [{"each": "items", "type": "kind"}, {"type": "'order'"}]}
+    body = b'{"who": "ann", "items": [{"kind": "tea"}, {"kind": "tea"}]}'
+    made = record(delivery(body), mapping)
+    events = made["body"][1]["events"]  # type: ignore[typeddict-item]
+    assert [event["type"] for event in events] == ["tea", "tea", "order"]
+    assert len({event["id"] for event in events}) == 3
+    assert made == record(delivery(body), mapping)
+    assert converter(mapping).convert(delivery(body), NOW_MS).events == 3
+
+
+@pytest.mark.parametrize(
+    ("mapping", "body"),
+    [
+        ({"when": "kind == 'sale'", "profile": "require(who)", "event": {"type": "kind"}}, b'{"kind": "test"}'),
+        ({"profile": "who", "event": {"when": "n", "type": "'a'"}}, b'{"who": "ann"}'),
+        ({"skip_empty": True, "event": {"type": "'a'"}}, b""),
+    ],
+)
+def test_a_message_that_is_to_be_dropped_is_a_record_without_events(mapping: dict[str, Any], body: bytes) -> None:
+    """So that it is counted, as dropped, from the log like everything else."""
+    converted = converter(mapping).convert(delivery(body), NOW_MS)
+    assert (converted.reason, converted.events) == (None, 1)
+    made = decode_inbound(converted.value)
+    assert (made["source"], made["body"][1]["events"]) == ("shop", [])  # type: ignore[typeddict-item]
+
+
+def test_a_body_that_is_not_what_the_mapping_says_is_refused_with_its_bytes() -> None:
+    refused = record(delivery(b"caf\xe9"), {"format": "text", "event": {"type": "@"}})
+    assert refused["body"][0] == REFUSED
+    assert "not utf-8, at byte 3" in refused["body"][1]["detail"]  # type: ignore[typeddict-item]
+    assert refused["body"][1]["body"] == b"caf\xe9"  # type: ignore[typeddict-item]
+    made = record(delivery(b"caf\xe9"), {"format": "text", "charset": "latin-1", "event": {"type": "@"}})
+    assert made["body"][1]["events"][0]["type"] == "café"  # type: ignore[typeddict-item]
 
 
 @pytest.mark.parametrize(

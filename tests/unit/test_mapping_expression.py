@@ -11,8 +11,16 @@ from hypothesis import strategies as st
 from hub.edge.expression import EVALUATION, ExpressionError, Getter, compile_expression, interpreted
 
 NAMES = ["a", "b", '"c d"', "meta"]
-LEAVES = st.sampled_from([*NAMES, "@", "'text'", "'20240131'", "`1`", "`null`", "`[]`", "`{}`", "`[1, 2]`", "`false`"])
-ONE_ARGUMENT = ["to_number", "to_string", "lower", "trim", "number", "require", "length", "type", "sum", "meta", "abs"]
+LEAVES = st.sampled_from(
+    [*NAMES, "@", "'text'", "'20240131'", "`1`", "`0`", "`null`", "`[]`", "`{}`", "`[1, 2]`", "`false`", "message()"]
+)
+ONE_ARGUMENT = [
+    *("to_number", "to_string", "lower", "trim", "number", "require", "length", "type", "sum", "meta", "abs", "hash"),
+    *("integer", "boolean", "string"),
+]
+TWO_ARGUMENTS = [
+    *("contains", "starts_with", "split", "join", "not_null", "parse_time", "default", "if", "lookup"),
+]
 
 
 def _longer(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
@@ -20,12 +28,16 @@ def _longer(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
         st.tuples(inner, st.sampled_from(NAMES)).map(".".join),
         st.tuples(inner, st.integers(-3, 3)).map(lambda pair: f"{pair[0]}[{pair[1]}]"),
         st.tuples(st.sampled_from(ONE_ARGUMENT), inner).map(lambda pair: f"{pair[0]}({pair[1]})"),
-        st.tuples(
-            st.sampled_from(["contains", "starts_with", "split", "join", "not_null", "parse_time"]), inner, inner
-        ).map(lambda call: f"{call[0]}({call[1]}, {call[2]})"),
-        st.tuples(inner, st.sampled_from([" || ", " && ", " | ", " == ", " < "]), inner).map("".join),
-        st.tuples(inner, st.sampled_from(["[*]", "[]", ".*", "[?a]", "[1:]", ".[a, b]", ".{x: a}"])).map("".join),
-        inner.map("!{}".format),
+        st.tuples(st.sampled_from(TWO_ARGUMENTS), inner, inner).map(lambda call: f"{call[0]}({call[1]}, {call[2]})"),
+        st.tuples(st.sampled_from(["if", "lookup"]), inner, inner, inner).map(
+            lambda call: f"{call[0]}({call[1]}, {call[2]}, {call[3]})"
+        ),
+        st.tuples(inner, st.sampled_from([" || ", " && ", " | ", " == ", " != ", " < ", " >= "]), inner).map("".join),
+        st.tuples(inner, st.sampled_from(["[*]", "[]", ".*", "[?a]", "[?message()]", "[1:]"])).map("".join),
+        st.tuples(inner, st.sampled_from([".[a, b]", ".{x: a, y: b}", ".{x: 'text', y: `1`}"])).map("".join),
+        st.sampled_from(["[{0}]", "!{0}", "!({0})", "({0})", "[{0}, a]", "{{x: {0}}}", "[a, b][?{0}]"]).flatmap(
+            lambda around: inner.map(around.format)
+        ),
     )
 
 
@@ -55,7 +67,7 @@ def _outcome(get: Getter, message: Any, meta: dict[str, Any]) -> Any:
 
 
 @given(EXPRESSIONS, MESSAGES, st.dictionaries(st.sampled_from(["text", "line"]), SCALARS))
-def test_closures_and_library_agree(expression: str, message: Any, meta: dict[str, Any]) -> None:
+def test_compiled_expressions_and_the_library_agree(expression: str, message: Any, meta: dict[str, Any]) -> None:
     try:
         compiled = compile_expression(expression)
     except ExpressionError:
@@ -69,10 +81,15 @@ def test_closures_and_library_agree(expression: str, message: Any, meta: dict[st
         ("a b", "column 3"),
         ("a..b", "column 3"),
         ("'open", "column 1"),
-        ("upper(lowr(a))", "unknown function lowr() (column 7)"),
+        ("upper(lowr(a))", "unknown function lowr(); is it lower()? (column 7)"),
         ("lower(a, b)", "lower() takes 1 argument, not 2 (column 1)"),
         ("parse_time(a)", "parse_time() takes at least 2 arguments, not 1 (column 1)"),
         ("foo[?foo(@)]", "unknown function foo() (column 6)"),
+        ("if(a)", "if() takes at least 2 arguments, not 1 (column 1)"),
+        ("lookup(a, b, c, d)", "lookup() takes at most 3 arguments, not 4 (column 1)"),
+        ("message(a)", "message() takes 0 arguments, not 1 (column 1)"),
+        (f"{'(' * 5_000}a{')' * 5_000}", "nested too deeply"),
+        (" || ".join("a" * 400), "nested too deeply"),
         ("", "empty"),
     ],
 )
@@ -100,6 +117,37 @@ def test_what_is_wrong_is_said_with_its_column(expression: str, words: str) -> N
         ("split(s, ',')[1]", {"s": "a,b"}, "b"),
         ("from_json(s).x", {"s": '{"x": 1}'}, 1),
         ("meta('line')", {}, 7),
+        ("message().a", {"a": 5}, 5),
+        ("items[?kind == message().wanted] | [0].n", {"wanted": "b", "items": [{"kind": "b", "n": 1}]}, 1),
+        ("parse_time(d, 'unix_us')", {"d": 1_780_000_000_123_456}, "2026-05-28T20:26:40.123456Z"),
+        ("integer(n)", {"n": "12.0"}, 12),
+        ("integer(n)", {"n": ""}, None),
+        ("boolean(n)", {"n": " Yes"}, True),
+        ("boolean(n)", {"n": 0}, False),
+        ("boolean(n)", {"n": False}, False),
+        ("boolean(n)", {"n": ""}, None),
+        ("string(n)", {"n": 1.5}, "1.5"),
+        ("string(n)", {"n": True}, "true"),
+        ("string(n)", {"n": {"é": [1]}}, '{"é":[1]}'),
+        ("string(n)", {}, None),
+        ("default(n, 'none')", {"n": 0}, 0),
+        ("default(n, 'none')", {"n": False}, False),
+        ("default(n, 'none')", {"n": ""}, ""),
+        ("default(n, 'none')", {"n": None}, "none"),
+        ("default(n, require(m))", {"n": 1}, 1),
+        ("if(n > `1`, 'many', 'few')", {"n": 2}, "many"),
+        ("if(n > `1`, 'many')", {"n": 1}, None),
+        ("if(n, number(n), m)", {"n": "", "m": "x"}, "x"),
+        ("items[*].if(n, number(n), 'none')", {"items": [{"n": "1"}, {"n": ""}]}, [1, "none"]),
+        ("""lookup(n, {"1": 'new', paid: 'paid'})""", {"n": 1}, "new"),
+        ('lookup(n, `{"true": "on"}`)', {"n": True}, "on"),
+        ("lookup(n, {a: 'b'}, 'other')", {"n": "c"}, "other"),
+        ("lookup(n, {a: 'b'})", {"n": "c"}, None),
+        ("lookup(n, table, n)", {"n": "c"}, "c"),
+        ("hash(a, b) == hash(a, b)", {"a": 1}, True),
+        ("hash('a', 'bc') == hash('ab', 'c')", {}, False),
+        ("a == `1` && b != 'x'", {"a": 1, "b": "y"}, True),
+        ("a == `true`", {"a": 1}, False),
         ("n || 'none'", {"n": 0}, 0),
         ("n || 'none'", {"n": False}, "none"),
         ("n || 'none'", {"n": []}, "none"),
@@ -114,6 +162,12 @@ def test_functions(expression: str, message: Any, value: Any) -> None:
     [
         ("number(n)", {"n": "twelve"}),
         ("number(n)", {"n": "NaN"}),
+        ("integer(n)", {"n": "1.5"}),
+        ("integer(n)", {"n": True}),
+        ("boolean(n)", {"n": "perhaps"}),
+        ("boolean(n)", {"n": 2}),
+        ("if(n, number(n), m)", {"n": "x"}),
+        ("lookup(n, {a: 'b'})", {"n": ["a"]}),
         ("require(n)", {}),
         ("parse_time(d, '%Y%m%d')", {"d": "1997-13-01"}),
         ("parse_time(d, 'iso', 'Mars/Olympus')", {"d": "2026-01-01"}),

@@ -47,6 +47,37 @@ def event_ids(made: list[Parcel | Failure]) -> list[str]:
     return ids
 
 
+def test_a_row_of_many_events_and_one_of_none_share_payloads_like_others() -> None:
+    """A row without events stays by itself, so that the hub counts it as dropped."""
+    mapping = compile_mapping({"profile": "c", "events": [{"each": "kinds", "type": "@"}]})
+    rows = [Row(n, n, {"c": "1", "kinds": kinds}) for n, kinds in enumerate([["a", "b"], ["c"], [], ["d"], ["e"]], 1)]
+    together = list(packer(mapping=mapping).pack_together(rows))
+    assert [parcel.rows for parcel in together if isinstance(parcel, Parcel)] == [2, 1, 2]
+    assert event_ids(together) == event_ids([packer(mapping=mapping).pack(row) for row in rows])
+    many = [Row(n, n, {"c": "1", "kinds": ["a"] * 200}) for n in range(1, 6)]
+    assert [parcel.rows for parcel in packer(mapping=mapping).pack_together(many) if isinstance(parcel, Parcel)] == [
+        2,
+        2,
+        1,
+    ]
+
+
+def test_a_mapping_with_a_format_reads_the_lines_itself() -> None:
+    made = packer(
+        mapping=compile_mapping({"format": "csv", "columns": ["c", "n"], "profile": "c", "event": {"type": "n"}})
+    )
+    parcel = made.pack(Row(1, 0, None, b"ann,sale"))
+    assert isinstance(parcel, Parcel)
+    assert msgspec.json.decode(parcel.body) == {
+        "events": [{"type": "sale"}],
+        "profile": {"id": "ann"},
+        "source": {"id": "shop"},
+    }
+    failure = made.pack(Row(2, 1, None, b"ann"))
+    assert isinstance(failure, Failure)
+    assert "1 cells" in failure.reason
+
+
 def test_equal_rows_are_two_events_and_a_rerun_gives_the_same() -> None:
     once = event_ids([packer().pack(row) for row in ROWS])
     assert len(set(once)) == 3
