@@ -70,7 +70,7 @@ class Profile(msgspec.Struct, frozen=True):
 
 
 class Session(msgspec.Struct, frozen=True):
-    """A session, held by the profile that claimed it first."""
+    """A session, held by the profile that claimed it first. `version`: -1 while nothing has come of the claim."""
 
     id: str
     profile_id: str  # "" while only profile-less events were seen in it

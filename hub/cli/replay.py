@@ -14,12 +14,6 @@ from hub.cli.settings import load
 FAILED: Final = 2
 """Exit code: the command could not do its work."""
 
-NO_PROMOTE: Final = (
-    "hub replay cannot put a shadow in live's place yet. To work with the new definitions from now on, PUT them to the "
-    "live hub (/definitions); profiles keep what the old ones made of earlier events. The shadow's profiles stay in "
-    "its own store: serve them with HUB_NAMESPACE and HUB_STORE__URL set to the shadow's and `hub api` (docs/replay.md)"
-)
-
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -48,7 +42,12 @@ def replay(
     ] = None,
     samples: Annotated[int, typer.Option(min=0, max=1_000, help="Samples of each difference.")] = 3,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would be sent.")] = False,
-    promote: Annotated[bool, typer.Option("--promote", hidden=True)] = False,
+    promote: Annotated[
+        bool, typer.Option("--promote", help="Then put the shadow in live's place: its profiles, its definitions.")
+    ] = False,
+    most_pause_s: Annotated[
+        float, typer.Option("--pause", min=0.1, help="Longest time that live's collectors may wait for that, seconds.")
+    ] = 8.0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
     bootstrap: Annotated[str, typer.Option(help="Kafka. Default: that of the hub that runs here.")] = "",
     data: Annotated[Path | None, typer.Option(help="Data folder of the hub. Default: HUB_DATA.")] = None,
@@ -57,7 +56,7 @@ def replay(
     Send events again, under the ids that they have.
 
     Into the live hub this changes nothing: what is stored counts as a duplicate. Into a shadow with other
-    definitions it shows what they would change.
+    definitions it shows what they would change; with --promote they change it.
 
     Exits with 2 when it had to stop; the same command may be given again.
     """
@@ -69,9 +68,6 @@ def replay(
     from hub.replay.definitions import DefinitionError
     from hub.store.query import QueryError
 
-    if promote:
-        typer.echo(NO_PROMOTE, err=True)
-        raise typer.Exit(FAILED)
     if into is None and definitions is not None:
         raise typer.BadParameter("live has its own: name a shadow with --into", param_hint="--definitions")
     settings = load()
@@ -90,8 +86,13 @@ def replay(
             definitions=definitions,
             samples=samples,
             dry_run=dry_run,
+            promote=promote,
+            most_pause_s=most_pause_s,
         )
-        replaying.run(options, now_ms, as_json=as_json)
+        report = replaying.run(options, now_ms, as_json=as_json)
+        if report.not_promoted:
+            typer.echo(f"hub replay: not promoted: {report.not_promoted}", err=True)
+            raise typer.Exit(FAILED)
     except (BoundError, DefinitionError, QueryError, HubError, OSError) as exc:
         typer.echo(f"hub replay: {exc}", err=True)
         raise typer.Exit(FAILED) from exc

@@ -16,7 +16,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from hub.replay.diff import Diff
-from hub.replay.run import Options, Report, replay
+from hub.replay.options import Options
+from hub.replay.promotion import Promoted
+from hub.replay.report import Report
+from hub.replay.run import replay
 from hub.replay.source import SKIPPED, Step
 from hub.settings import Settings
 from hub.stack import state
@@ -48,15 +51,16 @@ def options(
     )
 
 
-def run(wanted: Options, now_ms: int, *, as_json: bool) -> None:
+def run(wanted: Options, now_ms: int, *, as_json: bool) -> Report:
     """Replay, and print how it went. Raises what `hub.replay.run.replay` raises."""
     with _shown() as show:
         report = replay(wanted, now_ms, show)
     if as_json:
         typer.echo(msgspec.json.encode(report).decode())
-        return
-    for line in lines(report):
-        typer.echo(line)
+    else:
+        for line in lines(report):
+            typer.echo(line)
+    return report
 
 
 def lines(report: Report) -> Iterator[str]:
@@ -74,6 +78,9 @@ def lines(report: Report) -> Iterator[str]:
         yield f"  events in {report.into}: {figures}"
     if report.diff is not None:
         yield from _diff(report.diff, report)
+    if report.promoted is not None:
+        yield ""
+        yield from _promoted(report.promoted, report)
 
 
 def _diff(diff: Diff, report: Report) -> Iterator[str]:
@@ -101,6 +108,18 @@ def _diff(diff: Diff, report: Report) -> Iterator[str]:
             before, after = (_value(sample, side) for side in ("live", "shadow"))
             yield f"    {sample['profile']}: {before} -> {after}"
     left_out = len(diff.fields) - SHOWN_FIELDS
+    if left_out > 0:
+        yield f"  … and {left_out:,} more: see --json"
+
+
+def _promoted(promoted: Promoted, report: Report) -> Iterator[str]:
+    yield (
+        f"promoted {report.into} into {report.namespace}: {promoted.profiles:,} profiles changed, "
+        f"{len(promoted.definitions):,} definitions, paused for {promoted.paused_s:,.1f} s"
+    )
+    for name in promoted.definitions[:SHOWN_FIELDS]:
+        yield f"  {name}"
+    left_out = len(promoted.definitions) - SHOWN_FIELDS
     if left_out > 0:
         yield f"  … and {left_out:,} more: see --json"
 

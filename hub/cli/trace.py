@@ -5,12 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from urllib.parse import quote
 
 import typer
 
 from hub.cli.settings import load
+
+FORWARDED: Final = {
+    "alias": ", forwarded to the profile that this is part of",
+    "session": ", forwarded to the profile that holds the session",
+    "return": ", and come back: the merge was undone, or the session had gone to another profile",
+}
+"""Why a record was handed on, in words."""
 
 Url = Annotated[str, typer.Option(help="The hub. Default: the one that runs here, else its usual port.")]
 Data = Annotated[Path | None, typer.Option(help="Data folder of the hub, for its key. Default: HUB_DATA.")]
@@ -97,7 +104,7 @@ def _event(story: dict[str, Any]) -> Iterator[str]:
         other = f" with {one['other']}" if one.get("other") else ""
         yield f"  identity  {one['label']} {one['identifier']}: {one['did']}{other}"
     if identity["sent_as"]:
-        yield f"  sent as   {identity['sent_as']}, forwarded to the profile that this is part of"
+        yield f"  sent as   {identity['sent_as']}{FORWARDED.get(identity['forwarded_for'], '')}"
     if profile:
         now = "" if profile["version_now"] == profile["version"] else f", now {profile['version_now']}"
         made = ", made by this event" if profile["created"] else ""

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 import stamina
 import structlog
@@ -35,11 +35,19 @@ IDLE_POLL_S: Final = 0.2
 WRITING_POLL_S: Final = 0.005
 """While a batch is written: its commit shall not wait for the next records, as bulk producers wait for it."""
 RETRY_MAX_S: Final = 5.0
+T = TypeVar("T")
 
 
 def now_ms() -> int:
     """The clock: milliseconds since 1970."""
     return time.time_ns() // 1_000_000
+
+
+class _Written(NamedTuple):
+    """A batch that is stored and told: the offsets to commit, and sessions that turned out to be of another profile."""
+
+    offsets: dict[int, int]
+    lost: list[str]
 
 
 class CurrentDefinitions(Protocol):
@@ -82,7 +90,7 @@ class Loop:
         self._now_ms = now_ms
         self._memory = Memory(settings)
         self._writer = ThreadPoolExecutor(1, "writer")
-        self._pending: Future[dict[int, int]] | None = None
+        self._pending: Future[_Written] | None = None
         self._report = Report()
         self._stop_rule = StopRule(settings.stop_share, settings.stop_window)
         self._last_fault = ""
@@ -189,21 +197,18 @@ class Loop:
                 "the collector with HUB_COLLECTOR__STOP_SHARE=1",
             )
 
-    def _write(self, outcome: Outcome, offsets: dict[int, int], started: float) -> dict[int, int]:
-        """On the writer's thread: the store first, then whoever listens. Returns the offsets to commit."""
-        self._patiently(lambda: self._writing.write(outcome.batch, at_ms=self._now_ms()))
+    def _write(self, outcome: Outcome, offsets: dict[int, int], started: float) -> _Written:
+        """On the writer's thread: the store first, then whoever listens."""
+        lost = self._patiently(lambda: self._writing.write(outcome.batch, at_ms=self._now_ms()))
         self._at("written")
-        self._patiently(lambda: self._tell(outcome))
-        self._at("flushed")
-        self._report.add(outcome, time.perf_counter() - started)
-        return offsets
-
-    def _tell(self, outcome: Outcome) -> None:
         self._output.produce(outcome)
         self._at("produced")
-        self._output.flush()
+        self._patiently(self._output.flush)
+        self._at("flushed")
+        self._report.add(outcome, time.perf_counter() - started)
+        return _Written(offsets, lost)
 
-    def _patiently(self, act: Callable[[], None]) -> None:
+    def _patiently(self, act: Callable[[], T]) -> T:
         """Until it works, or the process is asked to stop: each of the steps may be repeated."""
 
         def again(error: Exception) -> bool:
@@ -213,14 +218,17 @@ class Loop:
 
         for attempt in stamina.retry_context(on=again, attempts=None, timeout=None, wait_max=RETRY_MAX_S):
             with attempt:
-                act()
+                done = act()
         self.waiting_for = ""
+        return done
 
     def _finish(self) -> None:
         """Wait for the batch that is being written, then commit it: only the polling thread touches the consumer."""
         if self._pending is not None:
             pending, self._pending = self._pending, None
-            self._ownership.commit(pending.result())
+            written = pending.result()
+            self._memory.lose(written.lost)
+            self._ownership.commit(written.offsets)
             self._at("committed")
 
     def _reap(self) -> None:
@@ -233,7 +241,7 @@ class Loop:
         outbox = self._reading.outbox(epoch, partitions)
         if outbox:
             self._output.forward(outbox)
-            self._output.flush()
+            self._patiently(self._output.flush)
 
     def _let_go(self) -> None:
         """Before partitions go: their batch is finished, then everything about them is forgotten."""

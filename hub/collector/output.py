@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
 
 import msgspec
 import structlog
@@ -14,75 +15,130 @@ from hub.model import DeadLetter, Outgoing
 from hub.pipeline.process import Outcome
 from schemas.codec import encode_dead_letter, encode_stored
 from schemas.records import DeadLetter as DeadLetterRecord
+from schemas.records import Stored
 from schemas.replays import REPLAY_HEADER
 from schemas.topics import DEAD, EVENTS, MAX_TOLD_BYTES, STORED
 
 log: Final = structlog.get_logger()
+PURGE_S: Final = 1.0
+STUCK_S: Final = 60.0
+"""So long without an acknowledgement, and a new producer sends all again: librdkafka's may have lost its way."""
 ROOM_BYTES: Final = MAX_TOLD_BYTES - 16_384
 """Leaves room for the key and Kafka's own framing."""
 
 
-class Output:
-    """One producer. `flush` returns only when Kafka has acknowledged everything that `produce` was given."""
+class _Record(NamedTuple):
+    topic: str
+    key: bytes
+    value: bytes
+    headers: Sequence[tuple[str, bytes]] = ()
 
-    def __init__(self, producer: Producer, namespace: str, timeout_s: float) -> None:
-        """Args: producer: with acks=all. timeout_s: how long `flush` waits in all."""
-        self._producer = producer
+
+class Output:
+    """
+    One producer that gives up nothing by itself, however long Kafka is away.
+
+    So what it was given gets onto the log in its order: a record that timed out would be sent again behind others.
+    """
+
+    def __init__(self, make: Callable[[], Producer], namespace: str, timeout_s: float) -> None:
+        """
+        Args:
+            make: A new producer, with acks=all and without a time limit for deliveries.
+            timeout_s: How long `flush` waits.
+        """
+        self._make = make
+        self._producer = make()
         self._stored = STORED.name(namespace)
         self._dead = DEAD.name(namespace)
         self._events = EVENTS.name(namespace)
         self._timeout_s = timeout_s
+        self._records: list[_Record] = []
         self._failed: KafkaError | None = None
+        self._left, self._moved_at_s = 0, 0.0
 
     def produce(self, outcome: Outcome) -> None:
-        """Hand over, in the order of the log."""
-        self._failed = None
-        for stored in outcome.stored:
-            value = encode_stored(stored)
-            if len(value) > ROOM_BYTES:
-                value = encode_stored({**stored, "event": _left_out(stored["id"])})
-            self._send(self._stored, (stored["profile_id"] or stored["id"]).encode(), value)
-        for letter in outcome.dead_letters:
-            self._send(self._dead, letter.id.encode(), encode_dead_letter(_record(letter)))
-        if outcome.batch.identity is not None:
-            self._hand_over(outcome.batch.identity.outbox)
+        """Hand over, in the order of the log, once all before it is acknowledged."""
+        identity = outcome.batch.identity
+        self._begin(
+            [
+                *map(self._of_stored, outcome.stored),
+                *(
+                    _Record(self._dead, letter.id.encode(), encode_dead_letter(_record(letter)))
+                    for letter in outcome.dead_letters
+                ),
+                *(self._of_outgoing(one) for one in (identity.outbox if identity is not None else ())),
+            ]
+        )
 
     def forward(self, outbox: Sequence[Outgoing]) -> None:
         """Hand over records for other profiles, in their order; those that are sent a second time change nothing."""
-        self._failed = None
-        self._hand_over(outbox)
-
-    def _hand_over(self, outbox: Sequence[Outgoing]) -> None:
-        for one in outbox:
-            headers: list[tuple[str, bytes]] = [] if one.replay is None else [(REPLAY_HEADER, one.replay)]
-            self._send(self._events, one.key, one.value, headers)
+        self._begin([self._of_outgoing(one) for one in outbox])
 
     def flush(self) -> None:
-        """Raises Unavailable when Kafka does not acknowledge everything in time; the batch may be told again."""
+        """
+        Return when Kafka has acknowledged everything that was handed over.
+
+        Raises: Unavailable: not in time, or something was not taken. Call it again: what is still under way stays so,
+            and after a failure all is sent again.
+        """
+        if self._failed is not None or time.monotonic() - self._moved_at_s > STUCK_S:
+            self._again()
         left = self._producer.flush(self._timeout_s)
+        if left < self._left:
+            self._left, self._moved_at_s = left, time.monotonic()
         if left or self._failed is not None:
             reason = self._failed.str() if self._failed is not None else f"{left} records unacknowledged"
-            raise Unavailable(
-                "kafka", f"the outcome of a batch could not be told within {self._timeout_s:g} s: {reason}"
-            )
+            raise Unavailable("kafka", f"the outcome of a batch cannot be told: {reason}")
 
-    def _send(self, topic: str, key: bytes, value: bytes, headers: Sequence[tuple[str, bytes]] = ()) -> None:
+    def _again(self) -> None:
+        why = "nothing was acknowledged" if self._failed is None else self._failed.str()
+        log.warning("output.again", records=len(self._records), why=why)
+        old, self._producer = self._producer, self._make()
+        old.purge()
+        old.flush(PURGE_S)
+        self._begin(self._records)
+
+    def _begin(self, records: list[_Record]) -> None:
+        self._records = records
+        self._failed = None
+        self._left, self._moved_at_s = len(records), time.monotonic()
+        producer = self._producer
+
+        def delivered(error: KafkaError | None, _: Message) -> None:
+            # a producer that was given up still has something to say
+            if error is not None and producer is self._producer:
+                self._failed = error
+
+        for record in records:
+            self._send(producer, record, delivered)
+
+    def _of_stored(self, stored: Stored) -> _Record:
+        value = encode_stored(stored)
+        if len(value) > ROOM_BYTES:
+            value = encode_stored({**stored, "event": _left_out(stored["id"])})
+        return _Record(self._stored, (stored["profile_id"] or stored["id"]).encode(), value)
+
+    def _of_outgoing(self, one: Outgoing) -> _Record:
+        return _Record(self._events, one.key, one.value, [] if one.replay is None else [(REPLAY_HEADER, one.replay)])
+
+    def _send(
+        self, producer: Producer, record: _Record, delivered: Callable[[KafkaError | None, Message], None]
+    ) -> None:
         while True:
             try:
-                self._producer.produce(topic, value, key, on_delivery=self._delivered, headers=[*headers])
+                producer.produce(
+                    record.topic, record.value, record.key, on_delivery=delivered, headers=[*record.headers]
+                )
             except BufferError:
                 # the queue is full: wait for deliveries to make room
-                self._producer.poll(1.0)
+                producer.poll(1.0)
             except KafkaException as exc:
                 self._failed = exc.args[0]
-                log.error("output.refused", topic=topic, bytes=len(value), error=exc.args[0].str())
+                log.error("output.refused", topic=record.topic, bytes=len(record.value), error=exc.args[0].str())
                 return
             else:
                 return
-
-    def _delivered(self, error: KafkaError | None, _message: Message) -> None:
-        if error is not None:
-            self._failed = error
 
 
 def _left_out(event_id: str) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from contextlib import ExitStack, closing
+from functools import partial
 from types import FrameType
 from typing import Any, Final
 
@@ -27,7 +28,8 @@ from hub.store.factory import open_store
 from schemas.topics import MAX_TOLD_BYTES
 
 log: Final = structlog.get_logger()
-TELL_TIMEOUT_S: Final = 30.0
+TELL_TIMEOUT_S: Final = 2.0
+"""Between two looks at whether the process shall stop, while Kafka does not acknowledge."""
 READ_AHEAD: Final = {
     "queued.min.messages": 1_000,
     "max.partition.fetch.bytes": 65_536,
@@ -65,15 +67,11 @@ def run_collector(
         writing = stack.enter_context(closing(open_store(store_url)))
         stack.enter_context(Follower(kafka, namespace, catalogue))
         consumer = Consumer(consumer_config(kafka, collector_group(namespace), **READ_AHEAD))
-        producer = Producer(
-            producer_config(
-                kafka, **{"delivery.timeout.ms": int(TELL_TIMEOUT_S * 1000), "message.max.bytes": MAX_TOLD_BYTES}
-            )
-        )
+        telling = producer_config(kafka, **{"delivery.timeout.ms": 0, "message.max.bytes": MAX_TOLD_BYTES})
         loop = Loop(
             consumer=consumer,
             ownership=Ownership(consumer, LogAdmin(kafka, namespace), reading, namespace, accept_gap=accept_gap),
-            output=Output(producer, namespace, TELL_TIMEOUT_S),
+            output=Output(partial(Producer, telling), namespace, TELL_TIMEOUT_S),
             reading=reading,
             writing=writing,
             definitions=CompiledDefinitions(catalogue, most_profiles),

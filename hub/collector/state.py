@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from typing import Final, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
 from hub.model import Alias, Claimed, KnownEvent, Position, Profile, Session, StoredEvent, Undo, Wanted, partition_of
 from hub.model import Known as KnownInStore
 from hub.pipeline.definitions import Definitions
+from hub.pipeline.documents import iso, new_session
+from hub.pipeline.holders import Holders, claims_as, onward
 from hub.pipeline.identity import Known
 from hub.pipeline.process import Outcome, State
 from hub.pipeline.records import Decoded, claims, wanted
 from hub.settings import Collector as CollectorSettings
 from hub.store.port import Writing
-from schemas.records import MERGE, TRACK
+from schemas.records import MERGE, TRACK, Inbound
 
 NO_DEFINITIONS: Final = Definitions(-1, {})
 NOTHING: Final = KnownInStore({}, {}, {})
@@ -37,6 +39,8 @@ class Memory:
         self._events: Final[OrderedDict[str, KnownEvent]] = OrderedDict()
         self._aliases: Final[OrderedDict[str, Alias]] = OrderedDict()
         self._claimed: Final[OrderedDict[str, Claimed]] = OrderedDict()
+        self._given: Final[set[str]] = set()  # sessions that another profile gets with the last batch
+        self._lost: Final[set[str]] = set()  # sessions that another profile had first, as it came out since `load`
         self._settings = settings
 
     def clear(self) -> None:
@@ -46,6 +50,14 @@ class Memory:
         self._events.clear()
         self._aliases.clear()
         self._claimed.clear()
+        self._given.clear()
+        self._lost.clear()
+
+    def lose(self, sessions: Iterable[str]) -> None:
+        """Forget sessions that another profile holds, as a write has found out: the store knows better."""
+        for id in sessions:
+            self._sessions.pop(id, None)
+            self._lost.add(id)
 
     def load(
         self,
@@ -65,9 +77,13 @@ class Memory:
         Raises: Unavailable.
         """
         want = wanted(records)
-        if want.forwarded or want.merges:
+        if want.forwarded or want.merges or self._given:
             # what the batch before did of these is in no cache
             finish()
+        for id in self._given:
+            self._sessions.pop(id, None)
+        self._given.clear()
+        self._lost.clear()
         profiles = _take(self._profiles, want.profiles)
         sessions = _take(self._sessions, want.sessions)
         events = _take(self._events, [key.id for key in want.events])
@@ -86,10 +102,22 @@ class Memory:
         aliases.update(known.aliases)
         for id, alias in known.aliases.items():
             self._aliases[id] = alias
-        claimed = self._claim(records, aliases, store, definitions, finish) if definitions.points else {}
+        roots = self._roots(_others(records, sessions), store)
+        left = [id for id, one in sessions.items() if one.profile_id in roots and id in self._sessions] if roots else []
+        if left:
+            # by a profile of ours that was merged: its survivor may have written them since
+            finish()
+            for id in left:
+                del self._sessions[id]
+            sessions |= store.known(Wanted([], left, [])).sessions
+            roots |= self._roots(_others(records, sessions), store)
+        claimed: dict[str, Claimed] = {}
+        if definitions.points:
+            claimed = self._claim(records, _Held(sessions, aliases, roots), store, definitions, finish)
+            roots |= self._roots({one.profile_id for one in claimed.values()}, store)
         identity = Known(
             aliases,
-            self._roots(records, sessions, claimed, store),
+            roots,
             claimed,
             frozenset(known.forwarded),
             frozenset(known.merges),
@@ -102,22 +130,24 @@ class Memory:
     def _claim(
         self,
         records: Sequence[Decoded],
-        aliases: Mapping[str, Alias],
+        held: _Held,
         store: Writing,
         definitions: Definitions,
         finish: Callable[[], None],
     ) -> dict[str, Claimed]:
         """Who holds the identifiers of these records; those that are new go to who came first."""
-        # a profile that was merged claims nothing: its records go to the survivor
-        wanted = {
-            claim.identifier: claim
-            for claim in reversed(list(claims(records, definitions.points, definitions.identity_key)))
-            if claim.profile_id not in aliases
-        }
-        if not wanted:
+        points, key = definitions.points, definitions.identity_key
+        whose = _Whose(held)
+        every = list(claims(records, points, key, whose))
+        if not every:
             return {}
-        if any(name not in self._claimed for name in wanted):
+        new = [inbound for claim, inbound in every if claim.identifier not in self._claimed]
+        if new:
             finish()  # new ones have to be written, and only one of two connections can write at a time
+            if _claim_sessions(new, whose.first, held.sessions, store):
+                held.roots.update(self._roots(_others(records, held.sessions), store))
+                every = list(claims(records, points, key, _Whose(held)))
+        wanted = {claim.identifier: claim for claim, _ in reversed(every)}
         claimed = store.claim(reversed(wanted.values()))
         for name, found in claimed.items():
             # what others have counted since, and what of ours is still being written
@@ -126,16 +156,8 @@ class Memory:
             self._claimed.move_to_end(name)
         return claimed
 
-    def _roots(
-        self,
-        records: Sequence[Decoded],
-        sessions: Mapping[str, Session],
-        claimed: Mapping[str, Claimed],
-        store: Writing,
-    ) -> dict[str, str]:
-        """Of the profiles that these records may be joined with: which one each is part of now."""
-        ids = {one.profile_id for one in claimed.values()}
-        ids.update(*(_others(record, sessions) for record in records))
+    def _roots(self, ids: set[str], store: Writing) -> dict[str, str]:
+        """Which profile each of these is part of now, if that is another."""
         ways: dict[str, str] = {}
         asked: set[str] = set()
         while ids:
@@ -152,8 +174,9 @@ class Memory:
             self._profiles[profile.id] = profile
             self._profiles.move_to_end(profile.id)
         for session in outcome.batch.sessions:
-            self._sessions[session.id] = session
-            self._sessions.move_to_end(session.id)
+            if session.id not in self._lost:
+                self._sessions[session.id] = session
+                self._sessions.move_to_end(session.id)
         self._events.update(outcome.known)
         identity = outcome.batch.identity
         if identity is None:
@@ -161,9 +184,11 @@ class Memory:
         for id in identity.restored:
             self._aliases.pop(id, None)
         if identity.restored:
-            # what the survivor wrote to them meanwhile is in the store
-            for session in [one for one in self._sessions.values() if one.profile_id in identity.restored]:
-                self._sessions.pop(session.id)
+            # what the survivor wrote to theirs meanwhile is in the store, as is all that was before this batch
+            self._sessions.clear()
+        if identity.undone:
+            # whoever has them from now on writes them, perhaps in another process
+            self._given.update(identity.taken)
         for id, alias in identity.aliases.items():
             self._profiles.pop(id, None)
             self._aliases[id] = alias
@@ -199,17 +224,76 @@ def _trim(cache: OrderedDict[str, V], most: int) -> None:
         cache.popitem(last=False)
 
 
-def _others(record: Decoded, sessions: Mapping[str, Session]) -> list[str]:
-    """Profiles that one record may have to do with, other than its own."""
-    inbound = record.inbound
-    if inbound is None:
-        return []
-    if inbound["body"][0] == MERGE:
-        return [inbound["body"][1]["loser_id"]]
-    session = sessions.get(inbound["body"][1]["session_id"] or "") if inbound["body"][0] == TRACK else None
-    if session is None or session.profile_id in ("", inbound["profile_id"]):
-        return []
-    return [session.profile_id]
+class _Held(NamedTuple):
+    """What is known of the sessions of a batch and their holders. `aliases`, `roots`: as in `Known`."""
+
+    sessions: dict[str, Session]
+    aliases: Mapping[str, Alias]
+    roots: dict[str, str]
+
+
+class _Whose:
+    """Which profile a record is for; to be asked for every record that has one, in their order."""
+
+    def __init__(self, held: _Held) -> None:
+        self._held = held
+        self._holders = Holders(held.sessions)
+
+    @property
+    def first(self) -> Mapping[str, Inbound]:
+        """By session that nobody held, the record that came with it first."""
+        return self._holders.first
+
+    def __call__(self, inbound: Inbound) -> str:
+        """Empty: that will be seen where the record goes, as its own profile was merged."""
+        holder, profile_id = self._holders.of(inbound), inbound["profile_id"]
+        if profile_id in self._held.aliases:
+            return ""
+        holder = self._held.roots.get(holder, holder)
+        way = None if holder == profile_id else onward(inbound, holder)
+        return profile_id if way is None else way[0]
+
+
+def _claim_sessions(
+    records: Sequence[Inbound], first: Mapping[str, Inbound], sessions: dict[str, Session], store: Writing
+) -> bool:
+    """
+    Let who comes first with the sessions of these records hold them, whatever becomes of the batch.
+
+    An identifier is claimed for good before its record is processed. So the profile that the record goes to must be the
+    same when it is read again, after a crash, or comes by another way, after a merge.
+
+    Args: first: as `Holders` has it. sessions: gets what the store then has of them.
+
+    Returns: whether others hold some of them by now.
+    """
+    wanted: dict[str, Session] = {}
+    for inbound in records:
+        id = inbound["body"][1]["session_id"] if inbound["body"][0] == TRACK else None
+        if id and id in first and id not in wanted:
+            profile_id, at = first[id]["profile_id"], iso(first[id]["received_at_ms"])
+            wanted[id] = Session(id, profile_id, -1, new_session(id, profile_id, at, claims_as(first[id])))
+    if not wanted:
+        return False
+    found = store.claim_sessions(list(wanted.values()))
+    sessions.update(found)
+    return any(found[id].profile_id != one.profile_id for id, one in wanted.items())
+
+
+def _others(records: Sequence[Decoded], sessions: Mapping[str, Session]) -> set[str]:
+    """Profiles that these records may have to do with, because of a merge or a session, other than their own."""
+    found: set[str] = set()
+    for record in records:
+        inbound = record.inbound
+        if inbound is None:
+            continue
+        if inbound["body"][0] == MERGE:
+            found.add(inbound["body"][1]["loser_id"])
+        elif inbound["body"][0] == TRACK:
+            session = sessions.get(inbound["body"][1]["session_id"] or "")
+            if session is not None and session.profile_id not in ("", inbound["profile_id"]):
+                found.add(session.profile_id)
+    return found
 
 
 def _end(ways: Mapping[str, str], id: str) -> str:

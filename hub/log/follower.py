@@ -72,7 +72,8 @@ class Follower:
     def _take(self, message: Message) -> None:
         error = message.error()
         if error is None:
-            self._catalogue.apply(message.key() or b"", message.value(), message.offset() or 0)
+            _, at_ms = message.timestamp()
+            self._catalogue.apply(message.key() or b"", message.value(), message.offset() or 0, at_ms)
         elif error.code() == KafkaError._PARTITION_EOF:
             self._level.set()
         else:

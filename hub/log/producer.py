@@ -19,6 +19,8 @@ POLL_S: Final = 0.25
 """How long the poll thread waits for a delivery report; also the longest that closing waits for that thread."""
 PING_S: Final = 2.0
 PURGE_S: Final = 1.0
+SILENCES: Final = 3
+"""Delivery time-outs in a row without one acknowledgement, after which librdkafka's producer is replaced."""
 QUIET_S: Final = 10.0
 """Least time between two lines in the log about a broker that is away."""
 
@@ -40,6 +42,8 @@ class Publisher:
         self._reports: list[_Report] = []
         self._broken = False
         self._quiet_until_s = 0.0
+        self._silence_s = SILENCES * float(config["delivery.timeout.ms"]) / 1000
+        self._timed_out_at_s: float | None = None  # time.monotonic: the first one since anything was acknowledged
         self._close_within_s: float | None = None
         self._producer = Producer(self._config)
         self._thread = threading.Thread(target=self._poll, name="kafka-producer", daemon=True)
@@ -69,6 +73,10 @@ class Publisher:
         promise: asyncio.Future[int] = self._loop.create_future()
 
         def report(error: KafkaError | None, message: Message) -> None:
+            if error is None:
+                self._timed_out_at_s = None
+            elif self._timed_out_at_s is None and error.code() == KafkaError._MSG_TIMED_OUT:
+                self._timed_out_at_s = time.monotonic()
             self._reports.append((promise, message.offset() or 0 if error is None else _translated(error)))
             if landed is not None:
                 landed(message.partition() or 0, message.offset() or 0 if error is None else -1)
@@ -101,7 +109,7 @@ class Publisher:
         while self._close_within_s is None:
             self._producer.poll(POLL_S)
             self._hand_over()
-            if self._broken:
+            if self._broken or self._is_silent():
                 self._renew()
         left = self._producer.flush(self._close_within_s)
         if left:
@@ -138,10 +146,17 @@ class Publisher:
             self._quiet_until_s = now_s + QUIET_S
             log.warning("producer.error", error=error.str())
 
+    def _is_silent(self) -> bool:
+        # seen once, after a broker that had been frozen was restarted: everybody else had recovered, and an idempotent
+        # producer timed out for minutes. While the broker is away, a new one costs nothing
+        return self._timed_out_at_s is not None and time.monotonic() - self._timed_out_at_s > self._silence_s
+
     def _renew(self) -> None:
         # after a fatal error an idempotent producer takes nothing any more. What it held is reported as failed; the
         # senders send it again under the same ids
+        log.warning("producer.renewed", why="fatal error" if self._broken else "nothing was acknowledged")
         self._broken = False
+        self._timed_out_at_s = None
         old, self._producer = self._producer, Producer(self._config)
         self._discard(old)
         self._hand_over()

@@ -13,6 +13,8 @@ from hub.model import DAY_MS, Position
 from hub.pipeline.mapping import Change, Problem
 from schemas.records import Event, Inbound, Track
 
+CLAIMED_BY: Final = "claimed_by"
+"""In the metadata of a session: the profile id that it was claimed with, where that has become part of another."""
 _EPOCH: Final = date(1970, 1, 1)
 
 
@@ -50,6 +52,7 @@ class EventMetadata(msgspec.Struct, frozen=True):
     definitions: int
     position: Place
     sent_as: str | msgspec.UnsetType = msgspec.UNSET  # the profile id that was sent, if that is another one now
+    forwarded_for: str | msgspec.UnsetType = msgspec.UNSET  # why: alias, session or return, as in the Avro record
 
 
 class Tags(msgspec.Struct, frozen=True):
@@ -139,6 +142,7 @@ def event_document(
                 definitions=definitions,
                 position=Place(*position),
                 sent_as=inbound.get("sent_as") or msgspec.UNSET,
+                forwarded_for=inbound.get("forwarded_for") or msgspec.UNSET,
             ),
             properties=msgspec.Raw(event["properties"]),
             context=msgspec.Raw(event["context"]),
@@ -180,12 +184,15 @@ def new_profile(profile_id: str, at: str) -> dict[str, Any]:
     }
 
 
-def new_session(session_id: str, profile_id: str, at: str) -> dict[str, Any]:
-    """A session that has just begun. Args: at: RFC 3339."""
+def new_session(session_id: str, profile_id: str, at: str, claimed_by: str) -> dict[str, Any]:
+    """A session that has just begun. Args: at: RFC 3339. claimed_by: the profile id that was sent."""
+    metadata: dict[str, Any] = {"time": {"insert": at, "update": at, "duration_s": 0.0}, "status": "started"}
+    if claimed_by != profile_id:
+        metadata[CLAIMED_BY] = claimed_by
     return {
         "id": session_id,
         "profile": {"id": profile_id},
-        "metadata": {"time": {"insert": at, "update": at, "duration_s": 0.0}, "status": "started"},
+        "metadata": metadata,
         "stats": {"events": 0},
         "context": {},
         "properties": {},

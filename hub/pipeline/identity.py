@@ -24,6 +24,8 @@ IDENTIFIERS: Final = ("metadata", "identifiers")
 EMPTY: Final = b"{}"
 
 Why: TypeAlias = Literal["alias", "session", "return"]
+LATE: Final[frozenset[str | None]] = frozenset({"return", "session"})
+"""Ways on which others of the same sender may pass a record that was handed on."""
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -129,6 +131,16 @@ class Identities:
                 return profile_id
             profile_id = further
 
+    def holds(self, profile: Open, holder: str) -> bool:
+        """Whether what `holder` has claimed is the profile's: it is the same, or was merged into it for good."""
+        if holder == profile.holder:
+            return True
+        if self.root(holder) != profile.holder:
+            return False
+        # told apart, it has its own again: only its owner has not heard of it yet
+        doc = profile.draft.doc
+        return holder in doc["ids"] or holder not in doc["metadata"].get("apart", ())
+
     def forward(self, cause: Cause, to: str, why: Why) -> None:
         """Hand the record on to the partition of another profile, under the ids that it came with."""
         inbound = cause.inbound
@@ -137,7 +149,7 @@ class Identities:
             at = cause.position
             handed["sent_as"] = inbound.get("sent_as") or inbound["profile_id"]
             handed["first_at"] = inbound.get("first_at") or f"{at.epoch}/{at.partition}/{at.offset}"
-            handed["forwarded_for"] = "return" if inbound.get("forwarded_for") == "return" else why
+            handed["forwarded_for"] = _why(inbound.get("forwarded_for"), why)
         self._send(cause, handed, replay=cause.record.replay is not None)
 
     def is_known(self, first_at: str) -> bool:
@@ -360,6 +372,11 @@ class Identities:
 def cause_of(record: LogRecord, inbound: Inbound, position: Position) -> Cause:
     """The record in hand."""
     return Cause(record, inbound, position, iso(inbound["received_at_ms"]))
+
+
+def _why(before: str | None, why: Why) -> str:
+    """A record that comes back stays where it is then, and one that was handed on for its session is not so again."""
+    return before if before == "return" or (before == "session" and why == "alias") else why
 
 
 def _are_apart(one: dict[str, Any], other: dict[str, Any]) -> bool:

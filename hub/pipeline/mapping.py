@@ -62,7 +62,8 @@ class Sent(NamedTuple):
     """
     Where a value comes from: the event, its time (RFC 3339), and the profile id that it was sent with.
 
-    `late`: it came back from a merge that was undone, so that others of the same sender may have passed it.
+    `late`: it was sent with a session of another, or came back from where it was handed on to, so that others of the
+    same sender may have passed it.
     """
 
     at: str

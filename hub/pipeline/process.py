@@ -26,10 +26,11 @@ from hub.model import (
 from hub.pipeline import letters
 from hub.pipeline.definitions import Definitions
 from hub.pipeline.documents import event_document, iso
-from hub.pipeline.identity import Decision, Identities, Known, cause_of
+from hub.pipeline.holders import Holders, claims_as, onward
+from hub.pipeline.identity import LATE, Decision, Identities, Known, Why, cause_of
 from hub.pipeline.mapping import Change, Problem, Sent, map_event
 from hub.pipeline.records import Decoded, LogRecord
-from hub.pipeline.touched import Open, Touched, touch_profile, touch_session
+from hub.pipeline.touched import Open, Touched, claimed_by, touch_profile, touch_session
 from hub.pipeline.undo import rebuild
 from schemas.records import MERGE, REFUSED, TRACK, Event, Inbound, Merge, Stored, Track
 
@@ -83,9 +84,10 @@ def process(records: Sequence[Decoded], state: State, definitions: Definitions) 
         fault, and draining the log into dead letters would not help.
     """
     records = list(records)
+    holders = Holders(state.sessions)
     stumbled = 0
     while True:
-        run = _Run(state, definitions)
+        run = _Run(state, definitions, holders)
         for place, decoded in enumerate(records):
             try:
                 run.take(decoded)
@@ -117,6 +119,13 @@ class _Payload(NamedTuple):
         """The profile id that the client sent."""
         return self.inbound.get("sent_as") or self.inbound["profile_id"]
 
+    @property
+    def is_late(self) -> bool:
+        """Whether others of the same sender, or a copy of itself, may come by another way and pass it."""
+        if self.inbound.get("forwarded_for") in LATE:
+            return True
+        return self.session is not None and claimed_by(self.session.draft.doc) != self.sender
+
 
 class _Done(NamedTuple):
     """What one event did."""
@@ -129,8 +138,9 @@ class _Done(NamedTuple):
 class _Run:
     """One call of `process`."""
 
-    def __init__(self, state: State, definitions: Definitions) -> None:
+    def __init__(self, state: State, definitions: Definitions, holders: Holders) -> None:
         self._state = state
+        self._holders = holders
         self._definitions = definitions
         self._touched = Touched(state.profiles, state.sessions)
         self._identities = Identities(state.identity, self._touched, definitions.most_profiles)
@@ -163,13 +173,15 @@ class _Run:
         """
         Whether the record is done with: it belongs to another profile, is a step of a merge, or came a second time.
 
-        What is sent because of a record that was counted before lies in the outbox already.
+        What is sent because of a record that was counted before lies in the outbox already: such a record is told again
+        if it was applied here, and else it went elsewhere.
         """
         inbound = decoded.inbound
         if inbound is None or inbound["body"][0] == REFUSED or not inbound["profile_id"]:
             return False
         record = decoded.record
         position = Position(self._state.epoch, record.partition, record.offset, 0)
+        holder = self._holders.of(inbound)
         alias = self._identities.alias(inbound["profile_id"])
         is_merge = inbound["body"][0] == MERGE
         if alias is not None and position.version > alias.version and not _is_restore(inbound):
@@ -177,25 +189,44 @@ class _Run:
                 self._identities.forward(cause_of(record, inbound, position), alias.into, "alias")
             return True
         if not fresh:
-            return is_merge
+            return is_merge or not self._was_applied(inbound, position)
         if inbound["body"][0] == MERGE:
             self._merge(record, inbound, inbound["body"][1], position)
             return True
-        return bool(inbound.get("first_at")) and self._came_before(record, inbound, position)
+        return self._goes_on(record, inbound, position, holder)
 
-    def _came_before(self, record: LogRecord, inbound: Inbound, position: Position) -> bool:
-        """Of a record that was handed on: whether it is not for this profile, or is applied already."""
-        first_at, sent_as = inbound.get("first_at") or "", inbound.get("sent_as") or ""
-        if self._identities.is_known(first_at):
+    def _was_applied(self, inbound: Inbound, position: Position) -> bool:
+        """Of a record that was counted before: whether that was here, so that its events lie at its own coordinates."""
+        if inbound["body"][0] != TRACK:
             return True
-        if inbound.get("forwarded_for") == "alias":
-            profile = self._touched.profile(inbound["profile_id"], iso(inbound["received_at_ms"]))
-            if sent_as not in profile.draft.doc["ids"]:
-                # the merge was undone while the record was on its way
-                self._identities.forward(cause_of(record, inbound, position), sent_as, "return")
+        track = inbound["body"][1]
+        if not track["session_id"] and not inbound.get("first_at"):
+            return True
+        known = [self._state.events.get(event["id"]) for event in track["events"]]
+        return any(one is not None and one.position == position._replace(place=n) for n, one in enumerate(known))
+
+    def _goes_on(self, record: LogRecord, inbound: Inbound, position: Position, holder: str) -> bool:
+        """Whether the record was handed on to here before and is applied already, or is handed on from here."""
+        first_at = inbound.get("first_at")
+        if first_at and self._identities.is_known(first_at):
+            return True
+        if first_at or holder != inbound["profile_id"]:
+            way = self._way(inbound, holder)
+            if way is not None:
+                self._identities.forward(cause_of(record, inbound, position), *way)
                 return True
-        self._identities.applied(first_at)
+        if first_at:
+            self._identities.applied(first_at)
         return False
+
+    def _way(self, inbound: Inbound, holder: str) -> tuple[str, Why] | None:
+        """Where the record goes, and why; None: it is applied here. Args: holder: of its session."""
+        profile = self._touched.profile(inbound["profile_id"], iso(inbound["received_at_ms"]))
+        sent_as = inbound.get("sent_as") or ""
+        if inbound.get("forwarded_for") == "alias" and sent_as not in profile.draft.doc["ids"]:
+            # the merge was undone while the record was on its way
+            return sent_as, "return"
+        return None if self._identities.holds(profile, holder) else onward(inbound, self._identities.root(holder))
 
     def _merge(self, record: LogRecord, inbound: Inbound, body: Merge, position: Position) -> None:
         cause = cause_of(record, inbound, position)
@@ -213,7 +244,7 @@ class _Run:
             metadata = parts.survivor.object(("metadata",))
             metadata["apart"] = list(dict.fromkeys((*metadata.get("apart", ()), undo.entry.loser_id)))
             self._identities.touch(self._touched.put(inbound["profile_id"], parts.survivor.doc), cause)
-            for id in sorted(parts.sessions.keys() & undo.sessions.keys()):
+            for id in sorted(parts.sessions):
                 self._touched.give(undo.sessions[id], parts.sessions[id])
             followers = parts.given_up()
             self._identities.restore(cause, undo.entry.loser_id, parts.loser.doc, undo.entry.id, followers)
@@ -324,7 +355,7 @@ class _Run:
         profile = self._touched.profile(profile_id, at)
         session: Open | None = None
         if session_id:
-            session = self._touched.session(session_id, profile_id, at, self._identities.root)
+            session = self._touched.session(session_id, profile, at, self._identities.holds, claims_as(inbound))
         return _Payload(record, inbound, track, version, at, profile, profile.version < version, session)
 
     def _event(self, payload: _Payload, event: Event, position: Position, counts: Counts, *, replayed: bool) -> bool:
@@ -345,7 +376,7 @@ class _Run:
         if (lines or points) and payload.profile is not None and payload.profile_lacks:
             at = own_time or payload.received_at
             view = {"id": event["id"], "type": event["type"], "time": at, "properties": properties, "context": context}
-            sent = Sent(at, event["id"], payload.sender, payload.inbound.get("forwarded_for") == "return")
+            sent = Sent(at, event["id"], payload.sender, payload.is_late)
             changes, problems = map_event(lines or (), view, payload.profile.draft, sent)
             found, faults = identifiers(points, payload.inbound["source"], view, self._definitions.identity_key)
             decisions = self._identities.decide(payload.profile, found, event["id"], at)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from hub.edge.identifiers import Points, identifiers
-from hub.model import OUTLIERS, Claim, EventKey, Wanted, month_of, partition_of, previous_month
+from hub.model import DAY_MS, OUTLIERS, Claim, EventKey, Wanted, month_of, partition_of, previous_month
 from schemas.codec import CodecError, decode_inbound
 from schemas.records import MERGE, TRACK, Event, Inbound
 from schemas.replays import Replay
@@ -148,11 +148,22 @@ def wanted(decoded: Iterable[Decoded]) -> Wanted:
     return Wanted(list(profiles), list(sessions), list(events.values()), forwarded, merges)
 
 
-def claims(decoded: Iterable[Decoded], points: Points, key: bytes) -> Iterator[Claim]:
-    """Who comes with which identifier, in the order of the records. Args: key: as `identifiers` takes it."""
+def claims(
+    decoded: Iterable[Decoded], points: Points, key: bytes, whose: Callable[[Inbound], str]
+) -> Iterator[tuple[Claim, Inbound]]:
+    """
+    Who comes with which identifier, and in which record, in the order of the records.
+
+    Args:
+        key: As `identifiers` takes it.
+        whose: The profile that a record is for, empty for none; asked for each record that has one.
+    """
     for record in decoded:
         inbound = record.inbound
         if inbound is None or not inbound["profile_id"]:
+            continue
+        profile_id = whose(inbound)
+        if not profile_id:
             continue
         for event in record.events:
             lines = points.of(event["type"])
@@ -163,18 +174,19 @@ def claims(decoded: Iterable[Decoded], points: Points, key: bytes) -> Iterator[C
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 continue  # it will be a dead letter, and who sent it claims nothing
             for found in identifiers(lines, inbound["source"], view, key)[0]:
-                yield Claim(*found, inbound["profile_id"], event["id"], inbound["received_at_ms"])
+                yield Claim(*found, profile_id, event["id"], inbound["received_at_ms"]), inbound
 
 
 def lookup_partitions(time_ms: int | None, received_at_ms: int) -> tuple[str, ...]:
     """
     The time partitions in which an earlier copy of an event may lie.
 
-    An event without its own time was filed by when it was received, which may have been last month. One with its own
-    time may have been an outlier when its first copy came and no longer be one now.
+    An event without its own time was filed by when it was received, which may have been last month; or next month, if
+    that clock was set back since, by a day at most. One with its own time may have been an outlier when its first copy
+    came and no longer be one now.
     """
     if time_ms is None:
         month = month_of(received_at_ms)
-        return (month, previous_month(month))
+        return tuple(dict.fromkeys((month, previous_month(month), month_of(received_at_ms + DAY_MS))))
     place = partition_of(time_ms, received_at_ms)
     return (place,) if place == OUTLIERS else (place, OUTLIERS)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from hub.model import Profile, Session
-from hub.pipeline.documents import new_profile, new_session
+from hub.pipeline.documents import CLAIMED_BY, new_profile, new_session
 from hub.pipeline.draft import Draft
 from hub.pipeline.records import EMPTY
 from schemas.records import Track
@@ -62,27 +62,36 @@ class Touched:
         """Let another profile hold a session from now on; its own versions begin anew."""
         opened = Open(Draft(session.doc), 0, profile_id, dirty=True, taken=True)
         opened.draft.set(("profile", "id"), profile_id)
+        if claimed_by(session.doc) == profile_id:
+            opened.draft.object(("metadata",)).pop(CLAIMED_BY, None)
         self._sessions[session.id] = opened
 
-    def session(self, session_id: str, profile_id: str, at: str, root: Callable[[str], str]) -> Open:
+    def session(
+        self, session_id: str, profile: Open, at: str, holds: Callable[[Open, str], bool], claimed_by: str
+    ) -> Open:
         """
-        The session with this id, held by whoever claimed it first; a new one is claimed by `profile_id`.
+        The session with this id, held by whoever claimed it first; a new one is claimed by the profile.
 
-        Args: root: a holder that was merged into `profile_id` has left the session to it.
+        Args:
+            holds: Whether a holder was merged into the profile, and so has left the session to it.
+            claimed_by: The id that a new one is claimed with: the profile's own, or one that was merged into it.
         """
         opened = self._sessions.get(session_id)
         if opened is None:
             stored = self._stored_sessions.get(session_id)
             if stored is None:
-                doc = new_session(session_id, profile_id, at)
-                opened = Open(Draft(doc), -1, profile_id, created=True)
+                doc = new_session(session_id, profile.holder, at, claimed_by)
+                opened = Open(Draft(doc), -1, profile.holder, created=True)
             else:
-                opened = Open(Draft(stored.doc), stored.version, stored.profile_id)
+                opened = Open(Draft(stored.doc), stored.version, stored.profile_id, created=stored.version < 0)
             self._sessions[session_id] = opened
-        if opened.holder != profile_id and root(opened.holder) == profile_id:
+        if opened.holder != profile.holder and (not opened.holder or holds(profile, opened.holder)):
+            before, opened.holder = opened.holder, profile.holder
             # versions of two partitions cannot be compared
-            opened.holder, opened.version, opened.taken = profile_id, -1, True
-            opened.draft.set(("profile", "id"), profile_id)
+            opened.version, opened.taken = -1, True
+            opened.draft.set(("profile", "id"), profile.holder)
+            if before:
+                opened.draft.object(("metadata",)).setdefault(CLAIMED_BY, before)
         return opened
 
     def profiles(self) -> list[Profile]:
@@ -100,6 +109,12 @@ class Touched:
             for key, entry in self._sessions.items()
             if entry.dirty
         ]
+
+
+def claimed_by(session: Mapping[str, Any]) -> str:
+    """The profile id that a session was claimed with. Args: session: its document."""
+    found: str = session["metadata"].get(CLAIMED_BY) or session["profile"]["id"]
+    return found
 
 
 def touch_profile(profile: Open, version: int, events: int, at: str, *, new_visit: bool) -> None:

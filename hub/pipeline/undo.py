@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import msgspec
 
 from hub.edge.identifiers import identifiers
-from hub.model import MergeEntry, Undo
+from hub.model import MergeEntry, Session, Undo
 from hub.pipeline.definitions import Definitions
 from hub.pipeline.draft import Draft
-from hub.pipeline.identity import IDENTIFIERS, Follower, Reason
+from hub.pipeline.identity import IDENTIFIERS, LATE, Follower, Reason
 from hub.pipeline.mapping import Sent, map_event
 from hub.pipeline.merging import merge
+from hub.pipeline.touched import claimed_by
 
 
 class Parts(NamedTuple):
@@ -44,8 +46,9 @@ def rebuild(undo: Undo, definitions: Definitions) -> Parts:
     """
     Both as they were before the merge, with what came since where it belongs.
 
-    An event belongs to the profile id that it was sent with, a later merge to the profile that it was made because of.
-    Events are mapped by the definitions in force now.
+    An event belongs to the profile id that it was sent with, or to that which claimed the session because of which it
+    came; a session to the one that claimed it; a later merge to the profile that it was made because of. Events are
+    mapped by the definitions in force now.
     """
     survivor, loser = (Draft(msgspec.json.decode(doc)) for doc in (undo.entry.survivor, undo.entry.loser))
     parts = Parts(survivor, loser, {}, {}, {})
@@ -57,7 +60,11 @@ def rebuild(undo: Undo, definitions: Definitions) -> Parts:
         if isinstance(step, MergeEntry):
             _merge(parts, step)
         else:
-            _event(parts, step, definitions)
+            _event(parts, step, definitions, undo.sessions)
+    for id, session in undo.sessions.items():
+        holder = parts.holder(claimed_by(session.doc))
+        if holder is not None and holder is not survivor:
+            parts.sessions[id] = holder.doc["id"]
     return parts
 
 
@@ -73,10 +80,17 @@ def _merge(parts: Parts, entry: MergeEntry) -> None:
         parts.reasons[entry.loser_id] = (entry, reason)
 
 
-def _event(parts: Parts, event: dict[str, Any], definitions: Definitions) -> None:
+def _event(parts: Parts, event: dict[str, Any], definitions: Definitions, sessions: Mapping[str, Session]) -> None:
     metadata = event["metadata"]
     sender = metadata.get("sent_as") or event["profile"]["id"]
-    profile = parts.holder(sender)
+    way = metadata.get("forwarded_for")
+    session = None if event["session"] is None else sessions.get(event["session"]["id"])
+    claimant = "" if session is None else claimed_by(session.doc)
+    if way == "session":
+        # one that is not held any more went away with its events, as another merge was undone
+        profile = None if session is None else parts.holder(claimant) or parts.survivor
+    else:
+        profile = parts.holder(sender)
     if profile is None:
         return
     received, own = metadata["time"]["insert"], metadata["time"]["create"]
@@ -88,7 +102,8 @@ def _event(parts: Parts, event: dict[str, Any], definitions: Definitions) -> Non
         "properties": event["properties"],
         "context": event["context"],
     }
-    map_event(definitions.mappings.get(event["type"], ()), view, profile, Sent(at, event["id"], sender))
+    is_late = way in LATE or claimant not in ("", sender)
+    map_event(definitions.mappings.get(event["type"], ()), view, profile, Sent(at, event["id"], sender, is_late))
     found, _ = identifiers(definitions.points.of(event["type"]), event["source"]["id"], view, definitions.identity_key)
     for identifier in found:
         profile.object(IDENTIFIERS).setdefault(identifier.hash, [identifier.label, at, event["id"]])
@@ -99,5 +114,3 @@ def _event(parts: Parts, event: dict[str, Any], definitions: Definitions) -> Non
         visit = profile.object(("metadata", "time", "visit"))
         stats["visits"] += 1
         visit["count"], visit["last"], visit["current"] = stats["visits"], visit["current"], received
-    if profile is not parts.survivor and event["session"] is not None:
-        parts.sessions[event["session"]["id"]] = profile.doc["id"]

@@ -18,6 +18,9 @@ Specs: TypeAlias = dict[Key, dict[str, Any]]
 Files: TypeAlias = Mapping[Key, "dict[str, Any] | None"]
 """What replaces live's definitions; None takes one out."""
 
+Changes: TypeAlias = "dict[Key, dict[str, Any] | None]"
+"""Definitions to write; None for those that have to go."""
+
 LEFT_OUT: Final = frozenset({"bridge"})
 """Kinds that a shadow does not get: with live's bridges it would take messages away from live."""
 
@@ -58,16 +61,19 @@ def read_folder(folder: Path) -> Files:
     return found
 
 
-def changes(live: Specs, shadow: Specs, files: Files | None) -> dict[Key, Any]:
+def wanted_specs(live: Specs, shadow: Specs, files: Files | None) -> Specs:
     """
-    What has to be written to the shadow's definitions: specs, and None for those that have to go.
+    What a shadow works with.
 
     Args: files: what replaces live's; None: what the shadow has stays, and if it has nothing it gets live's.
     """
     if files is None:
-        wanted = shadow or live
-    else:
-        replaced = {key: spec for key, spec in files.items() if spec is not None}
-        wanted = {key: spec for key, spec in live.items() if key not in files} | replaced
-    written: dict[Key, Any] = {key: spec for key, spec in wanted.items() if shadow.get(key) != spec}
-    return written | {key: None for key in shadow if key not in wanted}
+        return shadow or live
+    replaced = {key: spec for key, spec in files.items() if spec is not None}
+    return {key: spec for key, spec in live.items() if key not in files} | replaced
+
+
+def changes(present: Specs, wanted: Specs) -> Changes:
+    """What has to be written to come from what is present to what is wanted."""
+    written: Changes = {key: spec for key, spec in wanted.items() if present.get(key) != spec}
+    return written | {key: None for key in present if key not in wanted}

@@ -16,8 +16,11 @@ MISSING: Final = object()
 MOST_FIELDS: Final = 1_000
 """Most different paths that are counted one by one."""
 
-_IGNORED: Final = frozenset({("metadata", "version"), ("metadata", "fields")})
-"""The place on the log, which is another one; and which event set a field last, which shows in the field."""
+_IGNORED: Final = frozenset({("metadata", "version"), ("metadata", "fields"), ("metadata", "apart")})
+"""
+The place on the log, which is another one; which event set a field last, which shows in the field; and with whom a
+profile must not be joined, which people have decided.
+"""
 _WORD: Final = re.compile(r"[A-Za-z0-9_-]+")
 _decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -65,7 +68,7 @@ def compare(live: Profiles, shadow: Profiles, later: Callable[[str, dict[str, An
         if len(found.samples[kind]) < samples:
             found.samples[kind].append(id)
 
-    for id, ours, theirs in _pairs(live, shadow):
+    for id, ours, theirs in pairs(live, shadow):
         before = None if ours is None else _decode(ours)
         after = None if theirs is None else _decode(theirs)
         found.live += before is not None
@@ -102,8 +105,8 @@ def _count(fields: dict[str, FieldDiff], id: str, name: str, values: tuple[Any, 
     return True
 
 
-def _pairs(live: Profiles, shadow: Profiles) -> Iterator[tuple[str, bytes | None, bytes | None]]:
-    """A merge of two sorted lists."""
+def pairs(live: Profiles, shadow: Profiles) -> Iterator[tuple[str, bytes | None, bytes | None]]:
+    """By id: live's document, the shadow's; None where there is none. One of each is in memory."""
     ours, theirs = iter(live), iter(shadow)
     one, other = next(ours, None), next(theirs, None)
     while one is not None or other is not None:

@@ -3,105 +3,47 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from functools import partial
+from typing import Any
 
-import msgspec
-
+from hub.errors import HubError, Refused
 from hub.log.admin import LogAdmin
 from hub.log.bulk import BulkWindow
 from hub.log.partitions import partition_of_key
 from hub.log.progress import Progress
 from hub.model import OFFSET_BITS
 from hub.pipeline.documents import iso
-from hub.replay.bounds import SLACK_MS, At, Bound, Selection, select
-from hub.replay.definitions import Files, read_folder
-from hub.replay.diff import Diff, Profiles, compare
+from hub.replay.bounds import SLACK_MS, At, select
+from hub.replay.definitions import Files, changes, read_folder
+from hub.replay.diff import compare
+from hub.replay.feed import Feed
 from hub.replay.matching import Filter, make_filter
+from hub.replay.options import Options, check_promotion
+from hub.replay.profiles import all_profiles
+from hub.replay.promotion import Level, Promotion, is_stored
+from hub.replay.report import Partition, Report
 from hub.replay.sender import Sender, Unhurried
-from hub.replay.shadow import Shadow, wait_level
+from hub.replay.shadow import Defined, Shadow, wait_level
 from hub.replay.source import Original, Originals, ReplayStore, Step
-from hub.settings import Bulk, Kafka
 from hub.store.factory import open_store
-from hub.store.port import Walking
-from schemas.codec import encode_inbound
-from schemas.replays import copy_header
+from hub.store.port import Store
 from schemas.topics import EVENTS
-
-PROFILES: Final = 500
-"""Profiles of one store read at once."""
-LOOK_EVERY: Final = 1_000
-"""Records between two looks at whether the shadow's collector lives."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What to replay, and where to."""
-
-    kafka: Kafka
-    namespace: str
-    store_url: str
-    data: Path
-    """Folder of a shadow's store."""
-    since: Bound
-    until: Bound | None = None
-    query: str = ""
-    into: str | None = None
-    """The shadow namespace; None: into live."""
-    definitions: Path | None = None
-    """Of the shadow: `hub.replay.definitions.read_folder`."""
-    dry_run: bool = False
-    samples: int = 3
-    bulk: Bulk
-    environment: Mapping[str, str]
-    """Of the shadow's collector."""
-
-
-class Partition(msgspec.Struct):
-    """Which offsets of a partition were wanted; before `log_begin` they are read from the store."""
-
-    partition: int
-    first: int
-    last: int
-    log_begin: int
-
-
-class Report(msgspec.Struct):
-    """
-    How it went.
-
-    `whole`: all that was ever taken was wanted. `read`: records, `log` and `store`. `skipped`: records read and not
-    sent, by why. `shadow`: events of the shadow: received, stored, duplicate, dropped, dead.
-    """
-
-    namespace: str
-    into: str
-    dry_run: bool
-    whole: bool
-    partitions: list[Partition]
-    read: dict[str, int]
-    skipped: dict[str, int]
-    records: int = 0
-    events: int = 0
-    took_s: float = 0.0
-    shadow: dict[str, int] | None = None
-    diff: Diff | None = None
 
 
 def replay(options: Options, now_ms: int, on_step: Callable[[Step], None] = lambda _: None) -> Report:
     """
     Send records of events.v1 again, in their order. Call it from the main thread; blocks.
 
-    Args: now_ms: the clock, for the shadow's definitions. on_step: called for every record.
+    Args: now_ms: the time, for definitions. on_step: called for every record.
 
     Raises:
         QueryError, BoundError, DefinitionError: what was asked for makes no sense; nothing was sent.
         Unavailable: the same replay may be started again: ids are the same, so what was sent counts once.
         Refused: a person has to act.
     """
+    check_promotion(options)
     keep = make_filter(options.query)
     files = None if options.definitions is None else read_folder(options.definitions)
     started = time.monotonic()
@@ -112,7 +54,7 @@ def replay(options: Options, now_ms: int, on_step: Callable[[Step], None] = lamb
         elif options.into is None:
             run.into_live()
         else:
-            run.into_shadow(options.into, files, now_ms)
+            run.into_shadow(options.into, files, lambda: now_ms + int((time.monotonic() - started) * 1000))
     run.report.took_s = round(time.monotonic() - started, 3)
     return run.report
 
@@ -170,55 +112,113 @@ class _Run:
             BulkWindow(progress, options.bulk) as window,
             Sender(options.kafka, options.namespace, window) as sender,
         ):
-            self._send(sender, -1, lambda: None)
+            self._feed(sender, -1, lambda: None).begin()
 
-    def into_shadow(self, name: str, files: Files | None, now_ms: int) -> None:
-        """Into an empty shadow; then compare it with live."""
+    def into_shadow(self, name: str, files: Files | None, clock: Callable[[], int]) -> None:
+        """Into an empty shadow; then compare it with live, and put it in live's place if that is wanted."""
         options = self._options
         kafka = options.kafka.model_copy(update={"partitions": len(self._ends)})
         shadow = Shadow(kafka, options.namespace, name, options.data)
         with shadow.held():
             shadow.empty()
-            newest = shadow.define(files, now_ms)
-            with shadow.collecting(options.environment) as child:
-                with Sender(kafka, name, Unhurried()) as sender:
-                    self._send(sender, newest, lambda: shadow.check(child))
+            defined = shadow.define(files, clock())
+            if options.promote and files is None:
+                _check_same(name, defined)
+            with (
+                shadow.collecting(options.environment) as child,
+                Sender(kafka, name, Unhurried()) as sender,
+                closing(open_store(shadow.store_url, readonly=True)) as store,
+            ):
+                feed = self._feed(sender, defined.newest, lambda: shadow.check(child))
+                feed.begin()
                 self._on_step(Step("waiting for the shadow's collector", 0, 0))
                 shadow.catch_up(child)
-            self._on_step(Step("comparing profiles", 0, 0))
-            wait_level(options.store_url, self._ends, "the live collector")
-            self._compare(shadow)
+                wait_level(options.store_url, self._ends, "the live collector")
 
-    def _send(self, sender: Sender, definitions_offset: int, check: Callable[[], None]) -> None:
-        for original in self._originals:
-            if self.report.records % LOOK_EVERY == 0:
-                check()
-            value = encode_inbound({**original.inbound, "definitions_offset": definitions_offset})
-            header = copy_header(original.partition, original.offset)
-            sender.send(original.key, value, header, original.events)
-            self._counted(original)
-        sender.flush()
+                def level(ends: Mapping[int, int], still: bool) -> int:
+                    left = feed.go_on(ends, partial(is_stored, self._store), still=still)
+                    shadow.catch_up(child)
+                    return left
+
+                if options.promote:
+                    self._promote(store, defined, level, feed, clock)
+                else:
+                    self._compare(store, feed.ends)
+
+    def _promote(
+        self,
+        store: Store,
+        defined: Defined,
+        level: Level,
+        feed: Feed,
+        clock: Callable[[], int],
+    ) -> None:
+        options = self._options
+        promotion = Promotion(
+            kafka=options.kafka,
+            namespace=options.namespace,
+            store_url=options.store_url,
+            live=self._store,
+            shadow=store,
+            name=self.report.into,
+            before=defined.live,
+            wanted=defined.wanted,
+            level=level,
+            most_s=options.most_pause_s,
+            now_ms=clock,
+            on_step=self._on_step,
+        )
+        alike = promotion.catch_up()
+        self._compare(store, feed.ends)
+        try:
+            self.report.promoted = promotion.promote(alike)
+        except HubError as exc:
+            self.report.not_promoted = str(exc)
+        for partition in self.report.partitions:
+            partition.last = feed.ends[partition.partition]
+
+    def _feed(self, sender: Sender, definitions_offset: int, check: Callable[[], None]) -> Feed:
+        return Feed(
+            self._originals,
+            sender,
+            self._selection.parts,
+            definitions_offset=definitions_offset,
+            check=check,
+            counted=self._counted,
+        )
 
     def _counted(self, original: Original) -> None:
         self.report.records += 1
         self.report.events += original.events
 
-    def _compare(self, shadow: Shadow) -> None:
+    def _compare(self, shadow: Store, ends: Mapping[int, int]) -> None:
+        """Args: ends: up to which offsets of live's partitions the shadow has everything."""
+        self._on_step(Step("comparing profiles", 0, 0))
         epoch = self._store.known_epoch(self._admin.topic_id(EVENTS)) or 0
+        later = _later({**self._ends, **ends}, self._selection.until_ms, epoch)
+        self.report.diff = compare(all_profiles(self._store), all_profiles(shadow), later, self._options.samples)
         totals = dict.fromkeys(("received", "stored", "duplicate", "dropped", "dead"), 0)
-        with closing(open_store(shadow.store_url, readonly=True)) as store:
-            later = _later(self._selection, epoch, self._ends)
-            self.report.diff = compare(_profiles(self._store), _profiles(store), later, self._options.samples)
-            for counts in store.books(0, 0).totals.values():
-                for name in totals:
-                    totals[name] += getattr(counts, name)
+        for counts in shadow.books(0, 0).totals.values():
+            for name in totals:
+                totals[name] += getattr(counts, name)
         self.report.shadow = totals
 
 
-def _later(selection: Selection, epoch: int, ends: Mapping[int, int]) -> Callable[[str, dict[str, Any]], bool]:
-    """Whether live's profile has taken a record behind those that were replayed. Args: ends: of live, at the start."""
-    lasts = {**ends, **{number: part.last for number, part in selection.parts.items()}}
-    until = iso(selection.until_ms - 1)
+def _check_same(name: str, defined: Defined) -> None:
+    """Raises Refused: nobody has said which definitions are to be in force."""
+    changed = changes(defined.live, defined.wanted)
+    if changed:
+        names = ", ".join("/".join(key) for key in sorted(changed))
+        raise Refused(
+            "replay",
+            f"{name} has definitions of its own, from an earlier replay, that are not live's ({names}): say with "
+            "--definitions which of live's are to be replaced",
+        )
+
+
+def _later(lasts: Mapping[int, int], until_ms: int, epoch: int) -> Callable[[str, dict[str, Any]], bool]:
+    """Whether live's profile has taken a record behind those that were replayed. Args: lasts: their ends."""
+    until = iso(until_ms - 1)
 
     def later(id: str, profile: dict[str, Any]) -> bool:
         version: int = profile["metadata"]["version"]
@@ -228,13 +228,3 @@ def _later(selection: Selection, epoch: int, ends: Mapping[int, int]) -> Callabl
         return behind or updated > until
 
     return later
-
-
-def _profiles(store: Walking) -> Profiles:
-    def pages() -> Iterator[tuple[str, bytes]]:
-        id = ""
-        while page := store.profiles_after(id, PROFILES):
-            yield from page
-            id = page[-1][0]
-
-    return pages()

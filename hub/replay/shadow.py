@@ -10,17 +10,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
-from confluent_kafka import KafkaException, Producer
 
 from hub.definitions.catalogue import Catalogue
 from hub.errors import Refused, Unavailable
 from hub.log.admin import LogAdmin
-from hub.log.config import producer_config
 from hub.log.follower import Follower
-from hub.replay.definitions import Files, changes, specs_of
+from hub.log.progress import Progress
+from hub.replay.defining import ACK_S, write_definitions
+from hub.replay.definitions import Files, Specs, changes, specs_of, wanted_specs
 from hub.settings import Kafka
 from hub.stack.files import write_atomically
 from hub.stack.process import Child, Program
@@ -30,14 +30,22 @@ from schemas.topics import DEFINITIONS, EVENTS
 NAMESPACE: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
 STILL_S: Final = 60.0
 """How long a collector may store nothing before that is a failure."""
-POLL_S: Final = 0.1
-ACK_S: Final = 30.0
+POLL_S: Final = 0.02
+COMMITTED_S: Final = 2.0
 
 
 class _Marker(msgspec.Struct):
     """That a replay has made the namespace. `topic_id`: of its definitions.v1; "" until that is made."""
 
     topic_id: str = ""
+
+
+class Defined(NamedTuple):
+    """The definitions of a shadow: offset of the newest, -1 for none; those of live at that moment; and its own."""
+
+    newest: int
+    live: Specs
+    wanted: Specs
 
 
 class Shadow:
@@ -97,35 +105,21 @@ class Shadow:
         for end in ("", "-wal", "-shm"):
             self._store_file.with_name(self._store_file.name + end).unlink(missing_ok=True)
 
-    def define(self, files: Files | None, now_ms: int) -> int:
+    def define(self, files: Files | None, now_ms: int) -> Defined:
         """
         Its definitions: what it has, else live's; with `files`, live's with those in their place.
 
-        Returns: offset of the newest of them, -1 if it has none. Raises: Unavailable.
+        Raises: Unavailable.
         """
         live, shadow = Catalogue(), Catalogue()
         with Follower(self._kafka, self._live, live), Follower(self._kafka, self._name, shadow):
-            wanted = changes(specs_of(live), specs_of(shadow), files)
-            producer = Producer(producer_config(self._kafka, **{"delivery.timeout.ms": int(ACK_S * 1000)}))
-            failed: list[str] = []
-            for (kind, id), spec in wanted.items():
-                document = {"kind": kind, "id": id, "spec": spec, "updated_at_ms": now_ms}
-                producer.produce(
-                    DEFINITIONS.name(self._name),
-                    None if spec is None else msgspec.json.encode(document),
-                    f"{kind}/{id}",
-                    on_delivery=lambda error, _: failed.append(error.str()) if error else None,
-                )
-            try:
-                left = producer.flush(2 * ACK_S)
-            except KafkaException as exc:
-                raise Unavailable("kafka", exc.args[0].str()) from exc
-            if failed or left:
-                raise Unavailable("kafka", f"the shadow's definitions were not acknowledged: {failed[:1] or left}")
+            theirs, ours = specs_of(live), specs_of(shadow)
+            wanted = wanted_specs(theirs, ours, files)
+            write_definitions(self._kafka, self._name, changes(ours, wanted), now_ms)
             newest = self._admin.end_offsets(DEFINITIONS)[0] - 1
             if not shadow.wait_for(newest, ACK_S):
                 raise Unavailable("kafka", f"the shadow's definitions were not read back within {ACK_S:g} s")
-        return newest
+        return Defined(newest, theirs, wanted)
 
     @contextlib.contextmanager
     def collecting(self, environment: Mapping[str, str]) -> Iterator[Child]:
@@ -153,13 +147,20 @@ class Shadow:
 
     def catch_up(self, child: Child) -> None:
         """
-        Return when everything on its log is in its store.
+        Return when everything on its log is in its store, also what its collector has sent itself (merges).
 
         Raises: Unavailable: its collector has ended, or stores nothing for 60 s.
         """
-
-        ends = self._admin.end_offsets(EVENTS)
-        wait_level(self.store_url, ends, f"the collector of {self._name}", lambda: self.check(child))
+        ends: Mapping[int, int] = {}
+        with closing(Progress(self._kafka, self._name)) as committed:
+            while ends != (now := self._admin.end_offsets(EVENTS)):
+                ends = now
+                wait_level(self.store_url, ends, f"the collector of {self._name}", lambda: self.check(child))
+                # it commits when it has sent what a batch has to send. A commit may get lost in a rebalance, and it
+                # comes at once if it comes
+                deadline = time.monotonic() + COMMITTED_S
+                while any(committed()[number] < end for number, end in ends.items()) and time.monotonic() < deadline:
+                    time.sleep(POLL_S)
 
     def check(self, child: Child) -> None:
         """Raises Unavailable when its collector has ended."""

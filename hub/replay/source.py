@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
 from hub.pipeline.records import Decoded, LogRecord, decode
-from hub.replay.bounds import Selection
+from hub.replay.bounds import Part, Selection
 from hub.replay.logged import Logged, logged_records
 from hub.replay.matching import Filter, with_events
 from hub.replay.stored import StoredRecords
@@ -83,7 +83,7 @@ class Originals:
         """The store's, then the log's, each partition in its order. Raises Unavailable."""
         if self._selection.needs_store:
             yield from self._from_store()
-        yield from self._from_log()
+        yield from self.of_log(self._selection.parts)
 
     def _from_store(self) -> Iterator[Original]:
         def look(looked: int) -> None:
@@ -101,8 +101,8 @@ class Originals:
                 else:
                     yield Original(partition, offset, _key(kept), kept)
 
-    def _from_log(self) -> Iterator[Original]:
-        parts = self._selection.parts
+    def of_log(self, parts: Mapping[int, Part]) -> Iterator[Original]:
+        """Only the log's, between these offsets, each partition in its order. Raises Unavailable."""
         total = sum(part.last - part.log_first for part in parts.values())
         for done, logged in enumerate(logged_records(self._kafka, self._namespace, parts), 1):
             self.read["log"] += 1

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 
-from hub.errors import Fenced
+from hub.errors import Fenced, Unavailable
 from hub.model import (
     OUTLIERS,
     Alias,
@@ -37,17 +39,21 @@ from hub.store.port import (
     MAX_ROWS,
     MAX_WRONG,
     MOST_LATER,
+    AliasRow,
     Books,
     CountedMinute,
+    DefinitionVersion,
     EventPlace,
     Kind,
     MergeRow,
     Neighbour,
+    Owned,
     Page,
+    Promotion,
     check_size,
 )
-from hub.store.query import for_kind, parse
-from hub.store.query.python import compile_python
+from hub.store.query import for_kind, of_people, parse
+from hub.store.query.python import Matcher, compile_python
 
 
 class MemoryStore:
@@ -70,6 +76,8 @@ class MemoryStore:
         self._undone: dict[str, int] = {}
         self._forwarded: set[str] = set()
         self._outbox: list[Outgoing] = []
+        self._promoted_from: list[str] = []
+        self._versions: set[DefinitionVersion] = set()
         self._writes: list[tuple[int, int, Progress, int]] = []  # epoch, partition, step, milliseconds since 1970
 
     def close(self) -> None:
@@ -112,11 +120,13 @@ class MemoryStore:
                 id: self._events[partition][id].doc for id, partition in ids if id in self._events.get(partition, {})
             }
 
-    def write(self, batch: Batch, *, at_ms: int | None = None) -> None:
+    def write(self, batch: Batch, *, at_ms: int | None = None) -> list[str]:
         """See the port."""
         profiles = [(p.id, (p.version, msgspec.json.encode(p.doc))) for p in batch.profiles]
         sessions = [(s.id, (s.profile_id, s.version, msgspec.json.encode(s.doc))) for s in batch.sessions]
         with self._lock:
+            if self._promoted_from:
+                raise Fenced("store", f"profiles were replaced by those of {self._promoted_from[-1]}")
             progress = self._progress.setdefault(batch.epoch, {})
             for partition, step in batch.progress.items():
                 if progress.get(partition, step.before) != step.before:
@@ -129,8 +139,8 @@ class MemoryStore:
                     self._profiles[id] = profile
             taken = () if batch.identity is None else batch.identity.taken
             for id, session in sessions:
-                stored = self._sessions.get(id)
-                if stored is None or stored[1] < session[1] or id in taken:
+                holder, version, _ = self._sessions.get(id, (session[0], -1, b""))
+                if id in taken or (holder == session[0] and version < session[1]):
                     self._sessions[id] = session
             for letter in batch.dead_letters:
                 self._dead_letters.setdefault(letter.id, (letter, dead_letter_document(letter)))
@@ -140,6 +150,7 @@ class MemoryStore:
             progress.update((partition, step.after) for partition, step in batch.progress.items())
             if at_ms is not None:
                 self._writes += [(batch.epoch, number, step, at_ms) for number, step in batch.progress.items()]
+            return [id for id, session in sessions if self._sessions[id][0] != session[0]]
 
     # Identity
 
@@ -150,6 +161,13 @@ class MemoryStore:
                 claim.identifier: self._claims.setdefault(claim.identifier, Claimed(claim.profile_id, 0))
                 for claim in claims
             }
+
+    def claim_sessions(self, sessions: Sequence[Session]) -> dict[str, Session]:
+        """See the port."""
+        with self._lock:
+            for one in sessions:
+                self._sessions.setdefault(one.id, (one.profile_id, one.version, msgspec.json.encode(one.doc)))
+            return {one.id: self._session(one.id) for one in sessions}
 
     def aliases(self, ids: Sequence[str]) -> dict[str, Alias]:
         """See the port."""
@@ -248,7 +266,7 @@ class MemoryStore:
     def search(self, kind: Kind, query: str, size: int, cursor: str | None) -> Page:
         """See the port."""
         check_size(size)
-        matches = compile_python(for_kind(parse(query), kind))
+        matches = self._matcher(query, kind)
         after = None if cursor is None else _order(decode_cursor(cursor, kind))
         with self._lock:
             found = sorted(
@@ -262,7 +280,7 @@ class MemoryStore:
 
     def count(self, kind: Kind, query: str) -> int:
         """See the port."""
-        matches = compile_python(for_kind(parse(query), kind))
+        matches = self._matcher(query, kind)
         with self._lock:
             return sum(matches(document) for _, document in self._documents(kind))
 
@@ -361,7 +379,73 @@ class MemoryStore:
         with self._lock:
             return sorted((key, doc) for key, (_, doc) in self._profiles.items() if key > id)[:most]
 
+    def event_partitions(self) -> list[str]:
+        """See the port."""
+        with self._lock:
+            return sorted(self._events)
+
+    def events_since(self, partition: str, seq: int, most: int) -> list[Owned]:
+        """See the port."""
+        with self._lock:
+            found = [Owned(n, one.id, one.profile_id) for n, one in enumerate(self._events[partition].values(), 1)]
+        return found[seq : seq + most]
+
+    def event_owners(self, partition: str, ids: Sequence[str]) -> dict[str, str]:
+        """See the port."""
+        with self._lock:
+            events = self._events.get(partition, {})
+            return {id: events[id].profile_id for id in ids if id in events}
+
+    def claims_since(self, seq: int, most: int) -> list[Owned]:
+        """See the port."""
+        with self._lock:
+            found = [Owned(n, id, held.profile_id) for n, (id, held) in enumerate(self._claims.items(), 1)]
+        return found[seq : seq + most]
+
+    def aliases_after(self, id: str, most: int) -> list[AliasRow]:
+        """See the port."""
+        with self._lock:
+            settled = self._merges.keys() - self._undone.keys()
+            found = [AliasRow(key, one.into, one.merge_id in settled) for key, one in sorted(self._aliases.items())]
+        return [row for row in found if row.id > id][:most]
+
+    # Promoting
+
+    @contextmanager
+    def promotion(self, origin: str, *, at_ms: int, most_s: float) -> Iterator[Promotion]:  # noqa: ARG002 - the port's
+        """See the port. Others wait for the block to end, and learn then that `most_s` was over."""
+        with self._lock:
+            pause = _Pause(time.monotonic() + most_s)
+            yield pause
+            pause.check()
+            for id, doc in pause.replaced.items():
+                if id in self._profiles:
+                    self._profiles[id] = (self._profiles[id][0], doc)
+            self._promoted_from.append(origin)
+
     # Blobs
+
+    def keep_versions(self, versions: Iterable[DefinitionVersion]) -> None:
+        """See the port."""
+        with self._lock:
+            kept = {version[:4] for version in self._versions}
+            self._versions.update(version for version in versions if version[:4] not in kept)
+
+    def versions(self, kind: str, id: str, size: int, before: int | None) -> list[DefinitionVersion]:
+        """See the port."""
+        check_size(size)
+        with self._lock:
+            found = [
+                version
+                for version in self._versions
+                if (version.kind, version.id) == (kind, id) and (before is None or version.version < before)
+            ]
+        return sorted(found, key=lambda version: (-version.version, -version.at_ms))[:size]
+
+    def version(self, kind: str, id: str, version: int) -> DefinitionVersion | None:
+        """See the port."""
+        found = self.versions(kind, id, 1, version + 1)
+        return found[0] if found and found[0].version == version else None
 
     def put_blob(self, data: bytes) -> str:
         """See the port."""
@@ -374,6 +458,13 @@ class MemoryStore:
         """See the port."""
         with self._lock:
             return self._blobs.get(sha256)
+
+    def _matcher(self, query: str, kind: Kind) -> Matcher:
+        return compile_python(of_people(for_kind(parse(query), kind), self._person))
+
+    def _person(self, id: str) -> list[str]:
+        into, document = self.survivor(id), self.get("profiles", id)
+        return list(dict.fromkeys((into, *(() if document is None else document.get("ids", ())), id)))
 
     def _documents(self, kind: Kind) -> Iterator[tuple[Cursor, dict[str, Any]]]:
         if kind == "events":
@@ -420,6 +511,22 @@ class MemoryStore:
 
     def _body(self, letter: DeadLetter) -> bytes:
         return letter.body if letter.body_sha256 is None else self._blobs.get(letter.body_sha256, letter.body)
+
+
+class _Pause:
+    """A promotion under way."""
+
+    def __init__(self, deadline: float) -> None:
+        self.replaced: dict[str, bytes] = {}
+        self._deadline = deadline
+
+    def replace(self, profiles: Sequence[tuple[str, bytes]]) -> None:
+        self.check()
+        self.replaced.update(profiles)
+
+    def check(self) -> None:
+        if time.monotonic() > self._deadline:
+            raise Unavailable("store", "the time for a promotion is over: nothing was changed")
 
 
 def _was_sent(one: Outgoing, batch: Batch) -> bool:

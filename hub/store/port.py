@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias
 
-from hub.model import Alias, Batch, Claim, Claimed, CounterKey, Counts, Known, Outgoing, Position, Undo, Wanted
+from hub.model import Alias, Batch, Claim, Claimed, CounterKey, Counts, Known, Outgoing, Position, Session, Undo, Wanted
 
 Kind: TypeAlias = Literal["profiles", "events", "sessions", "dead-letters"]
 
@@ -73,6 +74,25 @@ class EventPlace(NamedTuple):
     received_at_ms: int
 
 
+class Owned(NamedTuple):
+    """An event or an identifier (`id`) and the profile that it is stored for. `seq`: its running number, from 1."""
+
+    seq: int
+    id: str
+    profile_id: str
+
+
+class AliasRow(NamedTuple):
+    """
+    That a profile is part of another one. `settled`: its data has arrived there and stays; False while a merge, or the
+    undoing of one, is under way.
+    """
+
+    id: str
+    into: str
+    settled: bool
+
+
 class MergeRow(NamedTuple):
     """One merge of the journal, without the profiles. `undone_ms`: since when it is undone, or None."""
 
@@ -84,6 +104,19 @@ class MergeRow(NamedTuple):
     reason: dict[str, Any]
     changes: list[dict[str, Any]]
     undone_ms: int | None
+
+
+class DefinitionVersion(NamedTuple):
+    """
+    One version of a definition. `version`: its offset on definitions.v1; `at_ms`: when, milliseconds since 1970;
+    `spec`: its JSON as it was published; None: it was deleted.
+    """
+
+    kind: str
+    id: str
+    version: int
+    at_ms: int
+    spec: str | None
 
 
 def check_size(size: int) -> None:
@@ -123,6 +156,14 @@ class Writing(Protocol):
         """
         ...
 
+    def claim_sessions(self, sessions: Sequence[Session]) -> dict[str, Session]:
+        """
+        Claim sessions, each for its profile: those that are there stay with who holds them.
+
+        Returns: what is there then of each of them. Raises Unavailable.
+        """
+        ...
+
     def aliases(self, ids: Sequence[str]) -> dict[str, Alias]:
         """Of those profiles that were merged: where each went. Raises Unavailable."""
         ...
@@ -135,18 +176,22 @@ class Writing(Protocol):
         """What it takes to undo a merge; None when there is none, it is undone, or more than MOST_LATER events came."""
         ...
 
-    def write(self, batch: Batch, *, at_ms: int | None = None) -> None:
+    def write(self, batch: Batch, *, at_ms: int | None = None) -> list[str]:
         """
         Write a batch, once: events and dead letters under their id (a second write changes nothing), profiles and
-        sessions only over a lower version, counters added, progress moved on. A dead letter that failed again gets
-        one more attempt (it is made if it is not there); a resolved one is marked, and stays so.
+        sessions only over a lower version, sessions only of the profile that was stored with them first or takes them,
+        counters added, progress moved on. A dead letter that failed again gets one more attempt (it is made if it is
+        not there); a resolved one is marked, and stays so.
 
         Args:
             at_ms: When, by the writer's clock, milliseconds since 1970; kept once a batch for `written_at`, and of no
                 influence on anything else. None: that is not known.
 
+        Returns: ids of sessions that were not written, because another profile holds them.
+
         Raises:
-            Fenced: The store's progress is not `before`: someone else wrote. Nothing is written.
+            Fenced: The store's progress is not `before`: someone else wrote. Or profiles were promoted since this
+                store was opened, so that what the caller remembers of them is old. Nothing is written.
             Unavailable: Nothing of the batch can be assumed written; the same batch may be given again.
         """
         ...
@@ -166,6 +211,8 @@ class Reading(Protocol):
     def search(self, kind: Kind, query: str, size: int, cursor: str | None) -> Page:
         """
         Documents that match, newest first. Args: query: `field = value AND …`, empty for all; size: 1 to 1,000.
+
+        The profile of an event or a session is asked for by any id that was ever given out for it: it means the person.
 
         Raises: hub.store.query.QueryError: the query or the cursor is not valid; says where.
         """
@@ -248,6 +295,22 @@ class Reading(Protocol):
         ...
 
 
+class Versions(Protocol):
+    """Every version of every definition. Thread-safe."""
+
+    def keep_versions(self, versions: Iterable[DefinitionVersion]) -> None:
+        """Keep those that are not kept yet. Raises Unavailable: none of them may be."""
+        ...
+
+    def versions(self, kind: str, id: str, size: int, before: int | None) -> list[DefinitionVersion]:
+        """The newest `size` versions below `before` (None: of all), the newest first."""
+        ...
+
+    def version(self, kind: str, id: str, version: int) -> DefinitionVersion | None:
+        """One of them; the newest of that number."""
+        ...
+
+
 class Walking(Protocol):
     """What a replay needs: everything, page by page, each page one short read. Thread-safe."""
 
@@ -267,6 +330,57 @@ class Walking(Protocol):
         """The next `most` profiles behind this id ("": from the first), by id: (id, document as JSON)."""
         ...
 
+    def event_partitions(self) -> list[str]:
+        """The time partitions that there are."""
+        ...
+
+    def events_since(self, partition: str, seq: int, most: int) -> list[Owned]:
+        """The next `most` events of a partition behind this number (0: from the first), in the order they came."""
+        ...
+
+    def event_owners(self, partition: str, ids: Sequence[str]) -> dict[str, str]:
+        """Of those events that are there: the profile that each is stored for; "" for none."""
+        ...
+
+    def claims_since(self, seq: int, most: int) -> list[Owned]:
+        """The next `most` identifiers behind this number (0: from the first), in the order they were claimed."""
+        ...
+
+    def aliases_after(self, id: str, most: int) -> list[AliasRow]:
+        """The next `most` merged profiles behind this id ("": from the first), by id."""
+        ...
+
+
+class Promotion(Protocol):
+    """What may be done while nobody else writes."""
+
+    def replace(self, profiles: Sequence[tuple[str, bytes]]) -> None:
+        """
+        Other documents (id, JSON) for profiles that are there. Their versions stay, so the documents must have them.
+
+        Raises: Unavailable: the time is over, or the store is.
+        """
+        ...
+
+
+class Promoting(Protocol):
+    """Profiles from elsewhere, in one transaction."""
+
+    def promotion(self, origin: str, *, at_ms: int, most_s: float) -> AbstractContextManager[Promotion]:
+        """
+        Nobody else writes while the block runs; what it does is there at its end, or nothing of it when it raises.
+
+        Whoever has opened the store for writing before is fenced from then on, this object included: what is remembered
+        of profiles is old. Reads go on, and see what was there before.
+
+        Args:
+            origin: Where the profiles come from, for people. at_ms: now, milliseconds since 1970.
+            most_s: After so many seconds the others go on, whatever the block is waiting for.
+
+        Raises: Unavailable: others write all the time, or `most_s` is over. Nothing is changed.
+        """
+        ...
+
 
 class Blobs(Protocol):
     """Bytes that are too large for a Kafka record."""
@@ -280,8 +394,8 @@ class Blobs(Protocol):
         ...
 
 
-class Store(Writing, Reading, Walking, Blobs, Protocol):
-    """All four in one, as `open_store` gives it."""
+class Store(Writing, Reading, Walking, Promoting, Versions, Blobs, Protocol):
+    """All in one, as `open_store` gives it."""
 
     def close(self) -> None:
         """Give back files and connections; nothing may be called afterwards."""

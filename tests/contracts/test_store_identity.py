@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from hub.errors import Fenced
-from hub.model import Alias, Batch, Claim, Claimed, Identity, MergeEntry, Outgoing, Position, Wanted
+from hub.model import Alias, Batch, Claim, Claimed, Identity, MergeEntry, Outgoing, Position, Profile, Wanted
 from hub.store import Store
 from hub.store.sqlite import SqliteStore, schema
 from tests.contracts.batches import MONTH_MS, NOW_MS, batch, event, profile, session
@@ -80,6 +80,53 @@ def test_a_profile_lives_again_whatever_its_version_was(store: Store) -> None:
     assert store.get("profiles", "b") == {"id": "b", "traits": {"city": "Rome"}}
     store.write(of(aliases={"b": Alias("a", 11, "m2")}))
     assert store.aliases(["b"]) == {"b": Alias("a", 11, "m2")}
+
+
+def test_a_session_stays_with_the_profile_that_was_stored_with_it_first(store: Store) -> None:
+    """Of two collectors that came with it at once, the second learns of it; the rest of its batch is kept."""
+    assert store.write(batch(session("s1", 3, "a"), session("s2", 3, "a"), session("s3", 3, "b"))) == []
+    late = batch(session("s1", 9, "b", page=2), session("s2", 2, "b"), session("s3", 4, "b"), event("e1"))
+    assert sorted(store.write(late)) == ["s1", "s2"]
+    found = store.known(Wanted([], ["s1", "s2", "s3"], [])).sessions
+    assert [(found[id].profile_id, found[id].version) for id in ("s1", "s2", "s3")] == [("a", 3), ("a", 3), ("b", 4)]
+    assert found["s1"].doc["context"] == {}
+    assert store.count("events", "") == 1
+    assert store.write(batch(session("s1", 3, "a"))) == []
+
+
+def test_a_session_may_be_claimed_before_anything_is_written_to_it(store: Store) -> None:
+    store.write(batch(session("s1", 3, "a", page=1)))
+    found = store.claim_sessions([session("s1", -1, "b"), session("s2", -1, "b")])
+    assert {id: (one.profile_id, one.version) for id, one in found.items()} == {"s1": ("a", 3), "s2": ("b", -1)}
+    assert store.known(Wanted([], ["s1", "s2"], [])).sessions == found
+    assert store.write(batch(session("s2", 4, "c"))) == ["s2"]
+    assert store.write(batch(session("s2", 0, "b", page=2))) == []
+    assert store.get("sessions", "s2")["context"] == {"page": 2}  # type: ignore[index]
+
+
+def test_a_search_for_a_profile_finds_what_came_for_the_person(store: Store) -> None:
+    """Whatever id the events and sessions lie under, and by whichever is asked for."""
+    held = [event(f"e-{id}", profile_id=id, session_id=f"s-{id}") for id in "abcx"]
+    store.write(batch(*held, *(profile(id) for id in "abcx"), *(session(f"s-{id}", 1, id) for id in "abcx")))
+    ab, bc = Alias("a", 3, "m1"), Alias("b", 4, "m2")
+    store.write(of(aliases={"b": ab, "c": bc}))
+    # the data of c is still on its way to a
+    on_its_way = Profile("a", 5, {"id": "a", "ids": ["a", "b"], "traits": {}})
+    store.write(batch(on_its_way))
+    assert store.count("events", "profile.id = c") == 3
+    store.write(batch(msgspec.structs.replace(on_its_way, version=6, doc={"id": "a", "ids": ["a", "b", "c"]})))
+    for id in "abc":
+        found = store.search("events", f"profile.id = {id}", 10, None).items
+        assert sorted(one["id"] for one in found) == ["e-a", "e-b", "e-c"]
+        assert store.count("events", f"profile@id = {id} AND type = purchase") == 3
+        assert store.count("sessions", f"profile = {id}") == 3
+    assert store.count("events", "profile.id = c AND session.id = s-a") == 1
+    assert [store.count("events", f"profile.id = {id}") for id in ("x", "nobody")] == [1, 0]
+    first = store.search("events", "profile.id = c", 2, None)
+    second = store.search("events", "profile.id = c", 2, first.next)
+    assert len({one["id"] for one in first.items + second.items}) == 3
+    assert second.next is None
+    assert store.count("profiles", "id = c") == 0
 
 
 def test_a_session_that_was_taken_begins_its_versions_anew(store: Store) -> None:

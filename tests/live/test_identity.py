@@ -14,8 +14,10 @@ from typing import Any
 
 import pytest
 
+from hub.cli.trace import lines
 from hub.collector.crash import CRASH_POINTS, CrashPoint
 from hub.log.admin import LogAdmin, ensure_topics
+from hub.log.partitions import partition_of_key
 from hub.settings import Kafka
 from hub.store import Store, open_store
 from schemas.records import Inbound
@@ -120,6 +122,46 @@ async def test_two_profiles_are_one_and_two_again(kafka: str, namespace: str, tm
             sheet = (await hub.admin.get("/balance")).json()
             assert sheet["balanced"], sheet
             assert sheet["totals"]["received"] == sheet["totals"]["stored"] == 4
+
+
+async def test_a_session_is_of_the_profile_that_came_with_it_first(kafka: str, namespace: str, tmp_path: Path) -> None:
+    """Two profiles on two partitions, each with its collector: the other's events end with the holder, counted once."""
+    assert partition_of_key(b"dan", 2) != partition_of_key(b"bob", 2)
+    settings = prepared(kafka, namespace, partitions=2)
+    async with running(settings, namespace, tmp_path) as hub:
+        level = done(hub.store, settings, namespace)
+        await hub.admin.put("/definitions/source/shop", json={"type": ["rest"]})
+
+        async def send(profile: str, id: str, n: int) -> dict[str, Any]:
+            one = {"id": id, "type": "sign-in", "properties": {"n": n, "email": f"{profile}@example.com"}}
+            body = {"source": {"id": "shop"}, "profile": {"id": profile}, "session": {"id": "s"}, "events": [one]}
+            answer = await hub.public.post("/track", json=body)
+            assert answer.status_code == 200
+            found: dict[str, Any] = answer.json()
+            return found
+
+        with collector(kafka, namespace, tmp_path, name="one"), collector(kafka, namespace, tmp_path, name="two"):
+            await send("bob", "b1", 1)
+            eventually(lambda: hub.store.count("events", "") == 1)
+            for again in range(2):  # the second time they are duplicates, whichever way they go
+                await send("dan", "a1", 2)
+                await send("bob", "b2", 4)
+                eventually(lambda n=again: totals(hub.store)["received"] == 3 + 2 * n and level())
+
+        assert totals(hub.store) == {"received": 5, "stored": 3, "duplicate": 2, "dropped": 0, "dead": 0}
+        sheet = (await hub.admin.get("/balance?verify=true")).json()
+        assert sheet["balanced"], sheet
+        bob = (await hub.admin.get("/profiles/bob")).json()
+        assert (bob["traits"]["sum"], bob["stats"], bob["ids"]) == (7, {"events": 3, "visits": 1}, ["bob"])
+        assert (await hub.admin.get("/profiles/dan")).status_code == 404
+        assert (await hub.admin.get("/sessions/s")).json()["stats"]["events"] == 3
+        query = {"q": "profile.id = bob AND metadata.sent_as = dan"}
+        (event,) = (await hub.admin.get("/events", params=query)).json()["items"]
+        story = (await hub.admin.get(f"/events/{event['id']}/trace")).json()
+        assert (story["identity"]["sent_as"], story["identity"]["forwarded_for"]) == ("dan", "session")
+        assert (story["profile"]["id"], story["session"]["profile"]) == ("bob", "bob")
+        assert story["validation"]["flags"] == []
+        assert any("sent as   dan, forwarded to the profile that holds the session" in line for line in lines(story))
 
 
 @pytest.mark.parametrize("point", [*CRASH_POINTS[1:]])

@@ -74,3 +74,17 @@ async def test_whoever_stops_waiting_disturbs_nobody(publisher, namespace):
     await asyncio.sleep(0)
     gone.cancel()
     assert await publisher.publish(topic, b"k", b"v") == 1
+
+
+async def test_a_producer_that_gets_nothing_acknowledged_is_replaced():
+    """librdkafka's may lose its way for ever; the broker that is away here is only the simplest way to silence."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        dead = Kafka(bootstrap=f"127.0.0.1:{unused.getsockname()[1]}", delivery_timeout_s=0.2)
+        publisher = Publisher(producer_config(dead))
+        before = publisher._producer
+        async with asyncio.timeout(30):
+            while publisher._producer is before:
+                with pytest.raises(Unavailable):
+                    await publisher.publish("t", b"k", b"v")
+        await publisher.close(timeout_s=0.1)

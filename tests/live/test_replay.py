@@ -5,142 +5,23 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
-from confluent_kafka import TopicPartition
-from confluent_kafka.admin import AdminClient
 
-from hub.errors import Unavailable
 from hub.log.admin import LogAdmin
 from hub.log.partitions import partition_of_key
 from hub.model import Counts
-from hub.replay.bounds import BEGINNING, At, Bound, Offset, Offsets
-from hub.replay.run import Options, Report, replay
-from hub.settings import Bulk, Kafka
-from hub.store import open_store
+from hub.replay.bounds import BEGINNING, At, Offset, Offsets
+from hub.settings import Kafka
 from hub.store.port import Store
 from schemas.topics import DEFINITIONS, EVENTS
 from tests.factories import NOW_MS, event, track
-from tests.kafka_tools import define, eventually, read, write, write_events
+from tests.kafka_tools import eventually, read, write, write_events
 from tests.live.collector import CollectorProcess, collector
-
-PARTITIONS = 4
-SUM = {"event_type": "purchase", "fields": [{"event": "properties.n", "profile": "traits.n", "op": "add"}]}
-MOST = {"event_type": "purchase", "fields": [{"event": "properties.n", "profile": "traits.n", "op": "max"}]}
-LAST = {"event_type": "view", "fields": [{"event": "properties.page", "profile": "traits.page", "op": "set"}]}
-PROFILES = 12
-TIMES = 5
-NEWEST = 6
-"""Offset of live's newest definition: a shadow, which gets each of them once, never comes so far."""
-
-
-class Live:
-    """A namespace with a collector, filled with events, and `hub replay` on it."""
-
-    def __init__(self, kafka: str, namespace: str, folder: Path) -> None:
-        self.folder = folder
-        self.namespace = namespace
-        self.shadow = f"{namespace}-s"
-        self.kafka = Kafka(bootstrap=kafka, partitions=PARTITIONS)
-        LogAdmin(self.kafka, namespace).ensure_topics()
-        define(self.kafka, namespace, "source", "shop", {})
-        define(self.kafka, namespace, "mapping", "sum", SUM)
-        for _ in range(NEWEST - 1):
-            define(self.kafka, namespace, "mapping", "last", LAST)
-
-    def send(self, first: int = 0, last: int = TIMES, *, received_at_ms: int = NOW_MS) -> None:
-        """A purchase and a view in one payload, for each profile and each number."""
-        write_events(
-            self.kafka,
-            self.namespace,
-            [
-                track(
-                    f"p{p}",
-                    event(f"buy-{p}-{n}", n=n),
-                    event(f"view-{p}-{n}", "view", time_ms=None, page=f"/{n}"),
-                    session_id=f"s{p}",
-                    received_at_ms=received_at_ms + n,
-                    definitions_offset=NEWEST,
-                )
-                for n in range(first, last)
-                for p in range(PROFILES)
-            ],
-        )
-
-    def store(self) -> Store:
-        return open_store(f"sqlite:///{self.folder / 'hub.sqlite'}", readonly=True)
-
-    def level(self) -> None:
-        """Return when the collector has everything."""
-        ends = LogAdmin(self.kafka, self.namespace).end_offsets()
-        with_records = {number: end for number, end in ends.items() if end}
-
-        def reached() -> bool:
-            try:
-                progress = store.latest_progress()[1]
-            except Unavailable:
-                return False  # the collector is about to make it
-            return all(progress.get(number, 0) >= end for number, end in with_records.items())
-
-        with closing(self.store()) as store:
-            eventually(reached)
-
-    def start(self, *options: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "hub", "replay", *options, "--data", self.folder],
-            env={**os.environ, "HUB_KAFKA__BOOTSTRAP": self.kafka.bootstrap, "HUB_NAMESPACE": self.namespace},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def fails(self, *options: str) -> str:
-        """What it says on stderr."""
-        running = self.start(*options)
-        _, errors = running.communicate(timeout=60)
-        assert running.returncode == 2, errors
-        return errors
-
-    def count(self, since: Bound, until: Bound | None = None, query: str = "") -> Report:
-        """What would be sent."""
-        return replay(
-            Options(
-                kafka=self.kafka,
-                namespace=self.namespace,
-                store_url=f"sqlite:///{self.folder / 'hub.sqlite'}",
-                data=self.folder,
-                since=since,
-                until=until,
-                query=query,
-                dry_run=True,
-                bulk=Bulk(),
-                environment={},
-            ),
-            NOW_MS,
-        )
-
-    def replay(self, *options: str) -> dict[str, Any]:
-        running = self.start(*options, "--json")
-        output, errors = running.communicate(timeout=100)
-        assert running.returncode == 0, errors
-        report: dict[str, Any] = json.loads(output)
-        return report
-
-    def delete_records(self) -> None:
-        """As Kafka does it when their time has come: all but the last two of each partition."""
-        ends = LogAdmin(self.kafka, self.namespace).end_offsets()
-        places = [TopicPartition(EVENTS.name(self.namespace), n, end - 2) for n, end in ends.items() if end > 2]
-        client = AdminClient({"bootstrap.servers": self.kafka.bootstrap})
-        for future in client.delete_records(places).values():
-            future.result()
+from tests.live.replayed import MOST, PROFILES, TIMES, Live, tables
 
 
 @pytest.fixture
@@ -148,16 +29,6 @@ def live(kafka: str, namespace: str, tmp_path: Path) -> Iterator[Live]:
     one = Live(kafka, namespace, tmp_path)
     with collector(kafka, namespace, tmp_path):
         yield one
-
-
-def tables(folder: Path, name: str = "hub.sqlite") -> dict[str, list[Any]]:
-    """Every row of events, profiles, sessions and dead letters, as it lies in the file."""
-    with sqlite3.connect(f"{(folder / name).as_uri()}?mode=ro", uri=True) as connection:
-        names = [row[0] for row in connection.execute("SELECT name FROM partitions")]
-        wanted = ["profiles", "sessions", "dead_letters", *(f"events_{name.replace('-', '_')}" for name in names)]
-        found = {table: connection.execute(f"SELECT * FROM {table} ORDER BY seq").fetchall() for table in wanted}
-    connection.close()
-    return found
 
 
 def says(log: Path, words: str) -> bool:
@@ -213,7 +84,6 @@ def test_a_part_of_the_log_by_time_offset_and_query(live: Live) -> None:
     found = live.count(BEGINNING, query="type = view AND profile.id = p3")
     assert (found.records, found.events, found.whole) == (TIMES, TIMES, False)
     assert "there is no partition 99" in live.fails("--from", "99:0")
-    assert "cannot put a shadow in live's place" in live.fails("--from", "0", "--promote")
 
 
 def test_a_shadow_with_the_same_definitions_is_the_same(live: Live) -> None:

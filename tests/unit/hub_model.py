@@ -83,19 +83,17 @@ class Owner:
         self.memory = Memory(Collector())
         self.next = 0
         self.committed = 0
+        self.reached = 0
 
     def step(self, most: int, crash: str = "") -> bool:
         """One batch. Args: crash: `computed`, `written` or `told`: there the process dies and another takes over."""
-        records = self.log.partitions[self.number][self.next : self.next + most]
-        if not records:
+        outcome = self.begin(most)
+        if outcome is None:
             return False
-        decoded = next(batches(decode(records), 1_500))
-        records = records[: len(decoded)]
-        outcome = self.process(decoded)
         if crash == "computed":
             self.take_over()
             return True
-        self.store.write(outcome.batch)
+        lost = self.store.write(outcome.batch)
         if crash == "written":
             self.take_over()
             return True
@@ -103,13 +101,27 @@ class Owner:
         if crash == "told":
             self.take_over()
             return True
-        self.memory.keep(outcome)
-        self.next += len(records)
-        self.committed = self.next
+        self.end(outcome, lost)
         return True
+
+    def begin(self, most: int) -> Outcome | None:
+        """What the next batch does; None: there is none. `step` writes it, and others may write meanwhile."""
+        records = self.log.partitions[self.number][self.next : self.next + most]
+        if not records:
+            return None
+        decoded = next(batches(decode(records), 1_500))
+        self.reached = self.next + len(decoded)
+        return self.process(decoded)
+
+    def end(self, outcome: Outcome, lost: list[str]) -> None:
+        """After it was written and told."""
+        self.memory.keep(outcome)
+        self.memory.lose(lost)
+        self.next = self.committed = self.reached
 
     def process(self, decoded: list[Decoded]) -> Outcome:
         progress = self.store.progress(self.epoch)
+        progress[self.number] = max(progress.get(self.number, 0), self.next)
         state = self.memory.load(decoded, self.epoch, progress, self.store, definitions=self.definitions)
         return process(decoded, state, self.definitions)
 

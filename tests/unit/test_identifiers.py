@@ -14,7 +14,7 @@ from hub.edge.identifiers import Fault, NotIdentifying, Points, identifiers, nor
     ("kind", "region", "text", "expected"),
     [
         ("email", "", " Ann.Lee@Example.COM ", "ann.lee@example.com"),
-        ("email", "", "mailto:ann@example.com", "ann@example.com"),
+        ("email", "", "MailTo:ann@example.com", "ann@example.com"),
         ("email", "", "ann@bücher.example.", "ann@xn--bcher-kva.example"),
         ("email", "", "\uff41nn@example.com", "ann@example.com"),
         ("phone", "GB", "020 7946 0958", "+442079460958"),

@@ -1,10 +1,10 @@
-"""Random events, merges, redeliveries and crashes: always one profile a connected person, with the model's fields."""
+"""Random events, sessions, merges, redeliveries, crashes: always one profile a connected person, as a model has it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from hypothesis import settings
@@ -19,18 +19,26 @@ from tests.unit.hub_model import Hub, step_record
 
 PROFILES = [f"p{n}" for n in range(6)]
 PEOPLE = [f"w{n}" for n in range(4)]
+SESSIONS = [f"s{n}" for n in range(3)]
+
+
+class Sent(NamedTuple):
+    """An event: who sent it, with which identifier and session, if any."""
+
+    id: str
+    sender: str
+    time: int
+    n: int
+    who: str
+    session: str
 
 
 @dataclass
-class Sender:
-    """What one profile id was sent, in its order; shares no code with the hub."""
+class Landed:
+    """What is of one profile id, in the order of each sender; shares no code with the hub."""
 
-    events: list[tuple[int, int]] = field(default_factory=list)  # (time, n)
+    events: list[Sent] = field(default_factory=list)
     whos: set[str] = field(default_factory=set)
-
-    def last(self) -> tuple[int, int]:
-        """(time that never goes back, n) of the last."""
-        return max(time for time, _ in self.events), self.events[-1][1]
 
 
 class Machine(RuleBasedStateMachine):
@@ -39,30 +47,33 @@ class Machine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.hub = Hub(3)
-        self.senders: dict[str, Sender] = {}
+        self.events: list[Sent] = []
         self.joined: list[tuple[str, str]] = []
         self.sent: list[Any] = []
         self.number = 0
         self.clock: dict[str, int] = {}
+        self.with_session: dict[str, bool] = {}
 
     @rule(
         profile=st.sampled_from(PROFILES),
         who=st.sampled_from(["", "", *PEOPLE]),
         n=st.integers(-3, 3),
         back=st.integers(-3, 5),
+        session=st.sampled_from(["", "", "", *SESSIONS]),
     )
-    def send(self, profile: str, who: str, n: int, back: int) -> None:
+    def send(self, profile: str, who: str, n: int, back: int, session: str) -> None:
         self.number += 1
-        # each sender's own clock moves on: what is first and last is then told by it alone
-        time = self.clock[profile] = self.clock.get(profile, 0) + max(back, 0)
+        # each sender's own clock moves on: what is first and last is then told by it alone. Around an event that goes
+        # another way because of its session it is not even
+        even = not session and not self.with_session.get(profile, False)
+        self.with_session[profile] = bool(session)
+        time = self.clock[profile] = self.clock.get(profile, 0) + max(back, 0 if even else 1)
         properties: dict[str, Any] = {"n": n} | ({"who": who} if who else {})
-        record = track(profile, event(f"e{self.number}", "sign-in", time_ms=NOW_MS - 100_000 + time, **properties))
+        one = event(f"e{self.number}", "sign-in", time_ms=NOW_MS - 100_000 + time, **properties)
+        record = track(profile, one, session_id=session or None)
         self.sent.append(record)
         self.hub.put(record)
-        sender = self.senders.setdefault(profile, Sender())
-        sender.events.append((time, n))
-        if who:
-            sender.whos.add(who)
+        self.events.append(Sent(one["id"], profile, time, n, who, session))
 
     @rule(data=st.data())
     def send_again(self, data: st.DataObject) -> None:
@@ -73,10 +84,7 @@ class Machine(RuleBasedStateMachine):
     def ask_for_a_merge(self, one: str, other: str) -> None:
         reason = msgspec.json.encode(Reason("request", one, other, "2026-01-01T00:00:00.000Z"))
         self.hub.put(step_record(f"ask-{one}-{other}", one, other, "ask", reason))
-        # also of profiles that have not sent anything yet
-        for id in (one, other):
-            self.senders.setdefault(id, Sender())
-        self.joined.append((one, other))
+        self.joined.append((one, other))  # also profiles that have not sent anything yet
 
     @rule(
         owner=st.integers(0, 2),
@@ -88,27 +96,58 @@ class Machine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.hub.settle()
-        people = self._people()
+        landed = self._landed()
         profiles = self.hub.profiles()
         by_ids = {frozenset(profile["ids"]): profile for profile in profiles}
-        expected = {person for person in people if any(self.senders[id].events for id in person) or len(person) > 1}
+        people = self._people(landed)
+        expected = {person for person in people if any(landed[id].events for id in person) or len(person) > 1}
         assert set(by_ids) == expected
         for person in expected:
-            self._check(person, by_ids[person])
-        total = sum(len(sender.events) for sender in self.senders.values())
+            self._check(person, by_ids[person], landed)
         counts = self.hub.counts()
-        assert counts["stored"] == total
+        assert counts["stored"] == len(self.events)
         assert counts["received"] == counts["stored"] + counts["duplicate"] == len(self.sent_on_the_log())
 
     def sent_on_the_log(self) -> list[Any]:
         records = [decode_inbound(record.value) for part in self.hub.log.partitions for record in part]
         return [one for one in records if one["body"][0] == TRACK and one.get("first_at") is None]
 
-    def _people(self) -> set[frozenset[str]]:
-        groups = {id: {id} for id in self.senders}
+    def _landed(self) -> dict[str, Landed]:
+        """Each event with its sender, or with who came first with its session; who that was is for the hub to say."""
+        landed = {id: Landed() for id in PROFILES}
+        with_session: dict[str, int] = {}
+        for one in self.events:
+            id = one.sender
+            if one.session and not self._is_left_alone(one):
+                with_session[one.session] = with_session.get(one.session, 0) + 1
+                id = self._claimed_by(one.session)
+            landed[id].events.append(one)
+            if one.who:
+                landed[id].whos.add(one.who)
+        for session, events in with_session.items():
+            assert any(one.session == session and one.sender == self._claimed_by(session) for one in self.events)
+            found = self.hub.store.get("sessions", session)
+            assert found is not None
+            assert found["stats"]["events"] == events
+        return landed
+
+    def _is_left_alone(self, one: Sent) -> bool:
+        """The session went to a third profile while the event was on its way to who had it."""
+        found = self.hub.store.get("events", one.id)
+        assert found is not None
+        return "session_of_another_profile" in found["metadata"]["flags"]
+
+    def _claimed_by(self, session: str) -> str:
+        found = self.hub.store.get("sessions", session)
+        assert found is not None
+        by: str = found["metadata"].get("claimed_by", found["profile"]["id"])
+        return by
+
+    def _people(self, landed: dict[str, Landed]) -> set[frozenset[str]]:
+        groups = {id: {id} for id in landed}
         links = list(self.joined)
         for who in PEOPLE:
-            having = [id for id, sender in self.senders.items() if who in sender.whos]
+            having = [id for id, one in landed.items() if who in one.whos]
             links += pairwise(having)
         for one, other in links:
             both = groups[one] | groups[other]
@@ -116,21 +155,26 @@ class Machine(RuleBasedStateMachine):
                 groups[id] = both
         return {frozenset(group) for group in groups.values()}
 
-    def _check(self, person: frozenset[str], profile: dict[str, Any]) -> None:
+    def _check(self, person: frozenset[str], profile: dict[str, Any], landed: dict[str, Landed]) -> None:
         assert profile["id"] == min(person)
         for id in person:
             assert self.hub.profile(id) == profile
-        senders = {id: self.senders[id] for id in person if self.senders[id].events}
-        numbers = [n for sender in senders.values() for _, n in sender.events]
+        events = [one for id in person for one in landed[id].events]
+        numbers = [one.n for one in events]
         assert profile["stats"]["events"] == len(numbers)
         if not numbers:
             return
+        for one in events:
+            found = self.hub.store.get("events", one.id)
+            assert found is not None
+            assert found["profile"]["id"] in person
         traits = profile["traits"]
         assert traits["sum"] == sum(numbers)
         assert (traits["least"], traits["most"]) == (min(numbers), max(numbers))
         assert sorted(traits["all"]) == sorted(set(numbers))
-        last = max((sender.last()[0], id, sender.last()[1]) for id, sender in senders.items())
-        assert traits["last"] == last[2]
+        # of several at one time by one sender the last
+        newest = max((one.time, one.sender, self.events.index(one)) for one in events)
+        assert traits["last"] == self.events[newest[2]].n
 
 
 Machine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)

@@ -16,10 +16,12 @@ from hub.model import OUTLIERS, Batch
 from hub.pipeline.definitions import Definitions
 from hub.pipeline.mapping import compile_mappings
 from hub.pipeline.process import Outcome, process
-from hub.pipeline.records import LogRecord, decode
+from hub.pipeline.records import LogRecord, decode, lookup_partitions
 from hub.settings import Collector
 from hub.store.memory import MemoryStore
+from schemas.codec import decode_inbound
 from schemas.records import Inbound
+from schemas.replays import Replay, replay_header
 from tests.factories import NOW_MS, event, log, totals, track
 
 ADD = Definitions(
@@ -195,14 +197,24 @@ def test_times_out_of_range_are_filed_apart_and_flagged() -> None:
     assert document["metadata"]["flags"] == ["time_out_of_range"]
 
 
-def test_an_event_without_a_time_is_known_again_after_the_month_has_turned() -> None:
+@pytest.mark.parametrize("clock_ms", [2_000, -2_000, -86_000_000])
+def test_an_event_without_a_time_is_known_again_beyond_the_turn_of_the_month(clock_ms: int) -> None:
+    """The retry is received after it; or before it, by a clock that was set back."""
+    turn = 1_777_593_600_000  # 2026-05-01T00:00:00Z
+    first_ms = turn - 1_000 if clock_ms > 0 else turn
+    first = track("p1", event("e1", time_ms=None, amount=1), received_at_ms=first_ms)
+    again = track("p1", event("e1", time_ms=None, amount=1), received_at_ms=first_ms + clock_ms)
     hub = Hub()
-    last_of_month = 1_777_593_599_000  # 2026-04-30T23:59:59Z
-    first = track("p1", event("e1", time_ms=None, amount=1), received_at_ms=last_of_month)
-    again = track("p1", event("e1", time_ms=None, amount=1), received_at_ms=last_of_month + 2000)
     hub.take(*log(first))
     hub.take(*log(again, start=1))
     assert hub.counts()["duplicate"] == 1
+
+
+def test_only_near_the_end_of_a_month_is_the_next_one_looked_into() -> None:
+    turn = 1_777_593_600_000  # 2026-05-01T00:00:00Z
+    assert lookup_partitions(None, turn - 1) == ("2026-04", "2026-03", "2026-05")
+    assert lookup_partitions(None, turn - 86_400_001) == ("2026-04", "2026-03")
+    assert lookup_partitions(None, turn) == ("2026-05", "2026-04")
 
 
 def test_a_future_event_is_known_again_when_its_day_has_come() -> None:
@@ -214,22 +226,51 @@ def test_a_future_event_is_known_again_when_its_day_has_come() -> None:
     assert hub.counts()["duplicate"] == 1
 
 
-def test_a_session_belongs_to_the_profile_that_claimed_it() -> None:
+def test_a_session_belongs_to_the_profile_that_came_with_it_first() -> None:
+    """What another one sends with it goes there, and is not counted here."""
     hub = Hub()
-    hub.take(
-        *log(
-            track("p1", event("e1"), session_id="s1", context=b'{"page": 1}'),
-            track("p2", event("e2"), session_id="s1", context=b'{"page": 2}'),
-        )
+    records = log(
+        track("p1", event("e1"), session_id="s1", context=b'{"page": 1}'),
+        track("p2", event("e2"), session_id="s1", context=b'{"page": 2}'),
     )
+    outcome = hub.take(*records)
     session = hub.store.get("sessions", "s1")
     assert session is not None
     assert (session["profile"]["id"], session["context"]) == ("p1", {"page": 1})
     assert hub.profile("p1")["stats"]["visits"] == 1
-    assert hub.profile("p2")["stats"]["visits"] == 0
-    document = hub.store.get("events", "e2")
-    assert document is not None
-    assert "session_of_another_profile" in document["metadata"]["flags"]
+    assert hub.store.get("profiles", "p2") is None
+    assert hub.counts()["received"] == 1
+    assert outcome.batch.identity is not None
+    (sent,) = outcome.batch.identity.outbox
+    handed = decode_inbound(sent.value)
+    assert (sent.key, handed["profile_id"], handed.get("sent_as")) == (b"p1", "p1", "p2")
+    assert (handed.get("forwarded_for"), handed.get("first_at")) == ("session", "1/0/1")
+
+    again = hub.take(*records)
+    assert [one["id"] for one in again.stored] == ["e1"], "the other is not ours to tell"
+    assert again.batch.identity is None
+
+
+def test_the_replay_of_a_dead_letter_goes_to_the_profile_that_holds_the_session() -> None:
+    """With its header: there it is resolved, or fails again."""
+    hub = Hub()
+    hub.take(*log(track("p1", event("e1"), session_id="s1")))
+    (record,) = log(track("p2", event("e2"), session_id="s1"), start=1)
+    outcome = hub.take(record._replace(replay=Replay("letter", 2)))
+    assert outcome.batch.identity is not None
+    (sent,) = outcome.batch.identity.outbox
+    assert sent.replay == replay_header(Replay("letter", 2))[1]
+    assert outcome.batch.resolved == {}
+
+
+def test_a_profile_less_event_leaves_its_session_alone() -> None:
+    hub = Hub()
+    outcome = hub.take(*log(track("p1", event("e1"), session_id="s1"), track("", event("e2"), session_id="s1")))
+    assert outcome.batch.identity is None
+    session = hub.store.get("sessions", "s1")
+    assert session is not None
+    assert (session["profile"]["id"], session["stats"]["events"]) == ("p1", 1)
+    assert hub.counts()["stored"] == 2
 
 
 def test_a_profile_less_event_is_stored_and_makes_no_profile() -> None:

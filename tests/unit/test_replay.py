@@ -16,7 +16,7 @@ from hub.pipeline.definitions import Definitions
 from hub.pipeline.process import State, process
 from hub.pipeline.records import decode
 from hub.replay.bounds import BEGINNING, At, BoundError, Offset, Offsets, Selection, parse_bound, select
-from hub.replay.definitions import DefinitionError, changes, read_folder
+from hub.replay.definitions import DefinitionError, changes, read_folder, wanted_specs
 from hub.replay.diff import compare
 from hub.replay.logged import Logged
 from hub.replay.matching import document_of, make_filter
@@ -283,16 +283,22 @@ X, Y = ("mapping", "x"), ("mapping", "y")
 
 
 def test_a_shadow_gets_lives_definitions_and_keeps_its_own() -> None:
-    assert changes({X: A}, {}, None) == {X: A}
-    assert changes({X: A}, {Y: B}, None) == {}
-    assert changes({}, {}, None) == {}
+    assert wanted_specs({X: A}, {}, None) == {X: A}
+    assert wanted_specs({X: A}, {Y: B}, None) == {Y: B}
+    assert wanted_specs({}, {}, None) == {}
 
 
 def test_files_replace_the_copies() -> None:
     """By id; null takes one out, and what an earlier replay has put there goes."""
-    assert changes({X: A, Y: B}, {}, {X: C}) == {X: C, Y: B}
-    assert changes({X: A, Y: B}, {X: A, Y: B}, {X: None}) == {X: None}
-    assert changes({X: A}, {X: C, Y: C}, {X: C}) == {Y: None}
+    assert wanted_specs({X: A, Y: B}, {}, {X: C}) == {X: C, Y: B}
+    assert wanted_specs({X: A, Y: B}, {X: A, Y: B}, {X: None}) == {Y: B}
+    assert wanted_specs({X: A}, {X: C, Y: C}, {X: C}) == {X: C}
+
+
+def test_only_definitions_that_differ_are_written() -> None:
+    assert changes({X: A, Y: B}, {X: C, Y: B}) == {X: C}
+    assert changes({X: A}, {X: A, Y: B}) == {Y: B}
+    assert changes({X: A, Y: C}, {X: A}) == {Y: None}
 
 
 def test_a_folder_of_definitions(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def test_a_profile_shows_where_it_stands_now() -> None:
     story = event_story(doc, NOTHING._replace(profile=profile, session=session))
     assert story["profile"]["version"] == Position(1, 0, 0, 0).version
     assert story["profile"]["version_now"] == 99
-    assert story["identity"] == {"sent_as": None, "decisions": [], "profile_now": "amy"}
+    assert story["identity"] == {"sent_as": None, "forwarded_for": None, "decisions": [], "profile_now": "amy"}
     assert story["session"] == {"id": "s1", "profile": "bob", "began_at": "2026-01-01T00:00:00.000Z"}
     assert event_story(doc, NOTHING)["session"]["profile"] is None
 

@@ -37,10 +37,18 @@ class HasText:
 
 
 @dataclass(frozen=True, slots=True)
+class IsOneOf:
+    """The field, which holds nothing but text, has one of these, none of them empty."""
+
+    field: Field
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class And:
     """All parts hold. No parts: everything matches."""
 
     parts: tuple[Condition, ...]
 
 
-Condition: TypeAlias = Equals | HasText | And
+Condition: TypeAlias = Equals | HasText | IsOneOf | And

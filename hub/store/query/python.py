@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
-from hub.store.query.ast import And, Condition, HasText, Value
+from hub.store.query.ast import And, Condition, HasText, IsOneOf, Value
 
 Matcher: TypeAlias = Callable[[Mapping[str, Any]], bool]
 
@@ -21,6 +21,9 @@ def compile_python(condition: Condition) -> Matcher:
     if isinstance(condition, HasText):
         text = condition.text
         return lambda document: text != "" and (_at(document, path, None) or None) == text
+    if isinstance(condition, IsOneOf):
+        texts = frozenset(condition.texts)
+        return lambda document: _at(document, path, None) in texts
     value = condition.value
     return lambda document: equals(_at(document, path), value)
 

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from hub.store.port import Kind
-from hub.store.query.ast import And, Condition, Equals, Field, HasText, Value
+from hub.store.query.ast import And, Condition, Equals, Field, HasText, IsOneOf, Value
 from hub.store.query.python import compile_python
 
 Bound = str | int | float
@@ -66,6 +66,10 @@ class _Compiler:
             return " AND ".join(self.visit(part) for part in condition.parts) or "1"
         if isinstance(condition, HasText):
             return self._text(condition)
+        if isinstance(condition, IsOneOf):
+            place = self._column(condition.field)
+            among = self._bind(msgspec.json.encode(condition.texts).decode())
+            return f"{place} IN (SELECT value FROM json_each({among})) AND {place} <> ''"
         return self._in_document(condition.field.path, condition.value)
 
     def _bind(self, value: Bound) -> str:
@@ -74,12 +78,16 @@ class _Compiler:
         return f":{name}"
 
     def _text(self, condition: HasText) -> str:
-        column = self._columns.get(condition.field.path)
-        place = column or f"coalesce(json_extract(doc, {self._bind(_place(condition.field.path))}), '')"
+        place = self._column(condition.field)
         if condition.text is None:
             return f"{place} = ''"
         # the second half lets SQLite use the indexes that leave out ''
         return f"{place} = {self._bind(condition.text)} AND {place} <> ''"
+
+    def _column(self, field: Field) -> str:
+        """Of a field that holds nothing but text; '' where it is null or not there."""
+        column = self._columns.get(field.path)
+        return column or f"coalesce(json_extract(doc, {self._bind(_place(field.path))}), '')"
 
     def _in_document(self, path: tuple[str, ...], value: Value) -> str:
         if not all(_PLAIN_KEY.fullmatch(key) for key in path):

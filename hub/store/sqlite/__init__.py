@@ -14,13 +14,17 @@ from hub.store.sqlite.blobs import BlobSide
 from hub.store.sqlite.books import BooksSide
 from hub.store.sqlite.database import Database
 from hub.store.sqlite.identity import IdentitySide
+from hub.store.sqlite.promotion import PromotionSide
 from hub.store.sqlite.read import ReadSide
 from hub.store.sqlite.traces import TraceSide
+from hub.store.sqlite.versions import VersionSide
 from hub.store.sqlite.walk import WalkSide
 from hub.store.sqlite.write import WriteSide
 
 
-class SqliteStore(WriteSide, IdentitySide, ReadSide, BooksSide, TraceSide, WalkSide, BlobSide):
+class SqliteStore(
+    WriteSide, IdentitySide, ReadSide, BooksSide, TraceSide, WalkSide, PromotionSide, VersionSide, BlobSide
+):
     """The whole port on one file. Writes take turns; reads have connections of their own, from any thread."""
 
     def __init__(self, path: Path, *, readonly: bool = False) -> None:
@@ -30,6 +34,7 @@ class SqliteStore(WriteSide, IdentitySide, ReadSide, BooksSide, TraceSide, WalkS
         Raises: Refused: it is no store, or of a newer version. Unavailable: it cannot be opened now.
         """
         self._db = Database(path, readonly=readonly)
+        self._generation = 0 if readonly else self.generation()
 
     def close(self) -> None:
         """Close every connection."""

@@ -120,6 +120,14 @@ def survivor(connection: sqlite3.Connection, id: str) -> str:
     return id if row is None else str(row[0])
 
 
+def person(connection: sqlite3.Connection, id: str) -> list[str]:
+    """Every id of the profile that `id` is part of now, that id included: the survivor's first."""
+    into = survivor(connection, id)
+    row = connection.execute("SELECT json_extract(doc, '$.ids') FROM profiles WHERE id = ?", (into,)).fetchone()
+    ids = msgspec.json.decode(row[0], type=list[str]) if row is not None and row[0] is not None else ()
+    return list(dict.fromkeys((into, *ids, id)))
+
+
 def known_aliases(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, Alias]:
     """Of those that were merged: where each went."""
     if not ids:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -12,10 +13,11 @@ from hub.model import OUTLIERS, CounterKey, Counts
 from hub.store.cursor import Cursor, decode_cursor, encode_cursor
 from hub.store.documents import OPEN, SHOWN_BYTES, body_view
 from hub.store.port import Kind, Page, check_size
-from hub.store.query import for_kind, parse
+from hub.store.query import for_kind, of_people, parse
+from hub.store.query.ast import Condition
 from hub.store.query.sql import Clause, compile_sql
 from hub.store.sqlite.database import Database
-from hub.store.sqlite.identity import survivor
+from hub.store.sqlite.identity import person, survivor
 from hub.store.sqlite.schema import events_table
 
 
@@ -77,10 +79,11 @@ class ReadSide:
     def search(self, kind: Kind, query: str, size: int, cursor: str | None) -> Page:
         """Matches, newest first. Raises QueryError, Unavailable, and ValueError for a size outside 1 to 1,000."""
         check_size(size)
-        clause = compile_sql(for_kind(parse(query), kind), kind)
+        condition = for_kind(parse(query), kind)
         after = None if cursor is None else decode_cursor(cursor, kind)
         items: list[tuple[Cursor, dict[str, Any]]] = []
         with self._db.reading() as connection:
+            clause = _clause(connection, condition, kind)
             for table in _tables(connection, kind):
                 if after is None or _rank(table.partition) <= _rank(after.partition):
                     items += _matches(connection, table, clause, size + 1 - len(items), after)
@@ -90,8 +93,9 @@ class ReadSide:
 
     def count(self, kind: Kind, query: str) -> int:
         """How many documents match. Raises QueryError, Unavailable."""
-        clause = compile_sql(for_kind(parse(query), kind), kind)
+        condition = for_kind(parse(query), kind)
         with self._db.reading() as connection:
+            clause = _clause(connection, condition, kind)
             return sum(
                 connection.execute(
                     f"SELECT count(*) FROM {table.name} WHERE {clause.sql}", clause.parameters
@@ -138,6 +142,10 @@ class ReadSide:
         with self._db.reading() as connection:
             row = connection.execute(f"SELECT {_BODY} FROM dead_letters WHERE id = ?", (id,)).fetchone()
         return None if row is None else bytes(row[0])
+
+
+def _clause(connection: sqlite3.Connection, condition: Condition, kind: Kind) -> Clause:
+    return compile_sql(of_people(condition, partial(person, connection)), kind)
 
 
 def _open(query: str) -> Clause:

@@ -77,6 +77,16 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             place INTEGER NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL, replay BLOB,
             PRIMARY KEY (epoch, partition, "offset", place)) STRICT""",
     ),
+    (
+        # since when profiles are other ones than a collector may have in memory
+        """CREATE TABLE promotions (number INTEGER PRIMARY KEY, origin TEXT NOT NULL,
+            at_ms INTEGER NOT NULL) STRICT""",
+    ),
+    (
+        # every version of every definition; in the key also when, as a topic that is made anew begins at 0 again
+        """CREATE TABLE definition_versions (kind TEXT NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL,
+            at_ms INTEGER NOT NULL, spec TEXT, PRIMARY KEY (kind, id, version, at_ms)) STRICT""",
+    ),
 )
 """One entry a version, each a list of statements; the version of a file is the number of entries applied to it."""
 

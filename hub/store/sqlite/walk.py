@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from hub.model import Position
-from hub.store.port import EventPlace
+from hub.store.port import AliasRow, EventPlace, Owned
 from hub.store.sqlite.database import Database
 from hub.store.sqlite.schema import events_table
 
@@ -58,3 +58,48 @@ class WalkSide:
         with self._db.reading() as connection:
             rows = connection.execute("SELECT id, doc FROM profiles WHERE id > ? ORDER BY id LIMIT ?", (id, most))
             return [(key, doc.encode()) for key, doc in rows]
+
+    def event_partitions(self) -> list[str]:
+        """See the port. Raises Unavailable."""
+        with self._db.reading() as connection:
+            return sorted(name for (name,) in connection.execute("SELECT name FROM partitions"))
+
+    def events_since(self, partition: str, seq: int, most: int) -> list[Owned]:
+        """See the port. Raises Unavailable."""
+        with self._db.reading() as connection:
+            rows = connection.execute(
+                f"SELECT seq, id, profile_id FROM {events_table(partition)} WHERE seq > ? ORDER BY seq LIMIT ?",
+                (seq, most),
+            )
+            return [Owned(*row) for row in rows]
+
+    def event_owners(self, partition: str, ids: Sequence[str]) -> dict[str, str]:
+        """See the port. Raises Unavailable."""
+        table = events_table(partition)
+        with self._db.reading() as connection:
+            if not connection.execute("SELECT 1 FROM partitions WHERE name = ?", (partition,)).fetchone():
+                return {}
+            rows = connection.execute(
+                f"SELECT id, profile_id FROM {table} WHERE id IN (SELECT value FROM json_each(?))",
+                (msgspec.json.encode(ids).decode(),),
+            )
+            return dict(rows.fetchall())
+
+    def claims_since(self, seq: int, most: int) -> list[Owned]:
+        """See the port. Raises Unavailable."""
+        with self._db.reading() as connection:
+            rows = connection.execute(
+                "SELECT rowid, identifier, profile_id FROM claims WHERE rowid > ? ORDER BY rowid LIMIT ?", (seq, most)
+            )
+            return [Owned(*row) for row in rows]
+
+    def aliases_after(self, id: str, most: int) -> list[AliasRow]:
+        """See the port. Raises Unavailable."""
+        with self._db.reading() as connection:
+            rows = connection.execute(
+                """SELECT aliases.id, into_id, merges.id IS NOT NULL AND undone_ms IS NULL
+                FROM aliases LEFT JOIN merges ON merges.id = merge_id
+                WHERE aliases.id > ? ORDER BY aliases.id LIMIT ?""",
+                (id, most),
+            )
+            return [AliasRow(key, into, bool(settled)) for key, into, settled in rows]

@@ -27,6 +27,7 @@ from hub.model import (
 from hub.store.documents import RESOLVED, dead_letter_document, failed_again, resolved
 from hub.store.sqlite.database import Database
 from hub.store.sqlite.identity import among, known_aliases, write_identity
+from hub.store.sqlite.promotion import check_generation
 from hub.store.sqlite.schema import create_events_table, events_table
 
 _EVENT: Final = """INSERT INTO {table} (id, profile_id, session_id, type, source, time_ms, received_at_ms, epoch,
@@ -35,9 +36,11 @@ _EVENT: Final = """INSERT INTO {table} (id, profile_id, session_id, type, source
 _PROFILE: Final = """INSERT INTO profiles (id, version, doc) VALUES (?,?,?) ON CONFLICT (id) DO UPDATE
     SET version = excluded.version, doc = excluded.doc WHERE excluded.version > profiles.version"""
 _SESSION: Final = """INSERT INTO sessions (id, profile_id, version, doc) VALUES (?,?,?,?) ON CONFLICT (id) DO UPDATE
-    SET profile_id = excluded.profile_id, version = excluded.version, doc = excluded.doc
-    WHERE excluded.version > sessions.version"""
-_FORGET_VERSION: Final = "UPDATE sessions SET version = -1 WHERE id = ?"
+    SET version = excluded.version, doc = excluded.doc
+    WHERE excluded.version > sessions.version AND excluded.profile_id = sessions.profile_id"""
+_CLAIM_SESSION: Final = """INSERT INTO sessions (id, profile_id, version, doc) VALUES (?,?,?,?)
+    ON CONFLICT (id) DO NOTHING"""
+_TAKE_SESSION: Final = "UPDATE sessions SET profile_id = ?, version = -1 WHERE id = ?"
 _DEAD_LETTER: Final = """INSERT INTO dead_letters (id, at_ms, source, reason, body, body_sha256, body_size, doc)
     VALUES (?,?,?,?,?,?,?,?) ON CONFLICT (id) DO NOTHING"""
 _FAILED_AGAIN: Final = "UPDATE dead_letters SET at_ms = ?, reason = ?, doc = ? WHERE id = ?"
@@ -62,6 +65,7 @@ class WriteSide:
     """`Writing` of the port. Each call waits for the one before it."""
 
     _db: Database
+    _generation: int
 
     def epoch(self, topic_id: str) -> int:
         """The number of this topic id, from 1; given once. Raises Unavailable."""
@@ -88,6 +92,12 @@ class WriteSide:
                 merges=among(connection, "merges", "id", wanted.merges),
             )
 
+    def claim_sessions(self, sessions: Sequence[Session]) -> dict[str, Session]:
+        """See the port. Raises Unavailable."""
+        with self._db.transaction() as connection:
+            connection.executemany(_CLAIM_SESSION, map(_session_row, sessions))
+            return {one.id: one for one in _sessions(connection, [one.id for one in sessions])}
+
     def outcomes(self, ids: Sequence[tuple[str, str]]) -> Mapping[str, bytes]:
         """Documents of stored events by id. Args: ids: (event id, time partition). Raises Unavailable."""
         with self._db.exclusive() as connection:
@@ -101,25 +111,27 @@ class WriteSide:
                 )
             }
 
-    def write(self, batch: Batch, *, at_ms: int | None = None) -> None:
+    def write(self, batch: Batch, *, at_ms: int | None = None) -> list[str]:
         """
         Write the batch whole or not at all.
 
         Args: at_ms: see the port.
 
+        Returns: ids of the sessions that another profile holds.
+
         Raises:
-            Fenced: The stored progress is not the batch's `before`; nothing is written.
+            Fenced: The stored progress is not the batch's `before`, or profiles were promoted since; nothing is
+                written.
             Unavailable: Nothing is written; the same batch may be given again.
         """
         with self._db.transaction() as connection:
+            check_generation(connection, self._generation)
             for partition, step in batch.progress.items():
                 _check_progress(connection, batch.epoch, partition, step)
             _write_events(connection, batch.events)
             write_identity(connection, batch)
             connection.executemany(_PROFILE, ((p.id, p.version, _text(p.doc)) for p in batch.profiles))
-            if batch.identity is not None:
-                connection.executemany(_FORGET_VERSION, ((id,) for id in batch.identity.taken))
-            connection.executemany(_SESSION, ((s.id, s.profile_id, s.version, _text(s.doc)) for s in batch.sessions))
+            lost = _write_sessions(connection, batch)
             connection.executemany(_DEAD_LETTER, map(_dead_letter_row, batch.dead_letters))
             _follow_replays(connection, batch)
             connection.executemany(_COUNTER, ((*key, *_counts(counts)) for key, counts in batch.counters.items()))
@@ -129,6 +141,7 @@ class WriteSide:
             if at_ms is not None:
                 steps = batch.progress.items()
                 connection.executemany(_WRITE, ((batch.epoch, p, s.after, s.before, at_ms) for p, s in steps))
+        return lost
 
 
 def _check_progress(connection: sqlite3.Connection, epoch: int, partition: int, step: Progress) -> None:
@@ -153,6 +166,20 @@ def _write_events(connection: sqlite3.Connection, events: Iterable[StoredEvent])
         connection.executemany(_EVENT.format(table=events_table(partition)), map(_event_row, some))
 
 
+def _write_sessions(connection: sqlite3.Connection, batch: Batch) -> list[str]:
+    """Returns the ids of those that another profile holds."""
+    sessions = batch.sessions
+    if batch.identity is not None:
+        taken = set(batch.identity.taken)
+        connection.executemany(_TAKE_SESSION, ((one.profile_id, one.id) for one in sessions if one.id in taken))
+    written = connection.executemany(_SESSION, map(_session_row, sessions))
+    if written.rowcount >= len(sessions):
+        return []
+    rows = connection.execute(f"SELECT id, profile_id FROM sessions WHERE {_AMONG}", _json([s.id for s in sessions]))
+    holders = dict(rows.fetchall())
+    return [one.id for one in sessions if holders[one.id] != one.profile_id]
+
+
 def _counts(counts: Counts) -> tuple[int, ...]:
     return counts.received, counts.stored, counts.duplicate, counts.dropped, counts.dead
 
@@ -171,6 +198,10 @@ def _event_row(event: StoredEvent) -> tuple[object, ...]:
         event.profile_version,
         event.doc.decode(),
     )
+
+
+def _session_row(session: Session) -> tuple[object, ...]:
+    return session.id, session.profile_id, session.version, _text(session.doc)
 
 
 def _dead_letter_row(letter: DeadLetter) -> tuple[object, ...]:

@@ -1,0 +1,97 @@
+"""Profiles from elsewhere in one transaction, in which nobody else writes; and who has to start anew after it."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from hub.errors import Fenced, Unavailable
+from hub.store.sqlite.database import Database
+
+
+class PromotionSide:
+    """`Promoting` of the port."""
+
+    _db: Database
+
+    @contextmanager
+    def promotion(self, origin: str, *, at_ms: int, most_s: float) -> Iterator[Pause]:
+        """See the port. Raises Unavailable."""
+        with self._db.transaction(durable=True) as connection:
+            pause = Pause(connection, most_s)
+            try:
+                yield pause
+            finally:
+                expired = pause.end()
+            if expired:
+                raise pause.over()
+            connection.execute("INSERT INTO promotions (origin, at_ms) VALUES (?, ?)", (origin, at_ms))
+
+    def generation(self) -> int:
+        """How many promotions there were."""
+        with self._db.exclusive() as connection:
+            return _newest(connection)[0]
+
+
+class Pause:
+    """
+    The transaction of a promotion, which ends by itself when its time is over.
+
+    A thread of its own undoes it then: whoever promotes may be waiting for something else than the store.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, most_s: float) -> None:
+        """Args: connection: in a transaction."""
+        self._connection = connection
+        self._most_s = most_s
+        self._turn = threading.Lock()  # of the connection, between the two threads
+        self._ended = self._expired = False
+        self._timer = threading.Timer(most_s, self._give_up)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def replace(self, profiles: Sequence[tuple[str, bytes]]) -> None:
+        """See the port."""
+        with self._turn:
+            if self._expired:
+                raise self.over()
+            self._connection.executemany(
+                "UPDATE profiles SET doc = ? WHERE id = ?", ((doc.decode(), id) for id, doc in profiles)
+            )
+
+    def end(self) -> bool:
+        """From now on its time is not over any more. Returns whether it was before."""
+        with self._turn:
+            self._ended = True
+        self._timer.cancel()
+        return self._expired
+
+    def over(self) -> Unavailable:
+        """What to raise when its time is over."""
+        return Unavailable(
+            "store", f"collectors had to wait for {self._most_s:g} s, which is the most: nothing was changed here"
+        )
+
+    def _give_up(self) -> None:
+        with self._turn:
+            if not self._ended:
+                self._expired = True
+                self._connection.execute("ROLLBACK")
+
+
+def check_generation(connection: sqlite3.Connection, generation: int) -> None:
+    """Raises Fenced when profiles were promoted after `generation`."""
+    newest, origin = _newest(connection)
+    if newest != generation:
+        raise Fenced(
+            "store",
+            f"profiles were replaced by those of {origin} (hub replay --promote): what this process remembers of them "
+            "is old, so it starts again and reads them anew",
+        )
+
+
+def _newest(connection: sqlite3.Connection) -> tuple[int, str]:
+    row = connection.execute("SELECT number, origin FROM promotions ORDER BY number DESC LIMIT 1").fetchone()
+    return (0, "") if row is None else (int(row[0]), str(row[1]))

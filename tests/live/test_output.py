@@ -1,0 +1,64 @@
+"""What the collector tells gets onto the log whole and in its order, whatever fails on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from confluent_kafka import Producer
+
+from hub.collector.output import Output
+from hub.errors import Unavailable
+from hub.log.admin import ensure_topics
+from hub.log.config import producer_config
+from hub.model import Outgoing, Position
+from hub.settings import Kafka
+from schemas.topics import EVENTS
+from tests.kafka_tools import read
+from tests.waiting import wait_for
+
+NOWHERE = Kafka(bootstrap="127.0.0.1:1")
+COUNT = 50
+
+
+@pytest.fixture
+def ours(kafka: str, namespace: str) -> Kafka:
+    settings = Kafka(bootstrap=kafka, partitions=1)
+    ensure_topics(settings, namespace)
+    return settings
+
+
+def producers(*configs: Kafka, timeout_ms: int) -> Iterator[Producer]:
+    """The first ones give up after `timeout_ms`, the last one never."""
+    for place, kafka in enumerate(configs, 1):
+        yield Producer(producer_config(kafka, **{"delivery.timeout.ms": 0 if place == len(configs) else timeout_ms}))
+
+
+def outbox() -> list[Outgoing]:
+    return [Outgoing(Position(1, 0, 0, 0), b"p1", b"%d" % number, None) for number in range(COUNT)]
+
+
+def test_a_failure_sends_all_of_it_again_in_order(ours: Kafka, namespace: str) -> None:
+    made = producers(NOWHERE, ours, timeout_ms=100)
+    output = Output(lambda: next(made), namespace, 5.0)
+    output.forward(outbox())
+    with pytest.raises(Unavailable, match="the outcome of a batch cannot be told"):
+        output.flush()
+    output.flush()
+    assert [message.value() for message in read(ours, namespace, EVENTS)] == [b"%d" % n for n in range(COUNT)]
+
+
+def test_waiting_longer_sends_nothing_twice(ours: Kafka, namespace: str) -> None:
+    made = producers(ours, timeout_ms=100)
+    output = Output(lambda: next(made), namespace, 0.001)
+    output.forward(outbox())
+    wait_for("all is acknowledged", lambda: flushed(output))
+    assert [message.value() for message in read(ours, namespace, EVENTS)] == [b"%d" % n for n in range(COUNT)]
+
+
+def flushed(output: Output) -> bool:
+    try:
+        output.flush()
+    except Unavailable:
+        return False
+    return True
