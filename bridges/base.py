@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import msgspec
 from pydantic import BaseModel
 
+from hub.edge.hook import Request
 from hub.errors import Refused
 
 Headers = Sequence[tuple[str, bytes | None]]
@@ -27,6 +28,8 @@ class Delivery(msgspec.Struct):
     time_ms: int | None = None  # the broker's or the sender's time, milliseconds since 1970
     key: bytes | None = None
     headers: Headers = ()
+    json: bytes | None = None  # what the bridge has made of a body that is no JSON, such as Avro
+    fault: str = ""  # why it could make nothing of it; the message goes to the dead letters
 
     def meta(self) -> dict[str, Any]:
         """What a mapping's `meta(…)` gives: position, timestamp (ms), key and headers as text."""
@@ -151,6 +154,14 @@ class Context(NamedTuple):
     """Where references such as `env:NAME` are looked up."""
 
 
+Receive: TypeAlias = Callable[[Request, int], Delivery]
+"""
+Gets a request and the time, milliseconds since 1970; gives the message that it brings.
+
+Raises: InvalidPayload: bad_signature, of whoever may not send.
+"""
+
+
 class BridgeSpec(NamedTuple):
     """A kind of bridge: `build` gets settings that `settings` has validated."""
 
@@ -159,3 +170,13 @@ class BridgeSpec(NamedTuple):
     settings: type[BaseModel]
     build: Callable[[Any, Context], Bridge]
     rewinds_to: frozenset[Place] = frozenset()
+    decoder: Callable[[Any, Context], Callable[[Delivery], None] | None] | None = None
+    """Makes what fills `json` or `fault` of a delivery, for settings that say that bodies are no JSON. Blocks."""
+    receiver: Callable[[Any, Context], Receive] | None = None
+    """
+    Of a kind whose senders come to the API (POST /webhooks/{bridge}): no bridge process runs it, and `build` raises.
+
+    Raises Refused.
+    """
+    delivery: type[Delivery] = Delivery
+    """What a dead letter's message is made into for its replay: with a `meta` that needs no fields of its own."""

@@ -19,7 +19,7 @@ async def main(kind: str, settings: str, count: int) -> None:
     taken: list[str] = []
     while len(taken) < count:
         batch = await bridge.take(count - len(taken))
-        taken += [delivery.position for delivery in batch.deliveries]
+        taken += [delivery.body.decode() for delivery in batch.deliveries]
         if len(taken) <= count // 2:
             await bridge.ack(batch)
     print(json.dumps(taken), flush=True)

@@ -7,13 +7,14 @@ waits for the exclusive lock, and then stops the server.
 
 from __future__ import annotations
 
+import atexit
 import fcntl
 import os
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Final, NoReturn
 
@@ -27,6 +28,10 @@ from tests.waiting import wait_for
 
 ROOT: Final = Path(__file__).parents[2]
 READY_S: Final = 90.0
+_urls: Final[dict[Path, str]] = {}
+_users: Final = ExitStack()
+"""Locks of this process: between two tests a server has no other user, and some take ten seconds to start again."""
+atexit.register(_users.close)
 
 
 class Own:
@@ -64,6 +69,12 @@ class Own:
                 raise Unavailable(self.server.name, f"it has ended: {child.last_words()}")
         self._child = child
 
+    @property
+    def pid(self) -> int:
+        """Of its process."""
+        assert self._child is not None
+        return self._child.pid
+
     def kill(self) -> None:
         """SIGKILL, with all that it started."""
         if self._child is not None:
@@ -91,7 +102,7 @@ def own(name: str, folder: Path) -> Iterator[Own]:
 @contextmanager
 def shared(name: str, folder: Path) -> Iterator[str]:
     """
-    The URL of a server that all tests of a run share.
+    The URL of a server that all tests of a run share; it runs until the last process of the run ends.
 
     `HUB_TEST_<NAME>_URL`, else a program of this machine, else a container.
 
@@ -102,9 +113,10 @@ def shared(name: str, folder: Path) -> Iterator[str]:
     if external:
         yield external
     elif server.binary() is not None:
-        url, users = _attach(server, folder)
-        with users:
-            yield url
+        if folder not in _urls:
+            _urls[folder], users = _attach(server, folder)
+            _users.enter_context(users)
+        yield _urls[folder]
     elif server.image is not None and _docker():
         with _container(server) as url:
             yield url

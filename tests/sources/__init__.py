@@ -8,7 +8,27 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
-NAMES: Final = ("kafka",)
+NAMES: Final = (
+    "kafka",
+    "lines",
+    "mqtt:3.1.1",
+    "imap",
+    "nats:limits",
+    "nats:workqueue",
+    "mqtt:qos1",
+    "mqtt:qos2",
+    "postgres:cursor",
+    "postgres:delete",
+    "postgres:mark",
+    "rabbitmq:classic",
+    "rabbitmq:quorum",
+    "rabbitmq:stream",
+    "redis:left",
+    "redis:right",
+    "redis:stream",
+    "sqs",
+    "sqs:fifo",
+)
 """Every source that the contract is run on: `MODULE` or `MODULE:WAY`, as tests/sources/MODULE.py has them in WAYS."""
 
 
@@ -36,6 +56,9 @@ class Source(Protocol):
         settings: Of that bridge.
         most_bytes: The largest message that the broker takes.
         keeps_order: Whether messages that come again come in their order, before those that follow.
+        keeps_ids: Whether a message that comes again has the same coordinates. Left out: it has.
+        tells_time: Whether a message has a time. Left out: it has.
+        in_order: Whether messages come in the order in which they were put. Left out: they do.
     """
 
     kind: str
@@ -46,6 +69,17 @@ class Source(Protocol):
     def put(self, bodies: Sequence[bytes]) -> None:
         """Returns when the broker has them, in this order; each with an id of its own where the broker knows none."""
         ...
+
+
+def unwrapped(source: Source, body: bytes) -> bytes:
+    """What was put, of a message's body: a source whose messages are more than that has a method of this name."""
+    unwrap: Callable[[bytes], bytes] | None = getattr(source, "unwrapped", None)
+    return body if unwrap is None else unwrap(body)
+
+
+def promises(source: Source, what: str) -> bool:
+    """One of the attributes that may be left out."""
+    return bool(getattr(source, what, True))
 
 
 Open: TypeAlias = Callable[[World], AbstractContextManager[Source]]

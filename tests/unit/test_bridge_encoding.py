@@ -1,0 +1,38 @@
+"""Compressed bodies: unpacked when they are what they say, left alone when not."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+
+import pytest
+
+from bridges.encoding import LARGEST_BYTES, inflated
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding"),
+    [
+        (gzip.compress(b"text"), "gzip"),
+        (gzip.compress(b"text"), " X-GZIP "),
+        (gzip.compress(b"te") + gzip.compress(b"xt"), "gzip"),
+        (zlib.compress(b"text"), "deflate"),
+    ],
+)
+def test_unpacked(body: bytes, encoding: str) -> None:
+    assert inflated(body, encoding) == b"text"
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding"),
+    [
+        (b"text", "gzip"),
+        (b"text", "br"),
+        (b"", "gzip"),
+        (gzip.compress(b"text")[:-4], "gzip"),
+        (gzip.compress(b"text") + b"more", "gzip"),
+        (gzip.compress(bytes(LARGEST_BYTES + 1)), "gzip"),
+    ],
+)
+def test_left_alone(body: bytes, encoding: str) -> None:
+    assert inflated(body, encoding) == body
