@@ -140,7 +140,11 @@ async def test_a_session_is_of_the_profile_that_came_with_it_first(kafka: str, n
             found: dict[str, Any] = answer.json()
             return found
 
-        with collector(kafka, namespace, tmp_path, name="one"), collector(kafka, namespace, tmp_path, name="two"):
+        with (
+            collector(kafka, namespace, tmp_path, name="one") as one,
+            collector(kafka, namespace, tmp_path, name="two") as two,
+        ):
+            eventually(lambda: all("partitions.assigned" in each.log.read_text() for each in (one, two)))
             await send("bob", "b1", 1)
             eventually(lambda: hub.store.count("events", "") == 1)
             for again in range(2):  # the second time they are duplicates, whichever way they go
