@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Final, NamedTuple, cast
+from typing import Final, NamedTuple, cast
 
 import msgspec
 
 from bridges.base import Delivery, Headers
 from hub.definitions.catalogue import Catalogue
 from hub.edge.admit import admit
+from hub.edge.functions import NO_META
 from hub.edge.inbound import check_source, inbound, refused
-from hub.edge.json_check import check, check_depth, surely_clean
 from hub.edge.mapping import ID_HEADER, CompiledMapping
 from hub.errors import InvalidPayload
 from hub.ids import derived, is_uuid, ordered
@@ -25,8 +25,6 @@ LARGEST_BYTES: Final = MAX_RECORD_BYTES - 4096
 HEADERS_BYTES: Final = 262_144
 KEY_BYTES: Final = 16_384
 _REQUEST: Final = b"{}"
-_decode: Final = msgspec.json.Decoder().decode
-_encode: Final = msgspec.json.Encoder().encode
 
 
 class Converted(NamedTuple):
@@ -37,6 +35,7 @@ class Converted(NamedTuple):
         reason: Why it was refused; None for a payload.
         blob: Bytes that have to be in the store before the record may be sent.
         events: How many events are in it, at least 1.
+        detail: Of a refusal, in words.
     """
 
     key: bytes
@@ -44,6 +43,22 @@ class Converted(NamedTuple):
     reason: str | None
     blob: bytes | None
     events: int = 1
+    detail: str = ""
+
+
+class Preview(NamedTuple):
+    """
+    What would become of a message.
+
+    Attributes:
+        payload: As JSON, in the /track shape; None for a message that is refused.
+        refused: Why it would go to the dead letters.
+        dropped: No event is made of it.
+    """
+
+    payload: msgspec.Raw | None = None
+    refused: InvalidPayload | None = None
+    dropped: bool = False
 
 
 class Converter:
@@ -102,6 +117,14 @@ class Converter:
         key, value, _ = self._payload(delivery, payload_id, now_ms)
         return key, value
 
+    def preview(self, delivery: Delivery, now_ms: int) -> Preview:
+        """What would become of it; for people, so it is made twice. Raises nothing. Args: now_ms: as of `convert`."""
+        try:
+            _, record, _ = self._record(delivery, derived("preview", delivery.position), now_ms)
+        except InvalidPayload as exc:
+            return Preview(refused=exc)
+        return Preview(msgspec.Raw(self._mapped(delivery)), dropped=not cast("Track", record["body"][1])["events"])
+
     def _payload(self, delivery: Delivery, payload_id: str, now_ms: int) -> tuple[bytes, bytes, int]:
         key, record, events = self._record(delivery, payload_id, now_ms)
         value = _encoded(record)
@@ -110,12 +133,13 @@ class Converter:
         return key, value, events
 
     def _record(self, delivery: Delivery, payload_id: str, now_ms: int) -> tuple[bytes, Inbound, int]:
-        body = delivery.body
-        if len(body) > self._limits.body_bytes:
+        # of what a bridge has decoded only that matters: most of a mail may be attachments that nobody asked for
+        size = len(delivery.body if delivery.json is None else delivery.json)
+        if size > self._limits.body_bytes:
             raise InvalidPayload(
-                "body_too_large", f"the message has {len(body)} bytes; the limit is {self._limits.body_bytes}"
+                "body_too_large", f"the message has {size} bytes; the limit is {self._limits.body_bytes}"
             )
-        payload = admit(body if self._mapping is None else self._mapped(delivery), self._limits, self._source)
+        payload = admit(self._mapped(delivery), self._limits, self._source)
         check_source(payload.source_id, self._catalogue, "bridge")
         taken = inbound(
             payload,
@@ -134,13 +158,13 @@ class Converter:
         return taken.key, taken.record, max(1, len(payload.events))
 
     def _mapped(self, delivery: Delivery) -> bytes:
-        assert self._mapping is not None
-        message = decoded(delivery.body, self._limits)
-        payload = self._mapping(message, delivery.meta()) if self._mapping.uses_meta else self._mapping(message)
-        try:
-            return _encode(payload)
-        except (OverflowError, UnicodeEncodeError, TypeError) as exc:
-            raise InvalidPayload("mapping_failed", f"the mapping made something that is no JSON: {exc}") from exc
+        """A payload as JSON. Raises InvalidPayload."""
+        if delivery.fault:
+            raise InvalidPayload("undecodable_message", delivery.fault)
+        body = delivery.body if delivery.json is None else delivery.json
+        if self._mapping is None:
+            return body
+        return self._mapping.payload(body, self._limits, delivery.meta() if self._mapping.uses_meta else NO_META)
 
     def _refusal(self, error: InvalidPayload, delivery: Delivery, payload_id: str, now_ms: int) -> Converted:
         body = delivery.body
@@ -160,7 +184,7 @@ class Converter:
             key=key_kept,
             time_ms=delivery.time_ms,
         )
-        return Converted(key, encode_inbound(record), error.reason, blob)
+        return Converted(key, encode_inbound(record), error.reason, blob, detail=error.detail)
 
 
 def _encoded(record: Inbound) -> bytes:
@@ -169,23 +193,6 @@ def _encoded(record: Inbound) -> bytes:
     except CodecError as exc:
         # admit should have found it; a message that nobody can write must not stop the ones behind it
         raise InvalidPayload("wrong_type", str(exc), "", record["source"]) from exc
-
-
-def decoded(body: bytes, limits: Limits) -> Any:
-    """
-    A message's JSON, any value, as strictly as a payload's.
-
-    Raises: InvalidPayload: not_json, duplicate_key, too_deep and what else `check` knows.
-    """
-    try:
-        message = _decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-        check(body)
-        raise InvalidPayload("not_json", f"the message cannot be read as JSON: {exc}") from exc
-    check_depth(body, message, limits.depth)
-    if not surely_clean(body, message):
-        check(body)
-    return message
 
 
 def _own_id(headers: Headers) -> str | None:

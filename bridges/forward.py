@@ -12,22 +12,24 @@ import structlog
 
 from bridges.base import Batch, Bridge
 from bridges.convert import Converted, Converter
+from bridges.kept import NotByItself
 from bridges.outlet import Outlet, Shipment
-from hub.errors import Refused, Unavailable
+from bridges.pace import TokenBucket
+from hub.errors import Unavailable
 from hub.log.bulk import BulkWindow
 from hub.pipeline.stop_rule import StopRule
 from hub.store.port import Blobs
 
 
-class TooMuchRefused(Refused):
+class TooMuchRefused(NotByItself):
     """The stop rule: most of what comes makes no payload, so it is the mapping that is wrong, not the messages."""
 
     def __init__(self, detail: str) -> None:
         """Args: detail: how things stand."""
         super().__init__(
             "bridge",
-            f"{detail}. The messages stay in the source. Save the bridge with a mapping that fits, and it goes on "
-            "(docs/dead-letters.md)",
+            f"{detail}. The messages stay in the source. Save the bridge with a mapping that fits, or start it again "
+            "as it is, and it goes on (docs/dead-letters.md)",
         )
 
 
@@ -89,6 +91,8 @@ class Forwarder:
         stop_rule: StopRule,
         now_ms: Callable[[], int],
         bulk: BulkWindow | None = None,
+        rate_limit: float = 0.0,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         """
         Args:
@@ -98,7 +102,11 @@ class Forwarder:
             stop_rule: Outlives the forwarder: a new connection does not make the messages better.
             now_ms: Milliseconds since 1970.
             bulk: Where messages wait for live events; None: they do not.
+            rate_limit: Most messages a second; 0: as many as come.
+            clock: Seconds, for the rate limit; None: the loop's.
         """
+        self._clock = clock or asyncio.get_running_loop().time
+        self._bucket = TokenBucket(rate_limit, self._clock()) if rate_limit else None
         self._bridge = bridge
         self._converter = converter
         self._outlet = outlet
@@ -139,17 +147,23 @@ class Forwarder:
             while room := await self._room():
                 batch = await self._bridge.take(min(room, LARGEST_BATCH))
                 if batch.deliveries:
+                    if self._bucket is not None:
+                        self._bucket.spend(len(batch.deliveries))
                     await self._forward(batch)
             await self._drain()
         finally:
             self._acks.cancel()
             await asyncio.gather(self._acks, return_exceptions=True)
+            for sent in self._sent:
+                for shipment in sent.shipments:
+                    shipment.on_done.cancel()  # nobody waits for it any more
 
     async def _room(self) -> int:
         """How many messages may be taken: waits until it is one at least; 0 when it is time to stop."""
         stalled = False
         while not self._stopping:
             self._raise_failed_ack()
+            unpaced = self._limit if self._bucket is None else self._bucket.room(self._clock())
             waiting_s = asyncio.get_running_loop().time() - self._sent[0].shipments[0].sent_at if self._sent else 0.0
             if waiting_s >= self._stall_s and not stalled:
                 stalled = True
@@ -158,9 +172,13 @@ class Forwarder:
                 if stalled:
                     stalled = False
                     self._observer.resumed()
-                if self._count < self._limit:
-                    return self._limit - self._count
-            await self._change(None if stalled else self._stall_s - waiting_s)
+                room = min(self._limit - self._count, unpaced)
+                if room > 0:
+                    return room
+            wait_s = None if stalled else self._stall_s - waiting_s
+            if self._bucket is not None and not unpaced:
+                wait_s = min(self._bucket.wait_s, wait_s or self._bucket.wait_s)
+            await self._change(wait_s)
         return 0
 
     async def _change(self, timeout_s: float | None) -> None:

@@ -203,7 +203,7 @@ class KafkaBridge(Bridge):
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "reconnect.backoff.max.ms": 1_000,
-            "fetch.wait.max.ms": 50,
+            "fetch.wait.max.ms": 250,
             "queued.max.messages.kbytes": 65_536,
             # a broker sends a first message whole, however large: room for 60 MB beside a full fetch
             "receive.message.max.bytes": 134_217_728,

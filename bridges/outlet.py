@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
@@ -17,6 +18,8 @@ log: Final = structlog.get_logger()
 
 POLL_S: Final = 0.2
 PURGE_S: Final = 1.0
+REST_S: Final = 30.0
+"""How long a bridge keeps its producer that has nothing to send: a new one costs a message some milliseconds."""
 OPTIONS: Final[Mapping[str, Any]] = {
     # Never give a record up by itself: librdkafka sends them again in their order, without doubles, however long our
     # Kafka is away. What is in flight is bounded by the forwarder, and the broker of the source still has all of it.
@@ -43,18 +46,32 @@ class Shipment:
 
 
 class Outlet:
-    """One producer of one bridge on one event loop: a callback a message, a wake-up a poll, a future a shipment."""
+    """
+    One producer of one bridge on one event loop: a callback a message, a wake-up a poll, a future a shipment.
 
-    def __init__(self, config: Mapping[str, Any], topic: str) -> None:
-        """Args: config: librdkafka's producer options, OPTIONS included. topic: full name of events.v1."""
+    The producer is there while there is something to send: each has threads and buffers of its own, and of a hundred
+    bridges most have nothing to do most of the time.
+    """
+
+    def __init__(self, config: Mapping[str, Any], topic: str, *, rest_s: float = REST_S) -> None:
+        """
+        Args:
+            config: librdkafka's producer options, OPTIONS included. topic: full name of events.v1.
+            rest_s: The producer goes when it has had nothing to send for so long, seconds.
+        """
         self._loop = asyncio.get_running_loop()
         self._topic = topic
-        self._producer = Producer({**config, "error_cb": self._on_error})
-        self._finished: list[Shipment] = []
+        self._config = {**config, "error_cb": self._on_error}
+        self._rest_s = rest_s
+        self._line: _Line | None = None
+        self._open = 0
+        self._used_at = 0.0
         self._progress = asyncio.Event()
-        self._stop = False
-        self._thread = threading.Thread(target=self._poll, name="bridge-outlet", daemon=True)
-        self._thread.start()
+
+    @property
+    def resting(self) -> bool:
+        """Whether there is no producer now."""
+        return self._line is None
 
     async def send(
         self, records: Sequence[tuple[bytes, bytes, int]], landed: Callable[[int, int, int], None] | None = None
@@ -70,14 +87,17 @@ class Outlet:
         Raises: Unavailable: the producer is broken; the bridge has to begin again.
         """
         shipment = Shipment(len(records), self._loop.create_future(), self._loop.time())
-        produce, topic = self._producer.produce, self._topic
+        line = self._line = self._line or _Line(self._config, self._settle, self._loop, self._rest_s)
+        self._open += 1
+        self._used_at = shipment.sent_at
+        produce, topic = line.producer.produce, self._topic
 
         def delivered(error: KafkaError | None, _: Message) -> None:
             if error is not None:
                 shipment.error = error
             shipment.left -= 1
             if not shipment.left:
-                self._finished.append(shipment)
+                line.finished.append(shipment)
 
         def placed(events: int, error: KafkaError | None, message: Message) -> None:
             assert landed is not None
@@ -106,21 +126,14 @@ class Outlet:
 
     async def close(self) -> None:
         """Ends the producer; what it still holds is thrown away, unacknowledged at the source."""
-        self._stop = True
-        await asyncio.to_thread(self._thread.join)
-        self._producer.purge()
-        await asyncio.to_thread(self._producer.flush, PURGE_S)
-        del self._producer  # it holds our callback, so the two would wait for the garbage collector
+        line, self._line = self._line, None
+        if line is not None:
+            await asyncio.to_thread(line.end)
 
-    def _poll(self) -> None:
-        while not self._stop:
-            if not self._producer.poll(POLL_S):
-                continue
-            finished, self._finished = self._finished, []
-            self._loop.call_soon_threadsafe(self._settle, finished)
-
-    def _settle(self, finished: list[Shipment]) -> None:
+    def _settle(self, line: _Line, finished: list[Shipment]) -> None:
+        """Called for each poll that brought something, and at times for one that did not."""
         self._progress.set()
+        self._open -= len(finished)
         for shipment in finished:
             if shipment.on_done.done():
                 continue  # whoever waited has been cancelled
@@ -128,7 +141,60 @@ class Outlet:
                 shipment.on_done.set_result(None)
             else:
                 shipment.on_done.set_exception(Unavailable("kafka", shipment.error.str()))
+        now = self._loop.time()
+        if finished or self._open:
+            self._used_at = now
+        elif self._line is line and now - self._used_at >= self._rest_s:
+            self._line = None
+            line.rest()
 
     def _on_error(self, error: KafkaError) -> None:
         level = log.error if error.fatal() else log.warning
         level("outlet.trouble", topic=self._topic, error=error.str())
+
+
+class _Line:
+    """A producer and the thread that polls it."""
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        settle: Callable[[_Line, list[Shipment]], None],
+        loop: asyncio.AbstractEventLoop,
+        rest_s: float,
+    ) -> None:
+        self.producer = Producer(dict(config))
+        self.finished: list[Shipment] = []
+        self._settle = settle
+        self._loop = loop
+        self._rest_s = rest_s
+        self._stop = self._resting = False
+        self._thread = threading.Thread(target=self._poll, name="bridge-outlet", daemon=True)
+        self._thread.start()
+
+    def rest(self) -> None:
+        """Nothing is in it: the thread ends soon, and the producer with it."""
+        self._resting = self._stop = True
+
+    def end(self) -> None:
+        """Blocks. What is in it is thrown away."""
+        self._stop = True
+        self._thread.join()
+        self.producer.purge()
+        self.producer.flush(PURGE_S)
+        del self.producer  # it holds our callback, so the two would wait for the garbage collector
+
+    def _poll(self) -> None:
+        moved_at = time.monotonic()
+        while not self._stop:
+            now = time.monotonic()
+            if self.producer.poll(POLL_S):
+                moved_at = now
+            elif now - moved_at < self._rest_s:
+                continue
+            else:
+                moved_at = now  # nothing for long: the loop decides whether that is all
+            finished, self.finished = self.finished, []
+            self._loop.call_soon_threadsafe(self._settle, self, finished)
+        if self._resting:
+            del self.producer

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import signal
-import threading
-from contextlib import ExitStack, closing
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing
 from typing import Any, Final
 
 import msgspec
 import structlog
 import uvloop
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
+from bridges import packages
+from bridges.answers import BLOCK_S, Answers
+from bridges.blobs import LateBlobs
+from bridges.leases import RedisLeases
+from bridges.registry import MODULES
+from bridges.reports import Reports
 from bridges.runner import Hub, Runner
+from bridges.secrets import environ
 from hub.definitions.catalogue import Catalogue
 from hub.health import serve_health
 from hub.log.bulk import BulkWindow
@@ -21,10 +33,12 @@ from hub.log.follower import Follower
 from hub.log.progress import Progress
 from hub.settings import Settings
 from hub.stack.keys import identity_key
-from hub.store.factory import open_store
-from hub.store.port import Store
+from schemas.bridges import Keys
 
 log: Final = structlog.get_logger()
+
+REDIS_S: Final = 2.0
+"""How long Redis may take to answer: a lease must be renewed within five seconds."""
 
 
 def run(settings: Settings) -> None:
@@ -33,6 +47,7 @@ def run(settings: Settings) -> None:
 
     Raises: Unavailable when the definitions cannot be read.
     """
+    packages.warn_of_taken(MODULES)
     catalogue = Catalogue(identity_key(settings.identity.key, settings.data))
     with ExitStack() as stack:
         follower = stack.enter_context(Follower(settings.kafka, settings.namespace, catalogue))
@@ -40,65 +55,71 @@ def run(settings: Settings) -> None:
         stack.callback(blobs.close)
         progress = stack.enter_context(closing(Progress(settings.kafka, settings.namespace)))
         bulk = stack.enter_context(BulkWindow(progress, settings.bulk))
-        runner = Runner(
-            Hub(
-                kafka=settings.kafka,
-                namespace=settings.namespace,
-                limits=settings.limits,
-                in_flight=settings.bridges.in_flight,
-                catalogue=catalogue,
-                blobs=blobs,
-                environ=os.environ,
-                stop_share=settings.bridges.stop_share,
-                stop_window=settings.bridges.stop_window,
-                bulk=bulk,
-            )
+        hub = Hub(
+            kafka=settings.kafka,
+            namespace=settings.namespace,
+            limits=settings.limits,
+            in_flight=settings.bridges.in_flight,
+            catalogue=catalogue,
+            blobs=blobs,
+            environ=environ(settings),
+            stop_share=settings.bridges.stop_share,
+            stop_window=settings.bridges.stop_window,
+            bulk=bulk,
+            process=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
         )
+        runners: list[Runner] = []
 
         def ready() -> dict[str, Any]:
             # a bridge whose broker is away is that bridge's state, not a reason to call the process broken
-            return {"ready": follower.level, "bridges": msgspec.to_builtins(runner.statuses())}
+            return {
+                "ready": follower.level,
+                "trouble": [runner.trouble for runner in runners if runner.trouble],
+                "bridges": [each for runner in runners for each in msgspec.to_builtins(runner.statuses())],
+            }
 
         stack.enter_context(serve_health(settings.health, ready))
-        log.info("bridges.started", namespace=settings.namespace)
-        uvloop.run(_until_signal(runner))
+        log.info("bridges.started", namespace=settings.namespace, process=hub.process)
+        uvloop.run(_until_signal(hub, settings.redis.url, runners))
         log.info("bridges.stopped")
 
 
-async def _until_signal(runner: Runner) -> None:
+async def _until_signal(hub: Hub, redis_url: str, runners: list[Runner]) -> None:
+    """Args: runners: gets the one that runs, for those who want to know how it is doing."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await runner.run(stop)
+    async with _runner(hub, redis_url) as runner:
+        runners.append(runner)
+        await runner.run(stop)
 
 
-class LateBlobs:
-    """The store's blobs, opened when the first message comes that is too large for a record: most never do."""
+@asynccontextmanager
+async def _runner(hub: Hub, redis_url: str) -> AsyncIterator[Runner]:
+    if not redis_url:
+        log.warning(
+            "bridges.alone", why="HUB_REDIS__URL is not set: this process runs all bridges, and nobody sees how"
+        )
+        yield Runner(hub)
+        return
+    async with AsyncExitStack() as stack:
+        redis = _client(redis_url, REDIS_S)
+        stack.push_async_callback(redis.aclose)
+        calls = _client(redis_url, BLOCK_S + REDIS_S)
+        stack.push_async_callback(calls.aclose)
+        keys = Keys(hub.namespace)
+        runner = Runner(hub, RedisLeases(redis, keys, hub.process), Reports(redis, keys))
+        answering = asyncio.create_task(Answers(calls, keys, runner, hub).run(), name="answers")
+        try:
+            yield runner
+        finally:
+            answering.cancel()
+            await asyncio.gather(answering, return_exceptions=True)
 
-    def __init__(self, url: str) -> None:
-        """Args: url: the store's."""
-        self._url = url
-        self._store: Store | None = None
-        self._lock = threading.Lock()
 
-    def put_blob(self, data: bytes) -> str:
-        """See Blobs. Raises Unavailable."""
-        return self._open().put_blob(data)
-
-    def get_blob(self, sha256: str) -> bytes | None:
-        """See Blobs. Raises Unavailable."""
-        return self._open().get_blob(sha256)
-
-    def close(self) -> None:
-        """Close the store if it was opened."""
-        with self._lock:
-            if self._store is not None:
-                self._store.close()
-                self._store = None
-
-    def _open(self) -> Store:
-        with self._lock:
-            if self._store is None:
-                self._store = open_store(self._url)
-            return self._store
+def _client(url: str, answer_s: float) -> Redis:
+    """One more attempt at once: the first one finds out that a connection has gone. Then it is the caller's turn."""
+    return Redis.from_url(
+        url, socket_timeout=answer_s, socket_connect_timeout=REDIS_S, retry=Retry(NoBackoff(), 1), protocol=2
+    )

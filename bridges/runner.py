@@ -1,189 +1,249 @@
-"""Every enabled bridge definition runs, each for itself."""
+"""Every enabled definition of a kind, such as bridges, that this process has the lease of runs, each for itself."""
 
 from __future__ import annotations
 
 import asyncio
-import random
-import time
-from collections.abc import Callable, Mapping
-from typing import Final, NamedTuple
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final, NamedTuple
 
 import structlog
 
-from bridges.base import Bridge, Context
-from bridges.convert import Converter
-from bridges.forward import Forwarder, TooMuchRefused
-from bridges.outlet import OPTIONS, Outlet
-from bridges.registry import BridgeError, spec_of, validate
-from bridges.state import Status, Watch
-from hub import settings
+from bridges import trial
+from bridges.base import Rewind
+from bridges.keeper import Hub, Keeper
+from bridges.kept import Kept
+from bridges.leases import TROUBLE, AllMine, Leases
+from bridges.registry import is_brought
+from bridges.reports import Reports
+from bridges.secrets import scrubbed
 from hub.definitions import kinds
-from hub.definitions.catalogue import Catalogue, Entry
-from hub.edge.mapping import compile_mapping
-from hub.errors import HubError
-from hub.log.bulk import BulkWindow
-from hub.log.config import producer_config
-from hub.pipeline.stop_rule import StopRule
-from hub.store.port import Blobs
-from schemas.topics import EVENTS
+from hub.definitions.catalogue import Entry
+from hub.errors import PortError, Refused, Unavailable
+from schemas.bridges import Status
+
+__all__ = ["Hub", "Runner"]
 
 log: Final = structlog.get_logger()
 
-FIRST_RETRY_S: Final = 0.5
-LONGEST_RETRY_S: Final = 10.0
+LOOK_S: Final = 1.0
+"""Between two looks at how the bridges are doing."""
+REWIND_S: Final = 30.0
 
 
-class Hub(NamedTuple):
-    """What every bridge of the process shares."""
+class Family(NamedTuple):
+    """
+    What a runner runs.
 
-    kafka: settings.Kafka
-    namespace: str
-    limits: settings.Limits
-    in_flight: int
-    catalogue: Catalogue
-    blobs: Blobs
-    environ: Mapping[str, str]
-    now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
-    stop_share: float = settings.Bridges().stop_share
-    stop_window: int = settings.Bridges().stop_window
-    bulk: BulkWindow | None = None
+    Attributes:
+        kind: Of definition.
+        runs: Whether one of that kind runs in such a process at all.
+        keep: Starts one version.
+        rewind: Lets one that does not run begin elsewhere. Raises Unavailable, Refused, ValueError.
+        secrets: Of a definition, which must not be shown.
+    """
+
+    kind: str
+    runs: Callable[[Entry], bool]
+    keep: Callable[[str, Entry, Hub], Kept]
+    rewind: Callable[[str, Entry, Hub, Rewind], Awaitable[None]]
+    secrets: Callable[[Entry, Hub], list[str]]
 
 
 class Runner:
-    """Keeps the running bridges level with the catalogue's enabled definitions."""
+    """Keeps the running bridges level with the catalogue's enabled definitions and the leases."""
 
-    def __init__(self, hub: Hub) -> None:
-        """Use it on one event loop."""
+    def __init__(
+        self,
+        hub: Hub,
+        leases: Leases | None = None,
+        reports: Reports | None = None,
+        family: Family | None = None,
+    ) -> None:
+        """
+        Use it on one event loop.
+
+        Args:
+            leases: None: all is its own.
+            reports: None: nobody is told.
+            family: None: the bridges.
+        """
         self._hub = hub
-        self._running: dict[str, _Keeper] = {}
+        self._family = family or BRIDGES
+        self._leases: Leases = leases or AllMine()
+        self._reports = reports
+        self._running: dict[str, Kept] = {}
+        self._leaving: dict[str, Kept] = {}
+        self._ending: dict[str, asyncio.Task[None]] = {}
+        """Bridges on their way out; the next version waits until it has let go of its messages."""
+        self._rewinding: set[str] = set()
+        self._changed = asyncio.Event()
+
+    @property
+    def trouble(self) -> str:
+        """What is wrong with the leases, in words; empty if nothing is."""
+        return self._leases.trouble
 
     def statuses(self) -> list[Status]:
-        """One for each bridge that should run, by id."""
-        return [self._running[id].watch.status for id in sorted(self._running)]
+        """One for each bridge that runs here, or has not let go of its messages yet, by id."""
+        keepers = {**self._leaving, **self._running}
+        return [keepers[id].watch.status for id in sorted(keepers)]
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop` is set: then each bridge finishes what it has in flight and closes."""
-        changed = asyncio.Event()
         loop = asyncio.get_running_loop()
-        self._hub.catalogue.on_change(lambda: _wake(loop, changed))
+        self._hub.catalogue.on_change(lambda: _wake(loop, self._changed))
         stopping = asyncio.create_task(stop.wait(), name="stop")
+        helpers = [
+            asyncio.create_task(self._leases.run(self._changed.set), name="leases"),
+            asyncio.create_task(self._look(), name="look"),
+        ]
         try:
             while not stop.is_set():
-                changed.clear()
-                await self._reconcile()
-                change = asyncio.create_task(changed.wait(), name="definitions")
-                await asyncio.wait({change, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                self._changed.clear()
+                self._reconcile()
+                change = asyncio.create_task(self._changed.wait(), name="change")
+                done, _ = await asyncio.wait({change, stopping, *helpers}, return_when=asyncio.FIRST_COMPLETED)
                 change.cancel()
+                for helper in helpers:
+                    if helper in done:
+                        helper.result()  # neither ends by itself: it is a fault, and the process has to say so
         finally:
             stopping.cancel()
-            await asyncio.gather(*(keeper.stop() for keeper in self._running.values()))
+            await asyncio.gather(*(keeper.stop() for keeper in self._running.values()), *self._ending.values())
+            if self._reports is not None:
+                await self._reports.publish(self.statuses())
+            for helper in helpers:
+                helper.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
+            await self._leases.close()
 
-    async def _reconcile(self) -> None:
-        entries = self._hub.catalogue.entries("bridge")
-        wanted = {id: entry for id, entry in entries.items() if entry.spec.enabled}
-        outdated = [id for id, keeper in self._running.items() if id not in wanted or wanted[id] != keeper.entry]
-        # the old version lets go of its messages before the new one asks for them
-        await asyncio.gather(*(self._running[id].stop() for id in outdated))
-        for id in outdated:
-            del self._running[id]
-        for id, entry in wanted.items():
-            if id not in self._running:
-                self._running[id] = _Keeper(id, entry, self._hub)
+    def retry(self, id: str) -> bool:
+        """Try a broken bridge again now. Returns: whether it runs here."""
+        keeper = self._running.get(id)
+        if keeper is not None:
+            keeper.retry()
+        return keeper is not None
 
+    async def rewind(self, id: str, to: Rewind) -> None:
+        """
+        Let a bridge read again from there. One that runs here is stopped before and started after.
 
-class _Keeper:
-    """One version of one bridge: started, started again with back-off when it breaks, stopped."""
-
-    def __init__(self, id: str, entry: Entry, hub: Hub) -> None:
-        assert isinstance(entry.spec, kinds.Bridge)
-        self.entry = entry
-        self._id = id
-        self._definition = entry.spec
-        self._hub = hub
-        self._stopping = asyncio.Event()
-        self._stop_rule = StopRule(hub.stop_share, hub.stop_window)
-        self._forwarder: Forwarder | None = None
-        self.watch = Watch(Status(bridge=id, kind=entry.spec.type, version=entry.version), hub.now_ms)
-        self._task = asyncio.create_task(self._keep(), name=f"bridge-{id}")
-
-    async def stop(self) -> None:
-        """Let what is in flight arrive, then close."""
-        self._stopping.set()
-        if self._forwarder is not None:
-            self._forwarder.stop()
-        await self._task
-        self.watch.enter("stopped")
-        self.watch.forget()
-
-    async def _keep(self) -> None:
-        failures = 0
-        while not self._stopping.is_set():
-            forwarded = self.watch.status.forwarded
-            try:
-                await self._session()
-            except TooMuchRefused as exc:
-                # not tried again: only another version of the definition, which gets a keeper of its own, can help
-                self.watch.failed(str(exc), None)
-                await self._stopping.wait()
-                return
-            except (HubError, BridgeError) as exc:
-                error = str(exc)
-            except Exception as exc:  # a fault in one adapter must not stop the other bridges
-                log.exception("bridge.fault", bridge=self._id)
-                error = f"fault in the bridge: {exc!r}"
-            else:
-                continue
-            failures = 1 if self.watch.status.forwarded > forwarded else failures + 1
-            await self._back_off(error, failures)
-
-    async def _back_off(self, error: str, failures: int) -> None:
-        delay_s = min(LONGEST_RETRY_S, FIRST_RETRY_S * 2 ** min(failures - 1, 10)) * random.uniform(0.8, 1.2)
-        self.watch.failed(error, delay_s)
+        Raises:
+            Unavailable: It runs elsewhere, or the broker is away.
+            Refused: There is no such bridge, or this kind cannot.
+        """
+        if id in self._rewinding:
+            raise Unavailable("bridge", "it is being rewound already: try again in a moment")
+        entry = self._entry(id)
+        self._rewinding.add(id)
         try:
-            async with asyncio.timeout(delay_s):
-                await self._stopping.wait()
-        except TimeoutError:
-            return
-
-    async def _session(self) -> None:
-        """From connect to close; returns when it is stopped. Raises what broke it."""
-        hub, definition = self._hub, self._definition
-        self.watch.enter("starting")
-        validate(definition)
-        spec = spec_of(definition.type)
-        bridge: Bridge = spec.build(
-            spec.settings.model_validate(definition.settings), Context(self._id, hub.namespace, hub.environ)
-        )
-        converter = Converter(
-            bridge=self._id,
-            kind=definition.type,
-            source=definition.source,
-            mapping=None if definition.mapping is None else compile_mapping(definition.mapping),
-            catalogue=hub.catalogue,
-            limits=hub.limits,
-        )
-        outlet = Outlet(producer_config(hub.kafka, **OPTIONS), EVENTS.name(hub.namespace))
-        try:
-            await bridge.connect()
-            self._forwarder = Forwarder(
-                bridge,
-                converter,
-                outlet,
-                hub.blobs,
-                self.watch,
-                in_flight=hub.in_flight,
-                stall_s=hub.kafka.delivery_timeout_s,
-                stop_rule=self._stop_rule,
-                now_ms=hub.now_ms,
-                bulk=None if definition.priority == "live" else hub.bulk,
-            )
-            if not self._stopping.is_set():
-                self.watch.enter("running")
-                await self._forwarder.run()
+            await self._claim(id)
+            self._end_one(id)
+            if id in self._ending:
+                await asyncio.shield(self._ending[id])
+            await self._rewind(id, entry, to)
         finally:
-            self._forwarder = None
-            await bridge.close()
-            await outlet.close()
+            self._rewinding.discard(id)
+            self._changed.set()
+        kind = self._family.kind
+        log.info(f"{kind}.rewound", **{kind: id}, to=to.to)
+
+    def _entry(self, id: str) -> Entry:
+        kind = self._family.kind
+        entry = self._hub.catalogue.entry(kind, id)
+        if entry is None:
+            raise Refused(kind, f"there is no {kind} with this id")
+        return entry
+
+    async def _claim(self, id: str) -> None:
+        try:
+            mine = await self._leases.claim(id)
+        except TROUBLE as exc:
+            raise Unavailable("redis", f"Redis does not answer the bridge process: {exc}") from exc
+        if not mine:
+            raise Unavailable("bridge", "another process has just taken it over: try again in a moment")
+
+    async def _rewind(self, id: str, entry: Entry, to: Rewind) -> None:
+        try:
+            async with asyncio.timeout(REWIND_S):
+                await self._family.rewind(id, entry, self._hub, to)
+        except TimeoutError as exc:
+            raise Unavailable("source", f"the broker has not rewound it within {REWIND_S:g} s: try again") from exc
+        except ValueError as exc:  # the definition cannot work
+            raise Refused(self._family.kind, str(exc)) from exc
+        except PortError as exc:
+            exc.detail = scrubbed(exc.detail, self._family.secrets(entry, self._hub))
+            raise
+
+    def _reconcile(self) -> None:
+        entries = self._hub.catalogue.entries(self._family.kind)
+        wanted = {id: entry for id, entry in entries.items() if entry.spec.enabled and self._family.runs(entry)}
+        self._leases.want(frozenset(wanted))
+        for id, keeper in list(self._running.items()):
+            if not self._may_run(id, wanted) or wanted[id] != keeper.entry:
+                self._end_one(id)
+        for id in self._leases.held() - self._running.keys() - self._ending.keys():
+            if not self._may_run(id, wanted) and id not in self._rewinding:
+                self._begin(id, self._leases.release(id))
+        for id, entry in wanted.items():
+            if self._may_run(id, wanted) and id not in self._running and id not in self._ending:
+                self._running[id] = self._family.keep(id, entry, self._hub)
+
+    def _may_run(self, id: str, wanted: dict[str, Entry]) -> bool:
+        return id in wanted and self._leases.mine(id) and id not in self._rewinding
+
+    def _end_one(self, id: str) -> None:
+        keeper = self._running.pop(id, None)
+        if keeper is not None:
+            self._begin(id, self._stop(id, keeper))
+
+    async def _stop(self, id: str, keeper: Kept) -> None:
+        self._leaving[id] = keeper
+        try:
+            await keeper.stop()
+        finally:
+            del self._leaving[id]
+        if self._reports is not None:
+            await self._reports.publish([keeper.watch.status])
+
+    def _begin(self, id: str, ending: Coroutine[Any, Any, None]) -> None:
+        """`id` does not start again before `ending` has ended."""
+        self._ending[id] = asyncio.create_task(self._end(id, ending), name=f"end-{id}")
+
+    async def _end(self, id: str, ending: Coroutine[Any, Any, None]) -> None:
+        try:
+            await ending
+        except Exception:  # one bridge's fault must not keep the others from being started and stopped
+            log.exception(f"{self._family.kind}.fault", **{self._family.kind: id})
+        finally:
+            del self._ending[id]
+            self._changed.set()
+
+    async def _look(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_S)
+            for keeper in (*self._running.values(), *self._leaving.values()):
+                keeper.look()
+            if self._reports is not None:
+                await self._reports.publish(self.statuses())
+
+
+async def _rewind_bridge(id: str, entry: Entry, hub: Hub, to: Rewind) -> None:
+    await trial.build(id, _bridge(entry), hub.namespace, hub.environ).rewind(to)
+
+
+def _bridge(entry: Entry) -> kinds.Bridge:
+    assert isinstance(entry.spec, kinds.Bridge)
+    return entry.spec
+
+
+BRIDGES: Final = Family(
+    "bridge",
+    runs=lambda entry: not is_brought(_bridge(entry).type),
+    keep=Keeper,
+    rewind=_rewind_bridge,
+    secrets=lambda entry, hub: trial.secrets(_bridge(entry), hub.environ),
+)
 
 
 def _wake(loop: asyncio.AbstractEventLoop, changed: asyncio.Event) -> None:

@@ -158,6 +158,13 @@ class Settings(BaseSettings):
         SecretStr | None,
         Field(description="Key of admin calls. Unset: made at first start, kept in the data folder."),
     ] = None
+    secret_key: Annotated[
+        SecretStr | None,
+        Field(
+            description="What secrets in definitions are sealed with, the same in the API and the bridge processes. "
+            "Unset: made at first start, kept in the data folder."
+        ),
+    ] = None
     kafka: Kafka = Kafka()
     redis: Redis = Redis()
     store: Store = Store()

@@ -9,6 +9,7 @@ from hub.api.asgi import App, Receive, Scope, Send, respond
 from hub.api.problems import problem
 
 TRACK: Final = "/track"
+WEBHOOKS: Final = "/webhooks/"
 OPEN: Final = frozenset({"/live", "/ready", "/metrics", "/docs", "/openapi.json"})
 """Paths that need no key. All others do, also those that nobody has thought of yet."""
 
@@ -18,12 +19,13 @@ _SCHEME: Final = b"bearer "
 class Front:
     """The ASGI app that a server runs: events past the framework, all else to it, if the key is right."""
 
-    def __init__(self, track: App, admin: App, admin_key: str) -> None:
-        """Args: track: behind /track. admin: everything else. admin_key: not empty."""
+    def __init__(self, track: App, admin: App, admin_key: str, webhooks: App | None = None) -> None:
+        """Args: track: behind /track. admin: everything else. admin_key: not empty. webhooks: behind /webhooks/."""
         if not admin_key:
             raise ValueError("an empty admin key would open the API to everyone")
         self._track = track
         self._admin = admin
+        self._webhooks = webhooks
         self._key = admin_key.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -32,6 +34,8 @@ class Front:
             await self._admin(scope, receive, send)
         elif scope["path"] == TRACK:
             await self._track(scope, receive, send)
+        elif self._webhooks is not None and scope["path"].startswith(WEBHOOKS):
+            await self._webhooks(scope, receive, send)
         elif scope["path"] in OPEN or self._has_key(scope):
             await self._admin(scope, receive, send)
         else:

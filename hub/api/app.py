@@ -15,9 +15,10 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
 
-from hub.api import balance, dead_letters, definitions, health, identity, queries, trace
+from hub.api import balance, bridges, dead_letters, definitions, health, identity, queries, trace, versions
 from hub.api.access import Front
 from hub.api.asgi import App, Message, Receive, Scope, Send, respond
+from hub.api.control import Control
 from hub.api.gauges import BalanceGauges
 from hub.api.openapi import describe, page
 from hub.api.problems import failure, hub_problem, problem, refusal
@@ -26,17 +27,24 @@ from hub.api.replay import Replayer
 from hub.api.responses import response
 from hub.api.sheet import Offsets
 from hub.api.track import Publish, Track
+from hub.api.webhooks import Webhooks
 from hub.definitions.catalogue import Catalogue
+from hub.edge.hook import Hooks
 from hub.edge.message import ConverterOf
 from hub.errors import HubError, InvalidPayload
 from hub.log.bulk import BulkWindow
 from hub.pipeline.definitions import MOST_PROFILES
 from hub.settings import Limits
-from hub.store.port import Reading
+from hub.store.port import Reading, Versions
 
 log: Final = structlog.get_logger()
 
+NO_RULES: Final = definitions.Rules()
 DESCRIPTION: Final = "Events in, one profile per customer out. Errors are problem+json (RFC 9457)."
+
+
+class ReadStore(Reading, Versions, Protocol):
+    """What the API needs of a store."""
 
 
 class Producer(Publish, Protocol):
@@ -55,15 +63,18 @@ def now_ms() -> int:
 def create_app(
     *,
     publisher: Producer,
-    store: Reading,
+    store: ReadStore,
     catalogue: Catalogue,
     admin_key: str,
     namespace: str,
     limits: Limits,
     offsets: Offsets,
     record_at: trace.RecordAt,
-    validators: Mapping[str, definitions.Validator],
     converter: ConverterOf,
+    rules: definitions.Rules = NO_RULES,
+    control: Control | None = None,
+    hooks: Hooks | None = None,
+    settle: Callable[[float], bool] = lambda _: True,
     most_profiles: int = MOST_PROFILES,
     checks: Mapping[str, health.Check] | None = None,
     bulk: BulkWindow | None = None,
@@ -73,11 +84,14 @@ def create_app(
     Put the API together; it opens and closes nothing.
 
     Args:
-        admin_key: Not empty; for every route but /track, /live, /ready, /metrics and the documentation.
+        admin_key: Not empty; for every route but /track, /webhooks/, /live, /ready, /metrics and the documentation.
         offsets: By partition of events.v1, where it begins and ends. Blocks.
         record_at: One record of events.v1 by its coordinates, if Kafka still has it. Blocks.
-        validators: By kind of definition, checks beyond its types.
         converter: The way of a bridge's messages, for those that are replayed.
+        rules: By kind of definition, checks beyond its types, and its secrets.
+        control: Of the bridge processes; None: there is no Redis.
+        hooks: Bridges whose messages are brought to /webhooks/; None: there is no such route.
+        settle: Waits so many seconds at most until the store has every version of the definitions. Blocks.
         most_profiles: That may share an identifier before it identifies nobody.
         checks: What /ready asks apart from Kafka and the store, by name.
         bulk: Where bulk payloads and replays wait for live events; None: they do not.
@@ -93,6 +107,17 @@ def create_app(
         now_ms=now_ms,
         bulk=bulk,
     )
+    webhooks = None
+    if hooks is not None:
+        webhooks = Webhooks(
+            hooks,
+            publisher=publisher,
+            namespace=namespace,
+            catalogue=catalogue,
+            limits=limits,
+            refusals=refusals,
+            now_ms=now_ms,
+        )
     replayer = Replayer(
         publisher,
         store,
@@ -119,10 +144,16 @@ def create_app(
     app.include_router(identity.router(identity.Identities(publisher, store, namespace, most_profiles, now_ms)))
     app.include_router(queries.router(store))
     app.include_router(balance.router(store, offsets, refusals, now_ms))
-    app.include_router(definitions.router(publisher, catalogue, namespace, validators, now_ms))
+    editor = definitions.Editor(publisher, catalogue, namespace, now_ms)
+    # before /definitions/{kind}/{id:path}, which would take them for ids
+    app.include_router(versions.router(editor, catalogue, rules, store, settle))
+    app.include_router(definitions.router(editor, catalogue, rules))
+    app.include_router(
+        bridges.router(bridges.Bridges(editor, catalogue, rules, control=control, webhooks=webhooks, now_ms=now_ms))
+    )
     _add_docs(app)
     _add_errors(app, limits)
-    return Front(track, app, admin_key)
+    return Front(track, app, admin_key, webhooks)
 
 
 def _add_docs(app: FastAPI) -> None:

@@ -12,8 +12,11 @@ from hub.api.replay import Replayed, Replayer
 from hub.errors import InvalidPayload
 
 Mapping = Annotated[
-    dict[str, Any] | None,
-    Field(description="A message mapping (docs/mapping.md) instead of the bridge's, to repair the messages with."),
+    dict[str, Any] | str | None,
+    Field(
+        description="A message mapping (docs/mapping.md), or the name of a ready-made one, instead of the bridge's, to "
+        "repair the messages with."
+    ),
 ]
 
 

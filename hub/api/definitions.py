@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Annotated, Any, Final, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import msgspec
 from fastapi import APIRouter, Header, Request
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.responses import Response
 
 from hub.api.body import read_body
@@ -22,9 +22,13 @@ from hub.edge.json_check import check
 from hub.errors import HubError, InvalidPayload, Unavailable
 from schemas.topics import DEFINITIONS
 
+M = TypeVar("M", bound=BaseModel)
+
 READ_BACK_S: Final = 10.0
 BODY_BYTES: Final = 1_048_576
 ID_CHARS: Final = 256
+VERSIONS: Final = "/versions"
+"""What a route has behind an id, which may have slashes itself."""
 
 Validator: TypeAlias = Callable[[Any], None]
 """Gets a definition of one kind. Raises a HubError or ValueError that says what is wrong with it, beyond its types."""
@@ -34,6 +38,44 @@ Condition: TypeAlias = Callable[[Entry | None], None]
 
 IfMatch = Annotated[str | None, Header(description='The version that you have read, as in `"12"`; or `*`.')]
 IfNoneMatch = Annotated[str | None, Header(description="`*`: only if there is none yet.")]
+
+
+class Vault(Protocol):
+    """Keeps the secrets of one kind of definition."""
+
+    def sealed(self, spec: Any, old: Any) -> Any:
+        """
+        `spec` with its secrets sealed, and those that were sent as they are shown taken over from `old` (or None).
+
+        Raises: ValueError, which says where.
+        """
+        ...
+
+    def shown(self, spec: dict[str, Any]) -> dict[str, Any]:
+        """The JSON of a definition, without its secrets."""
+        ...
+
+
+class Rules(NamedTuple):
+    """What is special about some kinds of definition, by kind."""
+
+    validators: Mapping[str, Validator] = {}
+    vaults: Mapping[str, Vault] = {}
+
+    def checked(self, kind: str, spec: Definition, old: Definition | None) -> Definition:
+        """As it shall be kept: valid, secrets sealed. Blocks. Raises Invalid."""
+        try:
+            if kind in self.vaults:
+                spec = self.vaults[kind].sealed(spec, old)
+            if kind in self.validators:
+                self.validators[kind](spec)
+        except (HubError, ValueError) as exc:
+            raise Invalid(str(exc)) from exc
+        return spec
+
+    def shown(self, kind: str, spec: dict[str, Any]) -> dict[str, Any]:
+        """What people see of it."""
+        return self.vaults[kind].shown(spec) if kind in self.vaults else spec
 
 
 class Editor:
@@ -71,56 +113,53 @@ class Editor:
         return msgspec.json.encode(document)
 
 
-def router(
-    publisher: Publish,
-    catalogue: Catalogue,
-    namespace: str,
-    validators: Mapping[str, Validator],
-    now_ms: Callable[[], int],
-) -> APIRouter:
-    """The routes. Args: validators: by kind, checks beyond the types."""
+def router(editor: Editor, catalogue: Catalogue, rules: Rules) -> APIRouter:
+    """The routes."""
     routes = APIRouter(tags=["definitions"])
-    editor = Editor(publisher, catalogue, namespace, now_ms)
 
     @routes.get("/definitions/{kind}", name="All definitions of a kind")
     async def all_of(kind: str) -> Response:
-        _check_kind(kind)
+        check_kind(kind)
         entries = sorted(catalogue.entries(kind).items())
-        return json_response({"items": [_shown(kind, id, entry) for id, entry in entries], "next": None})
+        return json_response({"items": [_shown(kind, id, entry, rules) for id, entry in entries], "next": None})
 
     @routes.get("/definitions/{kind}/{id:path}", name="One definition")
     async def get(kind: str, id: str) -> Response:
-        _check_kind(kind)
+        check_kind(kind)
         entry = catalogue.entry(kind, id)
         if entry is None:
             raise NotFound(f"there is no {kind} with this id")
-        return _answer(kind, id, entry)
+        return answer(kind, id, entry, rules)
 
     @routes.put("/definitions/{kind}/{id:path}", name="Set a definition", openapi_extra=_BODY)
     async def put(
         kind: str, id: str, request: Request, if_match: IfMatch = None, if_none_match: IfNoneMatch = None
     ) -> Response:
-        _check_kind(kind)
+        check_kind(kind)
         if clean_id(id, "id", ID_CHARS) != id:
             raise InvalidPayload("bad_id", "there is space around it", "id")
+        if id.endswith(VERSIONS) or id.rpartition("/")[0].endswith(VERSIONS):
+            raise InvalidPayload(
+                "bad_id", f"with {VERSIONS} in it, it would be taken for versions of another one", "id"
+            )
         headers = request.headers
         encoding = headers.get("content-encoding", "").encode("latin-1")
         body = await read_body(request.receive, None, encoding, BODY_BYTES)
         spec = parsed(kind, body)
-        if kind in validators:
-            _validated(spec, validators[kind])
-        existed = catalogue.entry(kind, id) is not None
-        entry = await editor.write(kind, id, spec, _condition(if_match, if_none_match))
+        old = catalogue.entry(kind, id)
+        # a mapping's tests may take a moment, which is not the events' to wait
+        spec = await asyncio.to_thread(rules.checked, kind, spec, None if old is None else old.spec)
+        entry = await editor.write(kind, id, spec, condition(if_match, if_none_match))
         if entry is None:
             raise Conflict("somebody else has deleted the definition at the same time")
-        return _answer(kind, id, entry, 200 if existed else 201)
+        return answer(kind, id, entry, rules, 200 if old is not None else 201)
 
     @routes.delete("/definitions/{kind}/{id:path}", name="Delete a definition", status_code=204)
     async def delete(kind: str, id: str, if_match: IfMatch = None) -> Response:
-        _check_kind(kind)
+        check_kind(kind)
         if catalogue.entry(kind, id) is None:
             raise NotFound(f"there is no {kind} with this id")
-        await editor.write(kind, id, None, _condition(if_match, None))
+        await editor.write(kind, id, None, condition(if_match, None))
         return Response(status_code=204)
 
     return routes
@@ -133,9 +172,14 @@ def parsed(kind: str, body: bytes) -> Definition:
     Raises:
         InvalidPayload: not_json and the like, missing_field or wrong_type, with the field.
     """
+    return validated(KINDS[kind], body)  # type: ignore[return-value]
+
+
+def validated(model: type[M], body: bytes) -> M:
+    """What a body says; raises as `parsed` does."""
     check(body)
     try:
-        return KINDS[kind].model_validate_json(body)  # type: ignore[return-value]
+        return model.model_validate_json(body)
     except ValidationError as exc:
         first = exc.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"]))
@@ -143,18 +187,24 @@ def parsed(kind: str, body: bytes) -> Definition:
         raise InvalidPayload(reason, first["msg"], where) from exc
 
 
-def _validated(spec: Definition, validator: Validator) -> None:
-    try:
-        validator(spec)
-    except (HubError, ValueError) as exc:
-        raise Invalid(str(exc)) from exc
+async def read(model: type[M], request: Request) -> M:
+    """A request's body, whatever type it says it has: `curl -d` calls JSON a form. No body: no fields."""
+    encoding = request.headers.get("content-encoding", "").encode("latin-1")
+    return validated(model, await read_body(request.receive, None, encoding, BODY_BYTES) or b"{}")
+
+
+def body_of(model: type[BaseModel]) -> dict[str, Any]:
+    """What the API's description says of such a body."""
+    return {"requestBody": {"content": {"application/json": {"schema": model.model_json_schema()}}}}
 
 
 class Invalid(HubError):
     """The definition has the right types, but cannot work."""
 
 
-def _condition(if_match: str | None, if_none_match: str | None) -> Condition:
+def condition(if_match: str | None, if_none_match: str | None = None) -> Condition:
+    """What a change's headers ask for."""
+
     def holds(entry: Entry | None) -> None:
         if if_none_match is not None and entry is not None:
             raise Conflict(f"there is a definition already, version {entry.version}")
@@ -169,21 +219,23 @@ def _condition(if_match: str | None, if_none_match: str | None) -> Condition:
     return holds
 
 
-def _shown(kind: str, id: str, entry: Entry) -> dict[str, Any]:
+def _shown(kind: str, id: str, entry: Entry, rules: Rules) -> dict[str, Any]:
     return {
         "kind": kind,
         "id": id,
         "version": entry.version,
         "updated_at_ms": entry.updated_at_ms,
-        "spec": entry.spec.model_dump(mode="json"),
+        "spec": rules.shown(kind, entry.spec.model_dump(mode="json")),
     }
 
 
-def _answer(kind: str, id: str, entry: Entry, status: int = 200) -> Response:
-    return json_response(_shown(kind, id, entry), status, ETag=f'"{entry.version}"')
+def answer(kind: str, id: str, entry: Entry, rules: Rules, status: int = 200) -> Response:
+    """A definition as it is now, with its version as the ETag."""
+    return json_response(_shown(kind, id, entry, rules), status, ETag=f'"{entry.version}"')
 
 
-def _check_kind(kind: str) -> None:
+def check_kind(kind: str) -> None:
+    """Raises NotFound."""
     if kind not in KINDS:
         raise NotFound(f"there are no definitions of kind {kind}; the kinds are {', '.join(KINDS)}")
 

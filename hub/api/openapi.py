@@ -59,6 +59,15 @@ _ACCEPTED: Final = {
         "response": {"type": "object"},
     },
 }
+_TAKEN: Final = {
+    "type": "object",
+    "properties": {
+        "taken": {"enum": ["event", "dead_letter"]},
+        "id": {"type": "string", "description": "Of the dead letter."},
+        "reason": {"type": "string", "description": "Why no event could be made of it."},
+        "detail": {"type": "string"},
+    },
+}
 _PROBLEM: Final = {
     "type": "object",
     "properties": {
@@ -77,6 +86,14 @@ _REFUSALS: Final = {
     "413": "Larger than a limit, which the answer names.",
     "422": "Malformed; the answer names the field.",
     "503": "Kafka did not acknowledge in time; send it again after Retry-After seconds.",
+}
+
+_WEBHOOK_REFUSALS: Final = {
+    "400": "The compressed body is damaged.",
+    "401": "The signature is missing, wrong or too old.",
+    "404": "There is no webhook here, or it is switched off.",
+    "413": "Larger than the limit.",
+    "503": "Kafka did not acknowledge in time, or the bridge cannot work now; send it again.",
 }
 
 
@@ -108,15 +125,42 @@ def _track() -> dict[str, Any]:
     }
 
 
+def _webhook() -> dict[str, Any]:
+    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {
+        "summary": "Send a signed message to a webhook bridge",
+        "description": "Answers when Kafka has it: as an event, or as a dead letter if none can be made of it.",
+        "operationId": "webhook",
+        "tags": ["events"],
+        "security": [],
+        "parameters": [
+            {"name": "bridge", "in": "path", "required": True, "schema": {"type": "string"}},
+            {"name": "Content-Encoding", "in": "header", "schema": {"enum": ["gzip", "deflate", "identity"]}},
+        ],
+        "requestBody": {"required": True, "content": {"*/*": {"schema": {}}}},
+        "responses": {
+            "200": {
+                "description": "Kafka has the message.",
+                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Taken"}}},
+            },
+            **{status: {"description": text, "content": problem} for status, text in _WEBHOOK_REFUSALS.items()},
+        },
+    }
+
+
 def describe(app: FastAPI) -> dict[str, Any]:
     """The OpenAPI document, made once."""
     if app.openapi_schema is None:
         document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-        document["paths"] = {"/track": {"post": _track()}, **document["paths"]}
+        document["paths"] = {
+            "/track": {"post": _track()},
+            "/webhooks/{bridge}": {"post": _webhook()},
+            **document["paths"],
+        }
         _, definitions = models_json_schema([(model, "validation") for model in KINDS.values()], ref_template=_TEMPLATE)
         components = document.setdefault("components", {})
         components.setdefault("schemas", {}).update(
-            definitions["$defs"], Payload=_PAYLOAD, Accepted=_ACCEPTED, Problem=_PROBLEM
+            definitions["$defs"], Payload=_PAYLOAD, Accepted=_ACCEPTED, Taken=_TAKEN, Problem=_PROBLEM
         )
         components["securitySchemes"] = {"admin": {"type": "http", "scheme": "bearer"}}
         document["security"] = [{"admin": []}]

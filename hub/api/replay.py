@@ -95,7 +95,7 @@ class Replayer:
         self._converter = converter
         self._now_ms = now_ms
 
-    async def one(self, id: str, body: bytes | None, mapping: dict[str, Any] | None) -> Replayed:
+    async def one(self, id: str, body: bytes | None, mapping: dict[str, Any] | str | None) -> Replayed:
         """
         Replay one letter, open or resolved. Returns when Kafka has it.
 
@@ -121,7 +121,7 @@ class Replayer:
             raise Unreplayable(tally.report.problems[0].detail)
         return tally.report
 
-    async def all(self, query: str, mapping: dict[str, Any] | None, size: int | None, after: int) -> Replayed:
+    async def all(self, query: str, mapping: dict[str, Any] | str | None, size: int | None, after: int) -> Replayed:
         """
         Replay the letters that match and are open, those first that came first, sorted anew by a thousand.
 
@@ -154,7 +154,7 @@ class Replayer:
                 tally.skip(letter, str(exc))
         await self._send(records, tally, self._bulk)
 
-    async def rehearse(self, query: str, mapping: dict[str, Any] | None) -> Replayed:
+    async def rehearse(self, query: str, mapping: dict[str, Any] | str | None) -> Replayed:
         """How many `all` would replay; sends nothing. Raises as `all` does."""
         _Way(self._catalogue, self._limits, self._converter, mapping, self._now_ms)
         return Replayed(matched=await asyncio.to_thread(self._store.count_open_dead_letters, query))
@@ -222,7 +222,7 @@ class _Way:
         catalogue: Catalogue,
         limits: Limits,
         converter: ConverterOf,
-        mapping: dict[str, Any] | None,
+        mapping: dict[str, Any] | str | None,
         now_ms: Callable[[], int],
     ) -> None:
         self._catalogue = catalogue

@@ -7,7 +7,7 @@ import contextlib
 import gc
 import signal
 import socket
-from collections.abc import AsyncIterator, Generator, Mapping
+from collections.abc import AsyncIterator, Generator
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from typing import Final
 
@@ -17,8 +17,11 @@ import uvloop
 
 from hub.api.app import create_app
 from hub.api.asgi import App
-from hub.api.definitions import Validator
+from hub.api.control import Control
+from hub.api.definitions import Rules
+from hub.api.recorder import Recorder
 from hub.definitions.catalogue import Catalogue
+from hub.edge.hook import Hooks
 from hub.edge.message import ConverterOf
 from hub.errors import Refused, Unavailable
 from hub.log.admin import LogAdmin
@@ -59,8 +62,10 @@ def run(
     identity_key: bytes,
     most_profiles: int,
     store_url: str,
-    validators: Mapping[str, Validator],
+    rules: Rules,
     converter: ConverterOf,
+    hooks: Hooks,
+    redis_url: str,
     bulk: Bulk,
 ) -> None:
     """
@@ -82,8 +87,10 @@ def run(
                 identity_key=identity_key,
                 most_profiles=most_profiles,
                 store_url=store_url,
-                validators=validators,
+                rules=rules,
                 converter=converter,
+                hooks=hooks,
+                redis_url=redis_url,
                 bulk=bulk,
             ) as app:
                 # what is there now stays: not to walk it again in each collection saves an eighth of a request's time
@@ -168,18 +175,26 @@ async def _opened(
     identity_key: bytes,
     most_profiles: int,
     store_url: str,
-    validators: Mapping[str, Validator],
+    rules: Rules,
     converter: ConverterOf,
+    hooks: Hooks,
+    redis_url: str,
     bulk: Bulk,
 ) -> AsyncIterator[App]:
     catalogue = Catalogue(identity_key)
     async with AsyncExitStack() as stack:
         store = stack.enter_context(closing(open_store(store_url, readonly=True)))
+        recorder = stack.enter_context(closing(Recorder(lambda: open_store(store_url))))
+        catalogue.on_record(recorder.take)
         follower = stack.enter_context(Follower(kafka, namespace, catalogue))
         publisher = Publisher(producer_config(kafka))
         stack.push_async_callback(publisher.close)
         progress = stack.enter_context(closing(Progress(kafka, namespace)))
         window = stack.enter_context(BulkWindow(progress, bulk))
+
+        control = Control(redis_url, namespace) if redis_url else None
+        if control is not None:
+            stack.push_async_callback(control.close)
 
         def definitions() -> None:
             if not follower.level:
@@ -194,8 +209,11 @@ async def _opened(
             limits=limits,
             offsets=LogAdmin(kafka, namespace).offsets,
             record_at=LogReader(kafka, namespace).record,
-            validators=validators,
             converter=converter,
+            hooks=hooks,
+            rules=rules,
+            control=control,
+            settle=recorder.settle,
             most_profiles=most_profiles,
             checks={"definitions": definitions},
             bulk=window,

@@ -20,7 +20,8 @@ _MS: Final = timedelta(milliseconds=1)
 
 FLAGS: Final[Mapping[str, str]] = {
     "time_out_of_range": "its own time is before 1990 or more than a day after its receipt: it lies in no month",
-    "session_of_another_profile": "its session belongs to another profile and was left as it is",
+    "session_of_another_profile": "its session belongs to another profile and was left as it is: it came out too late, "
+    "so the event was not handed on",
     "visit_started": "its session began with it",
     "identifier_shared": "too many profiles have come with one of its identifiers, so it joined nobody",
 }
@@ -93,6 +94,7 @@ def event_story(document: Mapping[str, Any], found: Found) -> dict[str, Any]:
         },
         "identity": {
             "sent_as": metadata.get("sent_as"),
+            "forwarded_for": metadata.get("forwarded_for"),
             "decisions": outcome.get("identity", []),
             "profile_now": None if found.profile is None else found.profile["id"],
         },

@@ -19,6 +19,7 @@ from hub.api.problems import failure, hub_problem, problem, refusal
 from hub.api.refusals import Refusals
 from hub.definitions.catalogue import Catalogue
 from hub.edge.admit import admit, clean_id
+from hub.edge.headers import SECRET
 from hub.edge.inbound import Taken, check_source, inbound
 from hub.edge.payload import Payload
 from hub.errors import InvalidPayload, PortError, Unavailable
@@ -36,7 +37,6 @@ CORS: Final[tuple[Header, ...]] = (
     (b"access-control-allow-origin", b"*"),
     (b"access-control-expose-headers", b"Retry-After"),
 )
-SECRET_HEADERS: Final = frozenset({b"authorization", b"proxy-authorization", b"cookie", b"x-api-key", b"x-write-key"})
 BULK_WAIT_S: Final = 5.0
 """How long a bulk payload waits for room before its sender is asked to come again; live ones never wait."""
 _FRAMING_BYTES: Final = 4096
@@ -229,7 +229,7 @@ def _overridden(payload: Payload, query: bytes) -> Payload:
 
 
 def _request(headers: Iterable[Header], client: tuple[str, int] | None) -> bytes:
-    shown = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers if name not in SECRET_HEADERS}
+    shown = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers if name not in SECRET}
     return msgspec.json.encode({"headers": shown, "ip": client[0] if client else None})
 
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Annotated
+from contextlib import ExitStack, closing, contextmanager
+from typing import Annotated, Final
 
+import structlog
 import typer
 
 from hub.cli.settings import EX_CONFIG, load
-from hub.errors import HubError, Refused
+from hub.errors import Fenced, HubError, Refused
 from hub.log.admin import ensure_topics
 from hub.logs import configure
 from hub.settings import Settings
-from hub.stack.keys import admin_key, identity_key
+from hub.stack.keys import admin_key, identity_key, secret_key
+
+log: Final = structlog.get_logger()
 
 
 def register(app: typer.Typer) -> None:
@@ -26,12 +29,19 @@ def register(app: typer.Typer) -> None:
 
 def api() -> None:
     """Serve the tracking API, queries and admin over HTTP."""
+    from bridges.blobs import LateBlobs
+    from bridges.hooks import Hooks
     from bridges.registry import validate
-    from bridges.replay import converter
+    from bridges.replay import converter_with
+    from bridges.secrets import environ
+    from bridges.vault import BridgeVault
+    from hub.api.definitions import Rules
     from hub.api.server import run
 
-    with _process() as settings:
+    with _process() as settings, ExitStack() as stack:
         settings.data.mkdir(parents=True, exist_ok=True)
+        variables = environ(settings)
+        blobs = stack.enter_context(closing(LateBlobs(settings.store_url)))
         run(
             kafka=settings.kafka,
             namespace=settings.namespace,
@@ -41,8 +51,13 @@ def api() -> None:
             identity_key=identity_key(settings.identity.key, settings.data),
             most_profiles=settings.identity.most_profiles,
             store_url=settings.store_url,
-            validators={"bridge": validate},
-            converter=converter,
+            rules=Rules(
+                validators={"bridge": validate},
+                vaults={"bridge": BridgeVault(secret_key(settings.secret_key, settings.data))},
+            ),
+            converter=converter_with(variables),
+            hooks=Hooks(namespace=settings.namespace, limits=settings.limits, environ=variables, blobs=blobs),
+            redis_url=settings.redis.url,
             bulk=settings.bulk,
         )
 
@@ -95,6 +110,9 @@ def _process() -> Iterator[Settings]:
     except Refused as exc:
         typer.echo(f"stopped: {exc}", err=True)
         raise typer.Exit(EX_CONFIG) from exc
+    except Fenced as exc:
+        log.warning("process.starts_again", why=exc.detail)
+        raise typer.Exit(1) from exc
     except HubError as exc:
         typer.echo(f"stopped, start again: {exc}", err=True)
         raise typer.Exit(1) from exc

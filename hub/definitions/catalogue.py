@@ -24,6 +24,16 @@ class Entry(NamedTuple):
     updated_at_ms: int
 
 
+class Applied(NamedTuple):
+    """A record that was taken in. `spec`: its document, readable to this version or not; None: it deletes."""
+
+    kind: str
+    id: str
+    version: int
+    at_ms: int
+    spec: Any
+
+
 class Catalogue:
     """
     Definitions by kind and id. One thread applies records; any thread reads.
@@ -38,6 +48,7 @@ class Catalogue:
         self._kinds: dict[str, dict[str, Entry]] = {kind: {} for kind in KINDS}
         self._moved = threading.Condition()
         self._listeners: list[Callable[[], None]] = []
+        self._recorders: list[Callable[[Applied], None]] = []
         self.offset = -1
         """Offset of the newest record that is in here; -1 for none."""
 
@@ -61,10 +72,19 @@ class Catalogue:
         """Call `listener` (on the applying thread) after each change."""
         self._listeners.append(listener)
 
-    def apply(self, key: bytes, value: bytes | None, offset: int) -> None:
-        """Take one record of definitions.v1 in; one that cannot be read is logged and leaves the old definition."""
+    def on_record(self, recorder: Callable[[Applied], None]) -> None:
+        """Call `recorder` (on the applying thread) with each record, before it is in force."""
+        self._recorders.append(recorder)
+
+    def apply(self, key: bytes, value: bytes | None, offset: int, at_ms: int = 0) -> None:
+        """
+        Take one record of definitions.v1 in; one that cannot be read is logged and leaves the old definition.
+
+        Args: at_ms: when it was written, milliseconds since 1970, if it does not say so itself.
+        """
         kind, _, id = key.decode(errors="replace").partition("/")
         if kind in KINDS and id:
+            self._record(kind, id, value, offset, at_ms)
             self._set(kind, id, value, offset)
         else:
             log.warning("definition.unknown_kind", kind=kind, offset=offset)
@@ -78,6 +98,19 @@ class Catalogue:
         """Whether the record at `offset` is in here, after at most `timeout_s` seconds."""
         with self._moved:
             return self._moved.wait_for(lambda: self.offset >= offset, timeout_s)
+
+    def _record(self, kind: str, id: str, value: bytes | None, offset: int, at_ms: int) -> None:
+        if not self._recorders:
+            return
+        spec = None
+        if value:
+            try:
+                document = msgspec.json.decode(value)
+                spec, at_ms = document["spec"], int(document["updated_at_ms"])
+            except (msgspec.DecodeError, KeyError, TypeError, ValueError):
+                return  # it comes into force nowhere
+        for recorder in self._recorders:
+            recorder(Applied(kind, id, offset, at_ms, spec))
 
     def _set(self, kind: str, id: str, value: bytes | None, offset: int) -> None:
         changed = dict(self._kinds[kind])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from pydantic import BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, Field
 
 Operation: TypeAlias = Literal["set", "set-if-empty", "add", "min", "max", "append-unique"]
 Strategy: TypeAlias = Literal["last", "first", "min", "max", "sum", "union"]
@@ -94,13 +94,61 @@ class Bridge(_Definition):
     ]
     settings: Annotated[dict[str, Any], Field(description="Settings of this kind of bridge: see docs/bridges.md.")] = {}
     mapping: Annotated[
-        dict[str, Any] | None,
-        Field(description="Message to payload, JMESPath expressions. Unset: messages have the /track shape."),
+        dict[str, Any] | str | None,
+        Field(
+            description="Message to payload: a document with JMESPath expressions, or the name of a ready-made one "
+            "(docs/mapping.md). Unset: messages have the /track shape."
+        ),
     ] = None
     priority: Annotated[
         Literal["normal", "live"],
         Field(description="normal: a backlog of it does not delay live events. live: it is taken at full speed."),
     ] = "normal"
+    rate_limit: Annotated[
+        float, Field(ge=0, le=1_000_000, description="Most messages a second that are taken; 0: no limit.")
+    ] = 0
+
+
+class Retry(BaseModel, frozen=True, extra="forbid"):
+    """How long a destination waits before it tries again, longer each time, a fifth more or less by chance."""
+
+    first_s: Annotated[float, Field(ge=0.05, le=3600, description="Before the second attempt, seconds.")] = 0.5
+    longest_s: Annotated[float, Field(ge=0.05, le=3600, description="At most, seconds.")] = 30.0
+
+
+class Destination(_Definition):
+    """Sends stored events, and with them the changes of profiles, to another system."""
+
+    type: Annotated[str, Field(description="The kind of system, such as http.")]
+    settings: Annotated[
+        dict[str, Any], Field(description="Settings of this kind of destination: see docs/destinations.md.")
+    ] = {}
+    condition: Annotated[
+        str, Field(description="Query on the event (docs/query.md): only those that match are sent. Empty: all.")
+    ] = ""
+    mapping: Annotated[
+        dict[str, Any] | str | None,
+        Field(
+            description="Template on the event: expressions by field, or one expression. What gives null sends "
+            "nothing. Unset: the event as the hub keeps it."
+        ),
+    ] = None
+    key: Annotated[
+        str | None,
+        Field(description="Expression: what the target orders or groups messages by. Unset: the profile id."),
+    ] = None
+    start: Annotated[
+        Literal["latest", "earliest"] | AwareDatetime,
+        Field(
+            description="Where a destination begins that has never sent: latest, with what is stored after it was "
+            "saved; earliest, with all that the topic has; or an RFC 3339 time."
+        ),
+    ] = "latest"
+    retry: Annotated[Retry, Field(description="Of a target that is away.")] = Retry()
+    give_up_s: Annotated[
+        float,
+        Field(ge=0, description="A message that could not be sent for so long becomes a dead letter. 0: never."),
+    ] = 0.0
 
 
 KINDS: Final[dict[str, type[_Definition]]] = {
@@ -108,5 +156,6 @@ KINDS: Final[dict[str, type[_Definition]]] = {
     "mapping": Mapping,
     "identification-point": IdentificationPoint,
     "bridge": Bridge,
+    "destination": Destination,
 }
-Definition: TypeAlias = Source | Mapping | IdentificationPoint | Bridge
+Definition: TypeAlias = Source | Mapping | IdentificationPoint | Bridge | Destination

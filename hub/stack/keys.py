@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 NAME = "admin-key"
 IDENTITY = "identity-key"
+SECRET = "secret-key"  # noqa: S105 - the name of a file
 
 
 def admin_key(given: SecretStr | None, data: Path) -> str:
@@ -22,6 +23,11 @@ def admin_key(given: SecretStr | None, data: Path) -> str:
 def identity_key(given: SecretStr | None, data: Path) -> bytes:
     """32 bytes to hash identifiers with, of `given` or of a key in the data folder, as with `admin_key`."""
     return sha256(_key(given, data / IDENTITY).encode()).digest()
+
+
+def secret_key(given: SecretStr | None, data: Path) -> str:
+    """The key that secrets are sealed with: `given`, else that of the data folder, which is made if there is none."""
+    return _key(given, data / SECRET)
 
 
 def _key(given: SecretStr | None, path: Path) -> str:

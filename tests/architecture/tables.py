@@ -16,7 +16,7 @@ from pydantic_core import PydanticUndefined
 
 import bridges
 import hub
-from bridges.replay import converter
+from bridges.replay import converter_with
 from hub.api.app import create_app
 from hub.definitions.catalogue import Catalogue
 from hub.errors import REASONS
@@ -101,8 +101,7 @@ async def _openapi() -> dict[str, Any]:
         limits=Limits(),
         offsets=dict,
         record_at=lambda _partition, _offset: None,
-        validators={},
-        converter=converter,
+        converter=converter_with({}),
     )
     transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type]
     async with httpx.AsyncClient(transport=transport, base_url="http://hub") as client:

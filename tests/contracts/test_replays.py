@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from bridges.replay import converter
+from bridges.replay import converter_with
 from hub.api.replay import Replayer
 from hub.definitions.catalogue import Catalogue
 from hub.settings import Limits
@@ -87,7 +87,7 @@ def _replayer(log: Log, store: Reading, catalogue: Catalogue, now_ms: Callable[[
         catalogue,
         namespace="hub",
         limits=Limits(),
-        converter=converter,
+        converter=converter_with({}),
         now_ms=now_ms,
     )
 

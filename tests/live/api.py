@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 import httpx
 from confluent_kafka import Consumer, TopicPartition
 
-from bridges.replay import converter
+from bridges.hooks import Hooks
+from bridges.replay import converter_with
 from hub.api.app import create_app
-from hub.api.definitions import Validator
+from hub.api.definitions import Rules, Validator
 from hub.api.server import listen, server_of
 from hub.definitions.catalogue import Catalogue
 from hub.log.admin import LogAdmin, ensure_topics
@@ -77,8 +78,9 @@ async def running(
     reading: Reading | None = None,
     validators: Mapping[str, Validator] | None = None,
     catalogue: Catalogue | None = None,
+    environ: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Running]:
-    """Args: reading: instead of the store. catalogue: instead of one that follows definitions.v1."""
+    """Args: reading: instead of the store. catalogue: instead of one that follows. environ: for secrets."""
     with ExitStack() as stack:
         if catalogue is None:
             ensure_topics(kafka, namespace)
@@ -96,8 +98,9 @@ async def running(
             limits=limits or Limits(),
             offsets=log.offsets,
             record_at=LogReader(kafka, namespace).record,
-            validators=validators or {},
-            converter=converter,
+            converter=converter_with({}),
+            rules=Rules(validators or {}),
+            hooks=Hooks(namespace=namespace, limits=limits or Limits(), environ=environ or {}, blobs=store),
         )
         sock = stack.enter_context(closing(listen(Api(port=0))))
         server = server_of(app, grace_s=5)

@@ -173,8 +173,8 @@ def test_every_command_works(clone: Path, variables: dict[str, str]) -> None:
     # what the README promises of these commands: each way in has reached the profiles
     running = WholeHub(clone / "hub-data")
     with running.http:
-        eventually(lambda: running.get("/profiles/ann")["traits"] == {"spent": 12.5 + 30.25 + 3})
-        assert running.get("/profiles/bob")["traits"] == {"spent": 7 + 4.5}
+        eventually(lambda: running.get("/profiles/ann")["traits"] == {"spent": 12.5 + 30.25 + 3, "largest": 30.25})
+        assert running.get("/profiles/bob")["traits"] == {"spent": 7 + 4.5, "largest": 7}
         assert running.get("/balance", verify="true")["balanced"]
 
 

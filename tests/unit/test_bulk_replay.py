@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bridges.replay import converter
+from bridges.replay import converter_with
 from hub.api.replay import Replayer
 from hub.definitions.catalogue import Catalogue
 from hub.log.bulk import BulkWindow
@@ -74,7 +74,7 @@ def replayer(log: Log, window: BulkWindow) -> Replayer:
         Catalogue(),
         namespace="t",
         limits=Limits(),
-        converter=converter,
+        converter=converter_with({}),
         now_ms=lambda: NOW_MS,
         bulk=window,
     )

@@ -1,0 +1,41 @@
+"""The way out of a bridge: its producer is there only while there is something to send."""
+
+from __future__ import annotations
+
+import asyncio
+
+from bridges.outlet import OPTIONS, Outlet
+from hub.log.admin import ensure_topics
+from hub.log.config import producer_config
+from hub.settings import Kafka
+from schemas.topics import EVENTS
+from tests.kafka_tools import read
+
+
+async def test_a_producer_that_has_nothing_to_send_goes_and_comes_back(kafka: str, namespace: str) -> None:
+    ours = Kafka(bootstrap=kafka, partitions=1)
+    await asyncio.to_thread(ensure_topics, ours, namespace)
+    outlet = Outlet(producer_config(ours, **OPTIONS), EVENTS.name(namespace), rest_s=0.1)
+    assert outlet.resting
+    for number in range(3):
+        shipment = await outlet.send([(b"k", b"%d" % number, 1)])
+        assert not outlet.resting
+        await shipment.on_done
+        async with asyncio.timeout(20):
+            while not outlet.resting:  # noqa: ASYNC110 - its own thread decides that
+                await asyncio.sleep(0.01)
+    await outlet.close()
+    records = await asyncio.to_thread(read, ours, namespace, EVENTS)
+    assert [record.value() for record in records] == [b"0", b"1", b"2"]
+
+
+async def test_what_is_under_way_keeps_its_producer(namespace: str) -> None:
+    """However long our Kafka is away."""
+    outlet = Outlet(producer_config(Kafka(bootstrap="127.0.0.1:1"), **OPTIONS), EVENTS.name(namespace), rest_s=0.05)
+    shipment = await outlet.send([(b"k", b"v", 1)])
+    async with asyncio.timeout(20):
+        await asyncio.wait([shipment.on_done], timeout=0.5)
+    assert not shipment.on_done.done()
+    assert not outlet.resting
+    shipment.on_done.cancel()
+    await outlet.close()
