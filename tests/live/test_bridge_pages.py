@@ -33,8 +33,11 @@ class Page(NamedTuple):
 
 
 PAGES: Final = {
+    "imap": Page("dovecot", "localhost:143", '"eva@example.com"'),
+    "kafka": Page("kafka", "localhost:9092", "lee"),
     "mqtt": Page("mosquitto", "localhost:1883", "mia"),
     "nats": Page("nats", "localhost:4222", "kim"),
+    "postgres": Page("postgres", "localhost:5432", "ola"),
     "rabbitmq": Page("rabbitmq", "localhost:5672", "ida"),
     "webhook": Page("", "", "octo"),
 }
@@ -67,7 +70,8 @@ def test_every_command_of_a_page_works(
         host, _, port = known.address.partition(":")
         assert host
         commands = commands.replace(known.address, address)
-        commands = commands.replace(f"port={port}", f"port={address.rpartition(':')[2]}")
+        for written in (f"port={port}", f'"port": {port}'):
+            commands = commands.replace(written, written.replace(port, address.rpartition(":")[2]))
     result = subprocess.run(
         ["bash", "-c", commands],
         cwd=clone,
