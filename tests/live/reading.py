@@ -96,6 +96,13 @@ class Pump:
                 self._changed.clear()
                 await self._changed.wait()
 
+    async def found_many(self, count: int) -> None:
+        """So many messages have come, whatever is in them."""
+        async with asyncio.timeout(WITHIN_S):
+            while len(self.found) < count:
+                self._changed.clear()
+                await self._changed.wait()
+
     async def until_error(self, words: str) -> PortError:
         """One that says this."""
         async with asyncio.timeout(WITHIN_S):

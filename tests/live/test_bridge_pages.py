@@ -39,6 +39,9 @@ PAGES: Final = {
     "nats": Page("nats", "localhost:4222", "kim"),
     "postgres": Page("postgres", "localhost:5432", "ola"),
     "rabbitmq": Page("rabbitmq", "localhost:5672", "ida"),
+    "redis_list": Page("valkey", "localhost:6379", "zoe"),
+    "redis_streams": Page("valkey", "localhost:6379", "ben"),
+    "sqs": Page("sqs", "localhost:4566", "amy"),
     "webhook": Page("", "", "octo"),
 }
 
@@ -70,7 +73,7 @@ def test_every_command_of_a_page_works(
         host, _, port = known.address.partition(":")
         assert host
         commands = commands.replace(known.address, address)
-        for written in (f"port={port}", f'"port": {port}'):
+        for written in (f"port={port}", f'"port": {port}', f"'localhost', {port}"):
             commands = commands.replace(written, written.replace(port, address.rpartition(":")[2]))
     result = subprocess.run(
         ["bash", "-c", commands],

@@ -12,7 +12,7 @@ from tests.servers import tls, unprivileged
 from tests.servers.kinds import Image, found
 
 HOST: Final = "127.0.0.1"
-PASSWORD: Final = "imap-tests"
+PASSWORD: Final = "correct-horse"
 # every name is a user's; nothing has to outlive the machine; one process each, which serves many users in turn
 CONF: Final = """
 protocols = imap
@@ -64,10 +64,14 @@ service imap-login {{
 class Dovecot:
     """See Server."""
 
-    name = "dovecot"
     package = "dovecot-imapd"
     ports = ("imap", "imaps")
     image: Image | None = None
+
+    def __init__(self, name: str = "dovecot", more: str = "") -> None:
+        """Args: more: settings besides ours."""
+        self.name = name
+        self._more = more
 
     def binary(self) -> Path | None:
         return found("dovecot")
@@ -78,7 +82,7 @@ class Dovecot:
             argv=unprivileged.argv(str(self.binary()), "-F", "-c", str(home / "dovecot.conf")),
             env={"LANG": "C.UTF-8", "PATH": "/usr/sbin:/usr/bin:/bin"},
             port=ports["imap"],
-            prepare=lambda: prepare(home, ports),
+            prepare=lambda: prepare(home, ports, self._more),
             ready=lambda: all(tcp.answers(port, HOST) for port in ports.values()),
         )
 
@@ -89,14 +93,14 @@ class Dovecot:
         return f"imap://{host}:{port}"
 
 
-def prepare(home: Path, ports: Mapping[str, int]) -> None:
+def prepare(home: Path, ports: Mapping[str, int], more: str) -> None:
     """Its configuration."""
     tls.make(home / "tls")
     for name in ("run", "state", "mail"):
         (home / name).mkdir(exist_ok=True)
     # a socket's path is short: that of the tests' folder may not be
     conf = CONF.format(home=home, user=unprivileged.user(), group=unprivileged.group(), password=PASSWORD, **ports)
-    (home / "dovecot.conf").write_text(conf)
+    (home / "dovecot.conf").write_text(conf + more)
     unprivileged.give(home)
 
 

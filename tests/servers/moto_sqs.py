@@ -1,8 +1,9 @@
 """
 moto's server, for SQS only: `python -m tests.servers.moto_sqs PORT`.
 
-moto's queues are not made for several requests at once (a set changes while another thread walks it), and several at
-once is what a bridge does: so here each call has the queues for itself, except while it waits for messages.
+moto's queues are not made for several requests at once: a set changes while another thread walks it, and a request that
+waits does not notice that a FIFO group has come into other hands. Several at once is what a bridge does; so here each
+call has the queues for itself, and one that waits asks again and again.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any, Final
 
 from moto.server import main
 from moto.sqs import models
-from moto.sqs.models import Queue, SQSBackend
+from moto.sqs.models import SQSBackend
 
 CALLS: Final = (
     "send_message_batch",
@@ -26,6 +27,7 @@ CALLS: Final = (
     "change_message_visibility_batch",
     "get_queue_attributes",
 )
+AGAIN_S: Final = 0.05
 _queues: Final = threading.RLock()
 
 
@@ -40,26 +42,39 @@ def alone(call: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def aside(call: Callable[..., Any]) -> Callable[..., Any]:
-    """Lets others go on meanwhile."""
+def patient(receive: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
+    """Waits as long as the request says, by asking without waiting."""
 
-    @wraps(call)
-    def run(*args: Any, **keywords: Any) -> Any:
-        _queues.release()
-        try:
-            return call(*args, **keywords)
-        finally:
-            _queues.acquire()
+    @wraps(receive)
+    def run(backend: Any, queue: str, count: int, wait_s: int, *args: Any) -> list[Any]:
+        deadline = time.monotonic() + wait_s
+        while True:
+            found = receive(backend, queue, count, 0, *args)
+            if found or time.monotonic() >= deadline:
+                return found
+            time.sleep(AGAIN_S)
 
     return run
 
 
+def ticking() -> Callable[[], float]:
+    """Milliseconds since 1970, later at each call: what is made visible now has to be so at the next look."""
+    last_ms = 0.0
+
+    def now_ms() -> float:
+        nonlocal last_ms
+        last_ms = max(time.time() * 1000, last_ms + 0.001)
+        return last_ms
+
+    return now_ms
+
+
 if __name__ == "__main__":
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line a request
+    # each call walks the whole queue several times for each message, and asks a slow clock at every step
+    models.unix_time_millis = ticking()  # type: ignore[attr-defined]
+    SQSBackend.is_message_valid_based_on_retention_period = lambda *_: True  # type: ignore[method-assign]
     for name in CALLS:
         setattr(SQSBackend, name, alone(getattr(SQSBackend, name)))
-    # each call walks the whole queue several times for each message, and asks a slow clock at every step
-    models.unix_time_millis = lambda: time.time() * 1000  # type: ignore[attr-defined]
-    SQSBackend.is_message_valid_based_on_retention_period = lambda *_: True  # type: ignore[method-assign]
-    Queue.wait_for_messages = aside(Queue.wait_for_messages)  # type: ignore[method-assign]
+    SQSBackend.receive_message = patient(SQSBackend.receive_message)  # type: ignore[method-assign]
     main(["-H", "127.0.0.1", "-p", sys.argv[1]])

@@ -15,7 +15,7 @@ from tests.servers.kinds import Image, found
 
 HOST: Final = "127.0.0.1"
 USER: Final = "hub"
-PASSWORD: Final = "postgres-tests"
+PASSWORD: Final = "correct-horse"
 DATABASE: Final = "shop"
 # nothing has to outlive the machine; a kill of the server loses nothing by this
 CONF: Final = """
