@@ -69,7 +69,7 @@ def test_a_mapping_from_its_file_to_the_events(running: WholeHub, tmp_path: Path
     running.define("bridge", "orders", **{**definition, "enabled": False})
     file.write_text(yaml.safe_dump(MAPPING))
     tried = hub("mapping", "dry-run", file, "--bridge", "orders", "--messages", "3", "--json", "--data", running.data)
-    assert tried.returncode == 1, tried.stdout + tried.stderr  # one of them would be refused
+    assert tried.returncode == 0, tried.stdout + tried.stderr
     found = [json.loads(line) for line in tried.stdout.splitlines()]
     assert [len(one.get("payload", {}).get("events", ())) for one in found] == [3, 0, 0]
     assert [one.get("dropped", False) for one in found] == [False, True, False]
