@@ -14,6 +14,7 @@ import aiohttp
 
 from hub.chaos.checker.ledger import Step, Writer
 from hub.chaos.plan import Payload
+from hub.edge.mapping import ID_HEADER
 from hub.errors import HubError
 from hub.log.producer import Publisher
 
@@ -155,7 +156,10 @@ def over_topic(publisher: Publisher, topic: str) -> Attempt:
 
     async def attempt(payload: Payload, _patience_s: float) -> str:
         try:
-            await publisher.publish(topic, payload.profile.encode(), message(payload))
+            # a second attempt is the same message, which a faulty one cannot say by itself
+            await publisher.publish(
+                topic, payload.profile.encode(), message(payload), [(ID_HEADER, payload.id.encode())]
+            )
         except HubError:
             return "no delivery"
         return ""
