@@ -39,9 +39,9 @@ format: $(READY) ## Format the code, mend what ruff can mend.
 	$(BIN)/ruff format
 
 live: $(READY) ## Run all tests with real servers, the long ones too.
-	$(PYTEST) -q -n $(WORKERS) --dist worksteal -m "not chaos and not bench" tests/live
+	$(PYTEST) -q -n $(WORKERS) --dist worksteal -m "not chaos and not bench" tests/live tests/contracts
 
-chaos: $(READY) ## Load a hub while everything is killed, stopped, cut off (5 minutes a seed); then kills during the demo.
+chaos: $(READY) ## Load a hub while everything is killed, stopped, cut off (5 minutes a seed); then kills in the demo, and at each broker (an hour).
 	$(BIN)/hub chaos --seeds $(SEEDS)
 	$(PYTEST) -q -m chaos
 

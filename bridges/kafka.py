@@ -26,6 +26,8 @@ WAIT_S: Final = 0.5
 """How long `take` waits for a first message."""
 GATHER_S: Final = 0.005
 """How long it then waits for company: a handful of milliseconds of latency for batches instead of single messages."""
+FETCH_AGAIN_MS: Final = 1_000
+"""Longer than `take` waits."""
 COMMIT_EVERY_S: Final = 0.5
 CALL_TIMEOUT_S: Final = 10.0
 KEEP_ALIVE_S: Final = 60.0
@@ -33,6 +35,9 @@ KEEP_ALIVE_S: Final = 60.0
 THE_END_MS: Final = 2**62
 """Later than any message: a partition is begun at its end."""
 SECRET_OPTIONS: Final = ("password", "secret", "ssl.key.pem")
+NO_END: Final = -1
+"""What librdkafka has for the end of a partition of which the broker says that it is none of its own."""
+GONE: Final = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.UNKNOWN_TOPIC_ID}
 REFUSALS: Final = {
     KafkaError._AUTHENTICATION,
     KafkaError.SASL_AUTHENTICATION_FAILED,
@@ -118,6 +123,8 @@ class KafkaBridge(Bridge):
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"kafka-{context.bridge}")
         self._consumer: Consumer | None = None
         self._trackers: dict[tuple[str, int], Tracker] = {}
+        self._ends: set[tuple[str, int]] = set()
+        """Partitions whose end the broker has told since we connected."""
         self._held: list[Message] = []
         self._paused = False
         self._commit_at = 0.0
@@ -203,6 +210,8 @@ class KafkaBridge(Bridge):
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "reconnect.backoff.max.ms": 1_000,
+            # so long it is seen that a topic is gone: librdkafka goes on in a new one where it was in the old one
+            "fetch.error.backoff.ms": FETCH_AGAIN_MS,
             "fetch.wait.max.ms": 250,
             "queued.max.messages.kbytes": 65_536,
             # a broker sends a first message whole, however large: room for 60 MB beside a full fetch
@@ -239,12 +248,14 @@ class KafkaBridge(Bridge):
         if self._paused:
             consumer.resume(consumer.assignment())
             self._paused = False
+        self._look_for_ends(consumer)
         self._commit_due()
         messages, self._held = self._held[:limit], self._held[limit:]
         if not messages:
             messages = consumer.consume(1, WAIT_S)
         if messages and len(messages) < limit:
             messages += consumer.consume(limit - len(messages), GATHER_S)
+        self._look_for_ends(consumer)
         if self._error is not None:
             raise self._error
         batch = self._batch(messages)
@@ -308,6 +319,25 @@ class KafkaBridge(Bridge):
     @staticmethod
     def _due(trackers: dict[tuple[str, int], Tracker]) -> list[TopicPartition]:
         return [TopicPartition(*place, tracker.done) for place, tracker in trackers.items() if tracker.due]
+
+    def _look_for_ends(self, consumer: Consumer) -> None:
+        """A partition that had an end and has none is not what it was."""
+        for place in list(self._trackers):
+            _, end = consumer.get_watermark_offsets(TopicPartition(*place), cached=True)
+            if end >= 0:
+                self._ends.add(place)
+            elif end == NO_END and place in self._ends:
+                self._lose(place)
+
+    def _lose(self, place: tuple[str, int]) -> None:
+        """Begin again, and commit nothing more of it: the offset may be that of a topic that was deleted."""
+        self._trackers.pop(place, None)
+        name = f"{place[0]}/{place[1]}"
+        self._error = Unavailable(
+            "source",
+            f"the broker has no {name} any more, or not where it was: was the topic deleted, or made again, or has its "
+            "leader moved? It is read on from what is committed, a topic that was made again from its start",
+        )
 
     def _measure(self, consumer: Consumer) -> list[Part]:
         parts = []
@@ -380,6 +410,10 @@ class KafkaBridge(Bridge):
         log.warning("bridge.lost", bridge=self._context.bridge, partitions=len(partitions))
 
     def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
+        for where in partitions:
+            failed = where.error or error
+            if failed is not None and failed.code() in GONE:
+                self._lose((where.topic, where.partition))
         if error is not None:
             log.warning("bridge.commit_failed", bridge=self._context.bridge, error=error.str())
             return

@@ -86,6 +86,7 @@ class _Connection(AsyncioConnection):  # type: ignore[misc] # pika has no types
     """pika's, which leaves deliveries to Frames once it is open."""
 
     frames: Frames | None = None
+    _frame_buffer: bytes
 
     def divert(self) -> Frames:
         """From now on."""
@@ -190,8 +191,11 @@ class Line:
         try:
             method(*args, callback=lambda *found: _settle(answer, found), **kwargs)
         except AMQPError as exc:
-            raise self.broken or self.link.explained(exc) from exc
+            raise self._why(exc) from exc
         return await self.wait(answer)
+
+    def _why(self, exc: BaseException) -> BaseException:
+        return self.broken or self.link.explained(exc)
 
     async def wait(self, answer: asyncio.Future[T]) -> T:
         """For something that the broker says on this channel. Raises Unavailable, Refused."""
@@ -311,9 +315,12 @@ class Link:
             line.channel.add_on_close_callback(lambda _, reason: self._line_closed(line, reason))
             self._lines.append(line)
         except AMQPError as exc:
-            raise self.broken or self.explained(exc) from exc
+            raise self._why(exc) from exc
         await line.wait(opened)
         return line
+
+    def _why(self, exc: BaseException) -> BaseException:
+        return self.broken or self.explained(exc)
 
     def pause(self) -> None:
         """Read nothing until `resume`; if that takes longer than the heartbeats allow, the connection is lost."""

@@ -304,7 +304,12 @@ class Reader:
             )
             found: asyncio.Future[Arrived] = asyncio.get_running_loop().create_future()
             line = await self._link.line()
-            line.on_delivery(lambda arrived: found.done() or found.set_result(arrived))
+
+            def first(arrived: Arrived) -> None:
+                if not found.done():
+                    found.set_result(arrived)
+
+            line.on_delivery(first)
             await consume(line, self.name, 1, self.mark.first)
             arrived = await found
             same = properties(arrived.properties).numbers.get(OFFSET) != self.mark.first

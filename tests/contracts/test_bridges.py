@@ -31,7 +31,7 @@ from schemas.codec import decode_inbound
 from schemas.records import REFUSED, Inbound
 from schemas.topics import EVENTS
 from tests.kafka_tools import eventually, read
-from tests.sources import NAMES, Source, World, open_source, promises, unwrapped
+from tests.sources import FURTHER, NAMES, Source, World, open_source, promises, unwrapped
 
 NOWHERE = "127.0.0.1:1"
 """A Kafka that is away."""
@@ -39,7 +39,7 @@ NOW_MS = 1_780_000_000_000
 WITHIN_S = 40.0
 
 
-@pytest.fixture(params=NAMES)
+@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.long if name in FURTHER else ()) for name in NAMES])
 def source(request: pytest.FixtureRequest, kafka: str, shared_folder: Path, namespace: str) -> Iterator[Source]:
     with open_source(request.param, World(kafka, shared_folder, namespace)) as made:
         yield made

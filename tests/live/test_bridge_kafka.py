@@ -31,8 +31,8 @@ from hub.store.memory import MemoryStore
 from schemas.codec import decode_inbound
 from schemas.records import REFUSED, TRACK
 from schemas.topics import EVENTS
-from tests.sources.kafka import KafkaSource
 from tests.kafka_tools import define, eventually, read
+from tests.sources.kafka import KafkaSource
 
 WITHIN_S = 60.0
 

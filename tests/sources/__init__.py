@@ -30,6 +30,20 @@ NAMES: Final = (
     "sqs:fifo",
 )
 """Every source that the contract is run on: `MODULE` or `MODULE:WAY`, as tests/sources/MODULE.py has them in WAYS."""
+FURTHER: Final = frozenset(
+    {
+        "mqtt:3.1.1",
+        "mqtt:qos2",
+        "nats:workqueue",
+        "postgres:cursor",
+        "postgres:mark",
+        "rabbitmq:quorum",
+        "rabbitmq:stream",
+        "redis:right",
+        "sqs:fifo",
+    }
+)
+"""Those of NAMES that are another way of a broker that is in there already: `make live` runs them, `make test` not."""
 
 
 class World(NamedTuple):
