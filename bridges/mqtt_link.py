@@ -61,7 +61,7 @@ def _address(url: str) -> str:
     if "@" in parts.netloc:
         raise ValueError("leave the user and the password out of the URL: there are `username` and `password`")
     if parts.path.strip("/") or parts.query or parts.fragment:
-        raise ValueError("nothing may follow the port; what to read stands in `topics`")
+        raise ValueError("nothing may follow the port: topics have settings of their own")
     return url
 
 
@@ -81,14 +81,25 @@ def plain(topic: str) -> str:
     return topic.split("/", 2)[2] if topic.startswith("$share/") and topic.count("/") > 1 else topic
 
 
-class MqttSettings(TlsSettings, frozen=True, extra="forbid"):
-    """Settings of a bridge of type `mqtt`."""
+class MqttServer(TlsSettings, frozen=True, extra="forbid"):
+    """Settings that say where the broker is, and who we are there."""
 
     url: Annotated[
         str,
         AfterValidator(_address),
         Field(description="The broker, mqtt://host:port (1883 if left out); mqtts:// for TLS (8883)."),
     ]
+    version: Annotated[Literal["5", "3.1.1"], Field(description="Of the protocol.")] = "5"
+    username: Annotated[str, Field(description="Empty: none.")] = ""
+    password: Annotated[SecretRef, Field(description="A secret: env:NAME, or sealed by the API.")] = ""
+    keepalive_s: Annotated[
+        int, Field(ge=2, le=3_600, description="A dead connection is noticed after at most twice this.")
+    ] = 7
+
+
+class MqttSettings(MqttServer, frozen=True, extra="forbid"):
+    """Settings of a bridge of type `mqtt`."""
+
     topics: Annotated[
         list[str],
         BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
@@ -96,10 +107,7 @@ class MqttSettings(TlsSettings, frozen=True, extra="forbid"):
         Field(min_length=1, description="Topic filters: one, or a list. +, # and $share/group/filter as in MQTT."),
     ]
     qos: Annotated[Literal[1, 2], Field(description="Quality of service of the subscription.")] = 1
-    version: Annotated[Literal["5", "3.1.1"], Field(description="Of the protocol.")] = "5"
     client_id: Annotated[str, Field(description="Names the session. Empty: <namespace>.bridge.<bridge id>.")] = ""
-    username: Annotated[str, Field(description="Empty: none.")] = ""
-    password: Annotated[SecretRef, Field(description="A secret: env:NAME, or sealed by the API.")] = ""
     prefetch: Annotated[
         int, Field(ge=1, le=65_535, description="Most messages that the broker sends before the first is acknowledged.")
     ] = 1_000
@@ -110,9 +118,6 @@ class MqttSettings(TlsSettings, frozen=True, extra="forbid"):
         str,
         Field(description=f"MQTT 5: user property that holds a message's own id, or {CORRELATION}."),
     ] = ID_HEADER
-    keepalive_s: Annotated[
-        int, Field(ge=2, le=3_600, description="A dead connection is noticed after at most twice this.")
-    ] = 7
 
 
 class MqttDelivery(Delivery):

@@ -17,7 +17,7 @@ from nats.js.errors import NotFoundError
 
 from bridges.base import Batch, Bridge, BridgeSpec, Context, Delivery, Part, Rewind
 from bridges.encoding import inflated
-from bridges.nats_link import Link, NatsSettings
+from bridges.nats_link import ConsumerLink, NatsSettings
 from hub.errors import PortError, Refused, Unavailable
 
 WAIT_S: Final = 0.5
@@ -79,7 +79,7 @@ class NatsBridge(Bridge):
         """Does not connect yet."""
         self._settings = settings
         self._context = context
-        self._link: Link | None = None
+        self._link: ConsumerLink | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._waiting: deque[NatsDelivery] = deque()
         self._held: dict[int, _Held] = {}
@@ -96,7 +96,7 @@ class NatsBridge(Bridge):
 
     async def connect(self) -> None:
         """Raises Unavailable when no server or stream is there, Refused when the server denies access."""
-        link = self._link = Link(self._settings, self._context)
+        link = self._link = ConsumerLink(self._settings, self._context)
         link.on_end = self._news.set
         await link.open()
         await link.stream()
@@ -161,7 +161,7 @@ class NatsBridge(Bridge):
 
     async def sample(self, limit: int) -> Sequence[Delivery]:
         """The next ones of the consumer; when none wait, the newest of the stream. No consumer is touched."""
-        link = Link(self._settings, self._context)
+        link = ConsumerLink(self._settings, self._context)
         try:
             await link.open()
             state = (await link.stream()).state
@@ -197,7 +197,7 @@ class NatsBridge(Bridge):
         elif to.to == "time":
             at = datetime.fromtimestamp(to.at_ms / 1000, UTC)
             where = {"deliver_policy": DeliverPolicy.BY_START_TIME, "opt_start_time": at}
-        link = Link(self._settings, self._context)
+        link = ConsumerLink(self._settings, self._context)
         try:
             await link.open()
             retention = (await link.stream()).config.retention
@@ -229,7 +229,7 @@ class NatsBridge(Bridge):
             f"(nats consumer rm {self._settings.stream} {name}): the bridge makes its own",
         )
 
-    async def _ask_for_left_behind(self, link: Link, info: ConsumerInfo) -> None:
+    async def _ask_for_left_behind(self, link: ConsumerLink, info: ConsumerInfo) -> None:
         """
         What the bridge had taken before: now, and so in its order before what is newer, instead of after ack_wait_s.
 
@@ -249,7 +249,7 @@ class NatsBridge(Bridge):
         with contextlib.suppress(errors.TimeoutError, errors.NoRespondersError):
             await link.client.request(replies[-1], NAK, timeout=1)  # it has seen them all when it answers
 
-    async def _ask(self, link: Link, limit: int) -> None:
+    async def _ask(self, link: ConsumerLink, limit: int) -> None:
         """For the next round, unless one is under way or enough wait."""
         now = asyncio.get_running_loop().time()
         if (self._asked and now < self._asked_until) or len(self._waiting) >= limit:
@@ -304,7 +304,7 @@ class NatsBridge(Bridge):
         elif status != "409":  # 409: too many wait, the leader changed, the next message is too large for this round
             link.break_off(Unavailable("source", f"consumer {link.durable}: {status} {words}"))
 
-    async def _tell(self, link: Link, replies: Sequence[str], what: bytes) -> None:
+    async def _tell(self, link: ConsumerLink, replies: Sequence[str], what: bytes) -> None:
         publish = link.client.publish
         try:
             for reply in replies:
@@ -313,7 +313,7 @@ class NatsBridge(Bridge):
             link.check()
             raise Unavailable("source", f"cannot acknowledge: {exc}") from exc
 
-    async def _keep(self, link: Link) -> None:
+    async def _keep(self, link: ConsumerLink) -> None:
         """While our Kafka takes its time: tell the server that nothing is forgotten, and see how much waits there."""
         loop = asyncio.get_running_loop()
         with contextlib.suppress(PortError):
@@ -338,7 +338,7 @@ class NatsBridge(Bridge):
             async with asyncio.timeout(timeout_s):
                 await self._news.wait()
 
-    def _connected(self) -> Link:
+    def _connected(self) -> ConsumerLink:
         if self._link is None:
             raise Unavailable("source", "the bridge is closed")
         self._link.check()

@@ -54,14 +54,24 @@ def _name(value: str) -> str:
     return value
 
 
-class NatsSettings(TlsSettings, frozen=True, extra="forbid"):
-    """Settings of a bridge of type `nats`."""
+class NatsServer(TlsSettings, frozen=True, extra="forbid"):
+    """Settings that say where NATS is, and who we are there."""
 
     url: Annotated[
         str,
         AfterValidator(_addresses),
         Field(description="Servers of one cluster, nats://host:port with commas between; tls:// insists on TLS."),
     ]
+    domain: Annotated[str, Field(description="JetStream domain, behind a leaf node. Empty: the server's own.")] = ""
+    username: Annotated[str, Field(description="Empty: none.")] = ""
+    password: Annotated[SecretRef, Field(description="A secret: env:NAME, or sealed by the API.")] = ""
+    token: Annotated[SecretRef, Field(description="Instead of a user. A secret: env:NAME, or sealed by the API.")] = ""
+    creds_file: Annotated[str, Field(description="Instead of a user: a .creds file of the bridge's machine.")] = ""
+
+
+class NatsSettings(NatsServer, frozen=True, extra="forbid"):
+    """Settings of a bridge of type `nats`."""
+
     stream: Annotated[str, AfterValidator(_name), Field(min_length=1, description="JetStream stream to read.")]
     subject: Annotated[str, Field(description="Only messages of this subject; * and > as in NATS. Empty: all.")] = ""
     durable: Annotated[
@@ -79,11 +89,6 @@ class NatsSettings(TlsSettings, frozen=True, extra="forbid"):
     max_ack_pending: Annotated[
         int, Field(ge=1, description="Of a consumer that it makes: most messages that are not acknowledged.")
     ] = 20_000
-    domain: Annotated[str, Field(description="JetStream domain, behind a leaf node. Empty: the server's own.")] = ""
-    username: Annotated[str, Field(description="Empty: none.")] = ""
-    password: Annotated[SecretRef, Field(description="A secret: env:NAME, or sealed by the API.")] = ""
-    token: Annotated[SecretRef, Field(description="Instead of a user. A secret: env:NAME, or sealed by the API.")] = ""
-    creds_file: Annotated[str, Field(description="Instead of a user: a .creds file of the bridge's machine.")] = ""
 
 
 class Link:
@@ -91,15 +96,13 @@ class Link:
     One connection. It is not mended: when it breaks, the bridge begins again.
 
     Attributes:
-        durable: Name of the bridge's consumer.
         on_end: Called when the connection has ended.
     """
 
-    def __init__(self, settings: NatsSettings, context: Context) -> None:
+    def __init__(self, settings: NatsServer, context: Context) -> None:
         """Does not connect yet."""
         self._settings = settings
         self._context = context
-        self.durable = settings.durable or _NO_NAME.sub("-", f"{context.namespace}_bridge_{context.bridge}")
         self.on_end: Callable[[], None] = lambda: None
         self.client = Client()
         self.js: JetStreamContext = self.client.jetstream(domain=settings.domain or None, timeout=API_S)
@@ -180,42 +183,6 @@ class Link:
         except (errors.Error, OSError) as exc:
             raise self._lost() from exc
 
-    async def stream(self) -> StreamInfo:
-        """Raises Unavailable: also when there is none."""
-        name = self._settings.stream
-        try:
-            return await self.ask(self.js.stream_info(name))
-        except NotFoundError as exc:
-            raise Unavailable(
-                "source",
-                f"there is no stream {name} at {self._settings.url}. Make it (nats stream add {name}), or correct "
-                "settings.stream",
-            ) from exc
-
-    async def consumer(self) -> ConsumerInfo | None:
-        """The durable consumer, if it is there."""
-        try:
-            return await self.ask(self.js.consumer_info(self._settings.stream, self.durable))
-        except NotFoundError:
-            return None
-
-    async def make_consumer(self, **where: Any) -> ConsumerInfo:
-        """Args: where: its deliver policy, unless settings.start decides."""
-        settings = self._settings
-        if not where:
-            where = {"deliver_policy": DeliverPolicy.ALL if settings.start == "earliest" else DeliverPolicy.NEW}
-        config = ConsumerConfig(
-            name=self.durable,
-            durable_name=self.durable,
-            description=f"Bridge {self._context.bridge} of ThamesThrive Hub, namespace {self._context.namespace}",
-            ack_policy=AckPolicy.EXPLICIT,
-            ack_wait=settings.ack_wait_s,
-            max_ack_pending=settings.max_ack_pending,
-            filter_subject=settings.subject or None,
-            **where,
-        )
-        return await self.ask(self.js.add_consumer(settings.stream, config))
-
     def _options(self) -> dict[str, Any]:
         settings, environ = self._settings, self._context.environ
         options: dict[str, Any] = {
@@ -275,6 +242,57 @@ class Link:
                 "source", f"{settings.url} does not let us in: {str(exc).removeprefix('nats: ')}. Correct {how}"
             )
         return connect_error(exc, settings.url, "settings.url")
+
+
+class ConsumerLink(Link):
+    """
+    A connection that reads.
+
+    Attributes:
+        durable: Name of the bridge's consumer.
+    """
+
+    def __init__(self, settings: NatsSettings, context: Context) -> None:
+        """Does not connect yet."""
+        super().__init__(settings, context)
+        self._wanted = settings
+        self.durable = settings.durable or _NO_NAME.sub("-", f"{context.namespace}_bridge_{context.bridge}")
+
+    async def stream(self) -> StreamInfo:
+        """Raises Unavailable: also when there is none."""
+        name = self._wanted.stream
+        try:
+            return await self.ask(self.js.stream_info(name))
+        except NotFoundError as exc:
+            raise Unavailable(
+                "source",
+                f"there is no stream {name} at {self._wanted.url}. Make it (nats stream add {name}), or correct "
+                "settings.stream",
+            ) from exc
+
+    async def consumer(self) -> ConsumerInfo | None:
+        """The durable consumer, if it is there."""
+        try:
+            return await self.ask(self.js.consumer_info(self._wanted.stream, self.durable))
+        except NotFoundError:
+            return None
+
+    async def make_consumer(self, **where: Any) -> ConsumerInfo:
+        """Args: where: its deliver policy, unless settings.start decides."""
+        settings = self._wanted
+        if not where:
+            where = {"deliver_policy": DeliverPolicy.ALL if settings.start == "earliest" else DeliverPolicy.NEW}
+        config = ConsumerConfig(
+            name=self.durable,
+            durable_name=self.durable,
+            description=f"Bridge {self._context.bridge} of ThamesThrive Hub, namespace {self._context.namespace}",
+            ack_policy=AckPolicy.EXPLICIT,
+            ack_wait=settings.ack_wait_s,
+            max_ack_pending=settings.max_ack_pending,
+            filter_subject=settings.subject or None,
+            **where,
+        )
+        return await self.ask(self.js.add_consumer(settings.stream, config))
 
 
 def _is_login(exc: BaseException) -> bool:

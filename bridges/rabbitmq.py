@@ -63,8 +63,8 @@ def _list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-class RabbitmqSettings(TlsSettings, frozen=True, extra="forbid"):
-    """Settings of a bridge of type `rabbitmq`."""
+class RabbitmqServer(TlsSettings, frozen=True, extra="forbid"):
+    """Settings that say where RabbitMQ is, and who we are there."""
 
     url: Annotated[
         list[str],
@@ -76,14 +76,19 @@ class RabbitmqSettings(TlsSettings, frozen=True, extra="forbid"):
             "list of a cluster's, of which the first that answers is used.",
         ),
     ]
+    username: Annotated[str, Field(description="Who we are there.")] = GUEST
+    password: Annotated[SecretRef, Field(description="As env:NAME. Empty for the user guest: guest.")] = ""
+
+
+class RabbitmqSettings(RabbitmqServer, frozen=True, extra="forbid"):
+    """Settings of a bridge of type `rabbitmq`."""
+
     queues: Annotated[
         list[Annotated[str, Field(min_length=1, max_length=255)]],
         BeforeValidator(_list),
         AfterValidator(_different),
         Field(min_length=1, description="Queues and streams to read: one name, or a list."),
     ]
-    username: Annotated[str, Field(description="Who reads.")] = GUEST
-    password: Annotated[SecretRef, Field(description="As env:NAME. Empty for the user guest: guest.")] = ""
     prefetch: Annotated[
         int,
         Field(
@@ -106,6 +111,19 @@ class _Held(NamedTuple):
     arrived: Arrived
     reader: Reader | None
     properties: Properties | None
+
+
+def servers(settings: RabbitmqServer, context: Context) -> list[Server]:
+    """Those of the settings. Raises Refused: a file or variable that they name is not there."""
+    password = resolve(settings.password, context.environ)
+    if not password and settings.username == GUEST:
+        password = GUEST
+    tls = tls_context(settings) if any(url.startswith("amqps:") for url in settings.url) else None
+    name = f"thamesthrive-hub {context.namespace}.bridge.{context.bridge}"
+    return [
+        Server(url, settings.username, password, tls if url.startswith("amqps:") else None, name)
+        for url in settings.url
+    ]
 
 
 class RabbitmqBridge(Bridge):
@@ -237,21 +255,9 @@ class RabbitmqBridge(Bridge):
             await self.close()
 
     async def _open(self) -> Link:
-        self._link = link = Link(self._servers())
+        self._link = link = Link(servers(self._settings, self._context))
         await link.open()
         return link
-
-    def _servers(self) -> list[Server]:
-        settings = self._settings
-        password = resolve(settings.password, self._context.environ)
-        if not password and settings.username == GUEST:
-            password = GUEST
-        tls = tls_context(settings) if any(url.startswith("amqps:") for url in settings.url) else None
-        name = f"thamesthrive-hub {self._context.namespace}.bridge.{self._context.bridge}"
-        return [
-            Server(url, settings.username, password, tls if url.startswith("amqps:") else None, name)
-            for url in settings.url
-        ]
 
     def _place(self, stream: str) -> str:
         return place_name(stream, self._context.namespace, self._context.bridge)

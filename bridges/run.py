@@ -9,7 +9,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 import structlog
@@ -22,9 +22,10 @@ from bridges import packages
 from bridges.answers import BLOCK_S, Answers
 from bridges.blobs import LateBlobs
 from bridges.leases import RedisLeases
+from bridges.outward.keeper import DESTINATIONS
 from bridges.registry import MODULES
 from bridges.reports import Reports
-from bridges.runner import Hub, Runner
+from bridges.runner import BRIDGES, Family, Hub, Runner
 from bridges.secrets import environ
 from hub.definitions.catalogue import Catalogue
 from hub.health import serve_health
@@ -43,7 +44,7 @@ REDIS_S: Final = 2.0
 
 def run(settings: Settings) -> None:
     """
-    Run every enabled bridge until SIGTERM or SIGINT. Call it from the main thread.
+    Run every enabled bridge and destination until SIGTERM or SIGINT. Call it from the main thread.
 
     Raises: Unavailable when the definitions cannot be read.
     """
@@ -75,7 +76,8 @@ def run(settings: Settings) -> None:
             return {
                 "ready": follower.level,
                 "trouble": [runner.trouble for runner in runners if runner.trouble],
-                "bridges": [each for runner in runners for each in msgspec.to_builtins(runner.statuses())],
+                "bridges": _statuses(runners, BRIDGES),
+                "destinations": _statuses(runners, DESTINATIONS),
             }
 
         stack.enter_context(serve_health(settings.health, ready))
@@ -85,37 +87,54 @@ def run(settings: Settings) -> None:
 
 
 async def _until_signal(hub: Hub, redis_url: str, runners: list[Runner]) -> None:
-    """Args: runners: gets the one that runs, for those who want to know how it is doing."""
+    """Args: runners: gets those that run, for those who want to know how they are doing."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with _runner(hub, redis_url) as runner:
-        runners.append(runner)
-        await runner.run(stop)
+    async with _runners(hub, redis_url) as both:
+        runners += both
+        running = [asyncio.create_task(runner.run(stop), name=f"{runner.family.kind}s") for runner in both]
+        await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        stop.set()  # neither ends by itself but for a fault, which has to end the process
+        await asyncio.gather(*running)
+
+
+def _statuses(runners: list[Runner], family: Family) -> list[dict[str, Any]]:
+    return [
+        each
+        for runner in runners
+        if runner.family is family
+        for each in cast("list[dict[str, Any]]", msgspec.to_builtins(runner.statuses()))
+    ]
 
 
 @asynccontextmanager
-async def _runner(hub: Hub, redis_url: str) -> AsyncIterator[Runner]:
+async def _runners(hub: Hub, redis_url: str) -> AsyncIterator[list[Runner]]:
+    """Of bridges and of destinations."""
     if not redis_url:
         log.warning(
             "bridges.alone", why="HUB_REDIS__URL is not set: this process runs all bridges, and nobody sees how"
         )
-        yield Runner(hub)
+        yield [Runner(hub), Runner(hub, family=DESTINATIONS)]
         return
     async with AsyncExitStack() as stack:
         redis = _client(redis_url, REDIS_S)
         stack.push_async_callback(redis.aclose)
         calls = _client(redis_url, BLOCK_S + REDIS_S)
         stack.push_async_callback(calls.aclose)
-        keys = Keys(hub.namespace)
-        runner = Runner(hub, RedisLeases(redis, keys, hub.process), Reports(redis, keys))
-        answering = asyncio.create_task(Answers(calls, keys, runner, hub).run(), name="answers")
+        runners, answering = [], []
+        for family in (BRIDGES, DESTINATIONS):
+            keys = Keys(hub.namespace, f"{family.kind}s")
+            runner = Runner(hub, RedisLeases(redis, keys, hub.process), Reports(redis, keys), family)
+            runners.append(runner)
+            answering.append(asyncio.create_task(Answers(calls, keys, runner, hub).run(), name="answers"))
         try:
-            yield runner
+            yield runners
         finally:
-            answering.cancel()
-            await asyncio.gather(answering, return_exceptions=True)
+            for each in answering:
+                each.cancel()
+            await asyncio.gather(*answering, return_exceptions=True)
 
 
 def _client(url: str, answer_s: float) -> Redis:

@@ -50,7 +50,12 @@ class Family(NamedTuple):
 
 
 class Runner:
-    """Keeps the running bridges level with the catalogue's enabled definitions and the leases."""
+    """
+    Keeps the running bridges level with the catalogue's enabled definitions and the leases.
+
+    Attributes:
+        family: What it runs.
+    """
 
     def __init__(
         self,
@@ -68,7 +73,7 @@ class Runner:
             family: None: the bridges.
         """
         self._hub = hub
-        self._family = family or BRIDGES
+        self.family = family or BRIDGES
         self._leases: Leases = leases or AllMine()
         self._reports = reports
         self._running: dict[str, Kept] = {}
@@ -145,11 +150,11 @@ class Runner:
         finally:
             self._rewinding.discard(id)
             self._changed.set()
-        kind = self._family.kind
+        kind = self.family.kind
         log.info(f"{kind}.rewound", **{kind: id}, to=to.to)
 
     def _entry(self, id: str) -> Entry:
-        kind = self._family.kind
+        kind = self.family.kind
         entry = self._hub.catalogue.entry(kind, id)
         if entry is None:
             raise Refused(kind, f"there is no {kind} with this id")
@@ -166,18 +171,18 @@ class Runner:
     async def _rewind(self, id: str, entry: Entry, to: Rewind) -> None:
         try:
             async with asyncio.timeout(REWIND_S):
-                await self._family.rewind(id, entry, self._hub, to)
+                await self.family.rewind(id, entry, self._hub, to)
         except TimeoutError as exc:
             raise Unavailable("source", f"the broker has not rewound it within {REWIND_S:g} s: try again") from exc
         except ValueError as exc:  # the definition cannot work
-            raise Refused(self._family.kind, str(exc)) from exc
+            raise Refused(self.family.kind, str(exc)) from exc
         except PortError as exc:
-            exc.detail = scrubbed(exc.detail, self._family.secrets(entry, self._hub))
+            exc.detail = scrubbed(exc.detail, self.family.secrets(entry, self._hub))
             raise
 
     def _reconcile(self) -> None:
-        entries = self._hub.catalogue.entries(self._family.kind)
-        wanted = {id: entry for id, entry in entries.items() if entry.spec.enabled and self._family.runs(entry)}
+        entries = self._hub.catalogue.entries(self.family.kind)
+        wanted = {id: entry for id, entry in entries.items() if entry.spec.enabled and self.family.runs(entry)}
         self._leases.want(frozenset(wanted))
         for id, keeper in list(self._running.items()):
             if not self._may_run(id, wanted) or wanted[id] != keeper.entry:
@@ -187,7 +192,7 @@ class Runner:
                 self._begin(id, self._leases.release(id))
         for id, entry in wanted.items():
             if self._may_run(id, wanted) and id not in self._running and id not in self._ending:
-                self._running[id] = self._family.keep(id, entry, self._hub)
+                self._running[id] = self.family.keep(id, entry, self._hub)
 
     def _may_run(self, id: str, wanted: dict[str, Entry]) -> bool:
         return id in wanted and self._leases.mine(id) and id not in self._rewinding
@@ -214,7 +219,7 @@ class Runner:
         try:
             await ending
         except Exception:  # one bridge's fault must not keep the others from being started and stopped
-            log.exception(f"{self._family.kind}.fault", **{self._family.kind: id})
+            log.exception(f"{self.family.kind}.fault", **{self.family.kind: id})
         finally:
             del self._ending[id]
             self._changed.set()

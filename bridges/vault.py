@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
 from bridges.registry import BridgeError, spec_of
 from bridges.secrets import MASK, is_reference, masked, with_secrets
-from hub.definitions.kinds import Bridge
+from hub.definitions.kinds import Bridge, Destination
 from hub.definitions.sealed import PLACEHOLDER, Seal
 from hub.definitions.sealed import PREFIX as SEALED
 
+Typed = TypeVar("Typed", Bridge, Destination)
+
+
+def _of_bridges(kind: str) -> type[BaseModel]:
+    return spec_of(kind).settings
+
 
 class BridgeVault:
-    """The API's `Vault` of bridges."""
+    """The API's `Vault` of definitions whose type says what their settings are: of bridges, unless told otherwise."""
 
-    def __init__(self, key: str) -> None:
-        """Args: key: what to seal with, not empty."""
+    def __init__(self, key: str, settings_of: Callable[[str], type[BaseModel]] = _of_bridges) -> None:
+        """Args: key: what to seal with, not empty. settings_of: a type's; raises BridgeError if there is none such."""
         self._seal = Seal(key)
+        self._settings_of = settings_of
 
-    def sealed(self, spec: Bridge, old: Bridge | None) -> Bridge:
+    def sealed(self, spec: Typed, old: Typed | None) -> Typed:
         """See Vault. Raises BridgeError, which says where."""
         try:
-            model = spec_of(spec.type).settings
+            model = self._settings_of(spec.type)
         except BridgeError:
             return spec  # what is wrong with it is for the validation to say
         before: dict[str, str] = {}
@@ -54,7 +61,7 @@ class BridgeVault:
     def shown(self, spec: dict[str, Any]) -> dict[str, Any]:
         """See Vault."""
         try:
-            model: type[BaseModel] | None = spec_of(spec.get("type", "")).settings
+            model: type[BaseModel] | None = self._settings_of(spec.get("type", ""))
         except BridgeError:
             model = None
         settings = spec.get("settings", {})

@@ -36,6 +36,7 @@ REASONS: Final[dict[str, tuple[int, str]]] = {
     "undecodable_message": (422, "The message is not in the format that its bridge was told of."),
     "undecodable_record": (422, "A record on the hub's own topic is not one of its Avro records."),
     "unsupported_record": (422, "This version of the collector does not know this kind of record."),
+    "undeliverable": (422, "A destination's target will never take the message, or has not for too long."),
     "mapping_type": (422, "An event mapping met a value that it cannot work with."),
 }
 """Every reason for which an event is refused: its HTTP status and what it means. The codes are metric labels."""

@@ -82,7 +82,8 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     """
     An event that could not be taken. The fields are those of the Avro record DeadLetter.
 
-    `stage`: where it failed, `bridge` (the original is a broker's message) or `collector` (a record of events.v1).
+    `stage`: where it failed, `bridge` (the original is a broker's message), `collector` (a record of events.v1) or
+    `destination` (the document of an event that is stored).
     """
 
     id: str

@@ -21,9 +21,9 @@ REPLY_S: Final = 60
 class Keys:
     """Names in Redis, of one namespace."""
 
-    def __init__(self, namespace: str) -> None:
-        """Args: namespace: of the hub."""
-        self._prefix = f"{namespace}:bridges"
+    def __init__(self, namespace: str, what: str = "bridges") -> None:
+        """Args: namespace: of the hub. what: `bridges` or `destinations`, which are shared each for itself."""
+        self._prefix = f"{namespace}:{what}"
         self.processes = f"{self._prefix}:processes"
         """Sorted set: processes that run bridges, by their last word, milliseconds since 1970."""
         self.calls = f"{self._prefix}:calls"

@@ -45,7 +45,7 @@ EVENTS: Final = Topic(
     "events.v1",
     carries="Avro Inbound: Track, Patch, Merge or Refused",
     key="profile id (of Refused: the payload id)",
-    written_by=("api", "bridges", "replay"),
+    written_by=("api", "bridges", "destinations", "replay"),
     read_by=("collector", "replay"),
     retention=timedelta(days=7),
 )
@@ -54,7 +54,7 @@ STORED: Final = Topic(
     carries="Avro Stored: one stored event and what it changed",
     key="profile id",
     written_by=("collector",),
-    read_by=("your own consumers",),
+    read_by=("destinations", "your own consumers"),
     retention=timedelta(days=3),
     config={"max.message.bytes": str(MAX_TOLD_BYTES)},
 )

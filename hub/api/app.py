@@ -15,7 +15,18 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
 
-from hub.api import balance, bridges, dead_letters, definitions, health, identity, queries, trace, versions
+from hub.api import (
+    balance,
+    bridges,
+    dead_letters,
+    definitions,
+    destinations,
+    health,
+    identity,
+    queries,
+    trace,
+    versions,
+)
 from hub.api.access import Front
 from hub.api.asgi import App, Message, Receive, Scope, Send, respond
 from hub.api.control import Control
@@ -31,6 +42,7 @@ from hub.api.webhooks import Webhooks
 from hub.definitions.catalogue import Catalogue
 from hub.edge.hook import Hooks
 from hub.edge.message import ConverterOf
+from hub.edge.outbound import RehearseOf
 from hub.errors import HubError, InvalidPayload
 from hub.log.bulk import BulkWindow
 from hub.pipeline.definitions import MOST_PROFILES
@@ -74,6 +86,9 @@ def create_app(
     rules: definitions.Rules = NO_RULES,
     control: Control | None = None,
     hooks: Hooks | None = None,
+    destination_control: Control | None = None,
+    destination_lags: destinations.Lags = lambda _: {},
+    rehearse_of: RehearseOf | None = None,
     settle: Callable[[float], bool] = lambda _: True,
     most_profiles: int = MOST_PROFILES,
     checks: Mapping[str, health.Check] | None = None,
@@ -91,6 +106,9 @@ def create_app(
         rules: By kind of definition, checks beyond its types, and its secrets.
         control: Of the bridge processes; None: there is no Redis.
         hooks: Bridges whose messages are brought to /webhooks/; None: there is no such route.
+        destination_control: As `control`, of destinations.
+        destination_lags: How many stored events wait for each destination. Blocks.
+        rehearse_of: What a destination would send; None: nobody knows.
         settle: Waits so many seconds at most until the store has every version of the definitions. Blocks.
         most_profiles: That may share an identifier before it identifies nobody.
         checks: What /ready asks apart from Kafka and the store, by name.
@@ -150,6 +168,20 @@ def create_app(
     app.include_router(definitions.router(editor, catalogue, rules))
     app.include_router(
         bridges.router(bridges.Bridges(editor, catalogue, rules, control=control, webhooks=webhooks, now_ms=now_ms))
+    )
+    app.include_router(
+        destinations.router(
+            destinations.Destinations(
+                editor,
+                catalogue,
+                rules,
+                store,
+                control=destination_control,
+                lags=destination_lags,
+                rehearse_of=rehearse_of,
+                now_ms=now_ms,
+            )
+        )
     )
     _add_docs(app)
     _add_errors(app, limits)

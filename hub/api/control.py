@@ -42,9 +42,9 @@ class Seen(NamedTuple):
 class Control:
     """Asks one Redis. Use it on one event loop."""
 
-    def __init__(self, url: str, namespace: str) -> None:
-        """Connects when it is first asked."""
-        self._keys = Keys(namespace)
+    def __init__(self, url: str, namespace: str, what: str = "bridges") -> None:
+        """Connects when it is first asked. Args: what: see Keys."""
+        self._keys = Keys(namespace, what)
         self._redis = self._client(url, ANSWER_S)
         self._waiting = self._client(url, REPLY_S + ANSWER_S)
 

@@ -237,6 +237,7 @@ class _Way:
 
     def record(self, letter: Document, original: bytes) -> _Record:
         """Of the original bytes; a refusal if no payload can be made of them. Raises Unreplayable."""
+        _require_inward(letter)
         if letter["stage"] != "bridge":
             if self._mapping is not None:
                 raise Unreplayable("its original is a record of events.v1, to which no mapping applies")
@@ -264,6 +265,7 @@ class _Way:
 
     def edited(self, letter: Document, body: bytes) -> _Record:
         """Of other bytes. Raises InvalidPayload, Unreplayable."""
+        _require_inward(letter)
         if letter["stage"] != "bridge":
             raise Unreplayable("its original is a record of events.v1 in Avro, which cannot be edited; use POST /track")
         id = _bridge_id(letter["origin"], self._catalogue.entries("bridge"))
@@ -289,6 +291,16 @@ class _Way:
             return self._converter(id, definition, self._catalogue, self._limits)
         except ValueError as exc:
             raise Unreplayable(f"the mapping cannot be used: {exc}") from exc
+
+
+def _require_inward(letter: Document) -> None:
+    """Raises Unreplayable: it is a message that a destination could not send, of an event that is stored."""
+    if letter["stage"] == "destination":
+        id = letter["origin"].partition(":")[2].rpartition(":")[0]
+        raise Unreplayable(
+            f"its event is stored, and was not sent: mend the destination {id!r} or its target, then let it send again "
+            "from before the event (POST /destinations/{id}/rewind)"
+        )
 
 
 def _order(letter: Document) -> tuple[int, list[str | int]]:

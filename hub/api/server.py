@@ -23,11 +23,13 @@ from hub.api.recorder import Recorder
 from hub.definitions.catalogue import Catalogue
 from hub.edge.hook import Hooks
 from hub.edge.message import ConverterOf
+from hub.edge.outbound import RehearseOf
 from hub.errors import Refused, Unavailable
 from hub.log.admin import LogAdmin
 from hub.log.bulk import BulkWindow
 from hub.log.config import producer_config
 from hub.log.follower import Follower
+from hub.log.lag import DestinationLag
 from hub.log.producer import Publisher
 from hub.log.progress import Progress
 from hub.log.reader import LogReader
@@ -65,6 +67,7 @@ def run(
     rules: Rules,
     converter: ConverterOf,
     hooks: Hooks,
+    rehearse_of: RehearseOf,
     redis_url: str,
     bulk: Bulk,
 ) -> None:
@@ -90,6 +93,7 @@ def run(
                 rules=rules,
                 converter=converter,
                 hooks=hooks,
+                rehearse_of=rehearse_of,
                 redis_url=redis_url,
                 bulk=bulk,
             ) as app:
@@ -178,6 +182,7 @@ async def _opened(
     rules: Rules,
     converter: ConverterOf,
     hooks: Hooks,
+    rehearse_of: RehearseOf,
     redis_url: str,
     bulk: Bulk,
 ) -> AsyncIterator[App]:
@@ -193,8 +198,10 @@ async def _opened(
         window = stack.enter_context(BulkWindow(progress, bulk))
 
         control = Control(redis_url, namespace) if redis_url else None
-        if control is not None:
-            stack.push_async_callback(control.close)
+        destination_control = Control(redis_url, namespace, "destinations") if redis_url else None
+        for each in (control, destination_control):
+            if each is not None:
+                stack.push_async_callback(each.close)
 
         def definitions() -> None:
             if not follower.level:
@@ -211,6 +218,9 @@ async def _opened(
             record_at=LogReader(kafka, namespace).record,
             converter=converter,
             hooks=hooks,
+            destination_control=destination_control,
+            destination_lags=DestinationLag(kafka, namespace),
+            rehearse_of=rehearse_of,
             rules=rules,
             control=control,
             settle=recorder.settle,

@@ -136,7 +136,7 @@ def letter_story(document: Mapping[str, Any], found: Found) -> dict[str, Any]:
 
 
 def _door(origin: str) -> dict[str, str | None]:
-    """`bridge:<id>:<position in the source>`, or the name of another door."""
+    """`bridge:<id>:<position in the source>`, of a way out `destination:…` likewise, or the name of another door."""
     door, _, rest = origin.partition(":")
     bridge, _, coordinates = rest.partition(":")
     return {"door": door, "bridge": bridge or None, "coordinates": coordinates or None}

@@ -31,6 +31,8 @@ def api() -> None:
     """Serve the tracking API, queries and admin over HTTP."""
     from bridges.blobs import LateBlobs
     from bridges.hooks import Hooks
+    from bridges.outward import registry as outward
+    from bridges.outward.trial import rehearse_of
     from bridges.registry import validate
     from bridges.replay import converter_with
     from bridges.secrets import environ
@@ -41,6 +43,7 @@ def api() -> None:
     with _process() as settings, ExitStack() as stack:
         settings.data.mkdir(parents=True, exist_ok=True)
         variables = environ(settings)
+        key = secret_key(settings.secret_key, settings.data)
         blobs = stack.enter_context(closing(LateBlobs(settings.store_url)))
         run(
             kafka=settings.kafka,
@@ -52,11 +55,12 @@ def api() -> None:
             most_profiles=settings.identity.most_profiles,
             store_url=settings.store_url,
             rules=Rules(
-                validators={"bridge": validate},
-                vaults={"bridge": BridgeVault(secret_key(settings.secret_key, settings.data))},
+                validators={"bridge": validate, "destination": outward.validate},
+                vaults={"bridge": BridgeVault(key), "destination": BridgeVault(key, outward.settings_of)},
             ),
             converter=converter_with(variables),
             hooks=Hooks(namespace=settings.namespace, limits=settings.limits, environ=variables, blobs=blobs),
+            rehearse_of=rehearse_of,
             redis_url=settings.redis.url,
             bulk=settings.bulk,
         )

@@ -11,6 +11,8 @@ from schemas.records import Inbound, Refused
 from schemas.replays import Replay
 
 UNKNOWN_SOURCE = "unknown"
+OUTWARD = "destination:"
+"""How the origin of a message begins that a destination could not send: `destination:<id>:<place on stored.v1>`."""
 
 
 def undecodable(record: LogRecord, position: Position, detail: str) -> DeadLetter:
@@ -57,13 +59,13 @@ def failed(record: LogRecord, position: Position, inbound: Inbound, reason: str,
 
 
 def refused(position: Position, inbound: Inbound, body: Refused) -> DeadLetter:
-    """A broker's message that the bridge could not make a payload of: the message's bytes are the original."""
+    """A message that a bridge could not make a payload of, or a destination could not send: with its original bytes."""
     return DeadLetter(
         id=ids.derived("dead", inbound["id"]),
         source=inbound["source"] or UNKNOWN_SOURCE,
         reason=body["reason"],
         detail=body["detail"],
-        stage="bridge",
+        stage="destination" if is_outward(inbound) else "bridge",
         origin=inbound["origin"],
         at_ms=inbound["received_at_ms"],
         attempts=1,
@@ -76,6 +78,11 @@ def refused(position: Position, inbound: Inbound, body: Refused) -> DeadLetter:
         key=body["key"],
         time_ms=body["time_ms"],
     )
+
+
+def is_outward(inbound: Inbound | None) -> bool:
+    """Whether a record tells of a message that was not sent: its event was received and stored before, and counted."""
+    return inbound is not None and inbound["origin"].startswith(OUTWARD)
 
 
 def again(letter: DeadLetter, record: LogRecord, replay: Replay) -> DeadLetter:

@@ -162,7 +162,7 @@ class _Run:
         fresh = self._advance(decoded)
         if self._goes_elsewhere(decoded, fresh=fresh):
             return
-        counts = self._counts(decoded) if fresh else Counts()
+        counts = self._counts(decoded) if fresh and not letters.is_outward(decoded.inbound) else Counts()
         self._apply(decoded, counts)
         replay = decoded.record.replay
         if replay is not None and counts.received and len(self._told_dead) == told:

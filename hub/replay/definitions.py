@@ -21,8 +21,11 @@ Files: TypeAlias = Mapping[Key, "dict[str, Any] | None"]
 Changes: TypeAlias = "dict[Key, dict[str, Any] | None]"
 """Definitions to write; None for those that have to go."""
 
-LEFT_OUT: Final = frozenset({"bridge"})
-"""Kinds that a shadow does not get: with live's bridges it would take messages away from live."""
+LEFT_OUT: Final = frozenset({"bridge", "destination"})
+"""
+Kinds that a shadow does not get: with live's bridges it would take messages away from live, and with live's
+destinations send what live has sent.
+"""
 
 
 class DefinitionError(ValueError):

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.sources.kafka import KafkaSource
 from tests.kafka_tools import eventually
 from tests.live.whole_hub import WholeHub, hub, whole_hub
+from tests.sources.kafka import KafkaSource
 
 pytestmark = pytest.mark.timeout(240)
 

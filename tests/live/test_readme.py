@@ -41,6 +41,7 @@ ELSEWHERE: Final = {
     "HUB_ADMIN_KEY=KEY .venv/bin/hub chaos": "needs somebody's staging; tests/live/test_chaos.py makes one",
     ".venv/bin/hub chaos": "takes minutes; tests/live/test_chaos.py runs a short one",
     ".venv/bin/python -m tests.bench": "takes minutes, as make bench",
+    ".venv/bin/python -m tests.matrix": "takes an hour; tests/live/test_matrix.py runs a little of it",
     ".venv/bin/hub demo": "tests/live/test_demo.py runs it",
     ".venv/bin/hub down": "this test runs it last, when it has looked at what the commands did",
 }

@@ -9,18 +9,17 @@ from typing import Any, Final, NoReturn
 import msgspec
 from pydantic import ValidationError
 
-from hub.edge.code import MESSAGE, Code
+from hub.edge.code import MESSAGE
 from hub.edge.expression import EVALUATION
 from hub.edge.functions import NO_META
 from hub.edge.mapping.formats import reader
 from hub.edge.mapping.library import document_of
 from hub.edge.mapping.problems import MappingError, Path, Problem, dotted, of_validation
 from hub.edge.mapping.spec import Document, EventMapping, Format, MappingSpec, Template
-from hub.edge.syntax import ExpressionError, Node, parse
+from hub.edge.mapping.template import TemplateWriter
 from hub.errors import InvalidPayload
 from hub.settings import Limits
 
-_NULL: Final[Node] = {"type": "literal", "value": None, "children": []}
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -95,23 +94,22 @@ def parsed(document: Document) -> MappingSpec:
         raise MappingError(of_validation(exc)) from exc
 
 
-class _Writer:
-    """Writes the function, field by field. What is wrong is collected, so that all of it is said at once."""
+class _Writer(TemplateWriter):
+    """Writes the function of a whole mapping."""
 
     def __init__(self, spec: MappingSpec) -> None:
-        self.code = Code()
-        self._problems: list[Problem] = []
+        super().__init__()
         self._identity = self.code.constant(_identity)
         self._as_object = self.code.constant(_as_object)
         self._mistyped = self.code.constant(_mistyped)
         self._mapping(spec)
-        if self._problems:
-            raise MappingError(self._problems)
+        if self.problems:
+            raise MappingError(self.problems)
 
     def _mapping(self, spec: MappingSpec) -> None:
         code = self.code
         if spec.when is not None:
-            condition = code.named(self._expression(("when",), spec.when, MESSAGE))
+            condition = code.named(self.expression(("when",), spec.when, MESSAGE))
             with code.block(f"if not {condition} and type({condition}) not in NUMBERS:"):
                 code.line("return {'events': []}")
         self._events(spec)
@@ -144,7 +142,7 @@ class _Writer:
             with ExitStack() as blocks:
                 at = MESSAGE if event.each is None else self._each((*path, "each"), event.each, blocks)
                 if event.when is not None:
-                    condition = code.named(self._expression((*path, "when"), event.when, at))
+                    condition = code.named(self.expression((*path, "when"), event.when, at))
                     blocks.enter_context(code.block(f"if {condition} or type({condition}) in NUMBERS:"))
                 code.line(f"events.append({self._event(path, event, at)})")
         with code.block("if not events:"):
@@ -153,7 +151,7 @@ class _Writer:
     def _each(self, path: Path, text: str, blocks: ExitStack) -> str:
         """A loop over the list that an expression gives; the name of its element."""
         code = self.code
-        elements = code.named(self._expression(path, text, MESSAGE))
+        elements = code.named(self.expression(path, text, MESSAGE))
         blocks.enter_context(code.block(f"if {elements} is not None:"))
         with code.block(f"if type({elements}) is not list:"):
             code.line(f"{self._mistyped}({dotted(path)!r}, {elements}, 'a list')")
@@ -164,7 +162,7 @@ class _Writer:
     def _event(self, path: Path, event: EventMapping, at: str) -> str:
         """Statements for one event; its name."""
         code = self.code
-        type_ = self._expression((*path, "type"), event.type, at)
+        type_ = self.expression((*path, "type"), event.type, at)
         if type_[0] not in "'\"" or len(type_) == 2:
             with code.block(f"if type({type_}) is not str or not {type_}:"):
                 code.line(f"{self._mistyped}({dotted((*path, 'type'))!r}, {type_}, 'a text')")
@@ -174,67 +172,35 @@ class _Writer:
             with code.block(f"if {id}:"):
                 code.line(f"{made}['id'] = {id}")
         if event.time is not None:
-            time = code.named(self._expression((*path, "time"), event.time, at))
+            time = code.named(self.expression((*path, "time"), event.time, at))
             with code.block(f"if {time} is not None:"):
                 code.line(f"{made}['time'] = {{'create': {time}}}")
         for field, template in (("properties", event.properties), ("context", event.context)):
             if template is not None:
                 code.line(f"{made}[{field!r}] = {self._object((*path, field), template, at)}")
         if event.tags is not None:
-            tags = code.named(self._expression((*path, "tags"), event.tags, at))
+            tags = code.named(self.expression((*path, "tags"), event.tags, at))
             with code.block(f"if {tags} is not None:"):
                 code.line(f"{made}['tags'] = {tags}")
         return made
 
     def _id(self, path: Path, text: str, at: str) -> str:
         code = self.code
-        id = code.bound(self._expression(path, text, at))
+        id = code.bound(self.expression(path, text, at))
         with code.block(f"if type({id}) is not str:"):
             code.line(f"{id} = {self._identity}({dotted(path)!r}, {id})")
         return id
 
     def _object(self, path: Path, template: Template, at: str) -> str:
         if isinstance(template, dict):
-            return self._fields(path, template, at)
+            return self.fields(path, template, at)
         if not isinstance(template, str):
-            self._problems.append(Problem(path, f"expected an object or an expression, not {template!r}"))
+            self.problems.append(Problem(path, f"expected an object or an expression, not {template!r}"))
             return "None"
-        made = self.code.bound(self._expression(path, template, at))
+        made = self.code.bound(self.expression(path, template, at))
         with self.code.block(f"if type({made}) is not dict:"):
             self.code.line(f"{made} = {self._as_object}({dotted(path)!r}, {made})")
         return made
-
-    def _fields(self, path: Path, template: Mapping[str, Template], at: str) -> str:
-        code = self.code
-        made = code.bound("{}")
-        for name, value in template.items():
-            text = self._value((*path, str(name)), value, at)
-            if text.isidentifier() and text not in ("True", "False"):
-                with code.block(f"if {text} is not None:"):
-                    code.line(f"{made}[{str(name)!r}] = {text}")
-            else:
-                code.line(f"{made}[{str(name)!r}] = {text}")
-        return made
-
-    def _value(self, path: Path, template: Template, at: str) -> str:
-        if isinstance(template, str):
-            return self._expression(path, template, at)
-        if isinstance(template, dict):
-            return self._fields(path, template, at)
-        if isinstance(template, list):
-            self._problems.append(Problem(path, 'a list is written as an expression, such as "[a, b]"'))
-            return "None"
-        return self.code.constant(template)
-
-    def _expression(self, path: Path, text: str, at: str) -> str:
-        """Statements for an expression; its name, or the literal that it is."""
-        self.code.place = dotted(path)
-        try:
-            node = parse(text)
-        except ExpressionError as exc:
-            self._problems.append(Problem(path, exc.detail, exc.column, text))
-            node = _NULL
-        return self.code.value(node, at)
 
 
 def _identity(where: str, value: Any) -> str | None:

@@ -1,0 +1,1 @@
+"""Destinations: what the hub has stored, to other systems."""

@@ -1,0 +1,190 @@
+"""A Kafka cluster as a target, any but the hub's own topics."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Annotated, Any, Final, TypeVar
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import Message as Delivered
+from pydantic import BaseModel, Field, field_validator
+
+from bridges.base import Context
+from bridges.kafka import REFUSALS, SECRET_OPTIONS
+from bridges.outward.base import Denied, Later, Message, Rejected, Target, TargetSpec
+from bridges.secrets import HOW, SecretKeys, is_reference, resolve
+from hub.errors import PortError, Refused
+
+T = TypeVar("T")
+
+CALL_S: Final = 10.0
+PURGE_S: Final = 1.0
+LARGEST_BYTES: Final = 16_777_216
+"""Of a message, as far as we are concerned: the broker's topic has a limit of its own."""
+TOO_LARGE: Final = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG_SIZE})
+NEVER: Final = TOO_LARGE | {KafkaError.INVALID_RECORD, KafkaError.INVALID_MSG}
+
+
+class KafkaSettings(BaseModel, frozen=True, extra="forbid"):
+    """Settings of a destination of type `kafka`."""
+
+    bootstrap: Annotated[str, Field(min_length=1, description="Brokers, host:port with commas between.")]
+    topic: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$", description="Topic to write to.")]
+    timeout_s: Annotated[float, Field(ge=1, le=300, description="How long the brokers may take to have it.")] = 15.0
+    options: Annotated[
+        dict[str, str | int | float | bool],
+        SecretKeys(SECRET_OPTIONS),
+        Field(description="Further librdkafka options, such as security.protocol and sasl.*. Secrets as env:NAME."),
+    ] = {}
+
+    @field_validator("options")
+    @classmethod
+    def _secrets_are_references(cls, options: dict[str, Any]) -> dict[str, Any]:
+        for name, value in options.items():
+            if name.endswith(SECRET_OPTIONS) and not is_reference(str(value)):
+                raise ValueError(f"{name} is {HOW}")
+        return options
+
+
+class KafkaTarget(Target):
+    """An idempotent producer: every in-sync replica has a message when it counts as sent."""
+
+    most = 1000
+
+    def __init__(self, settings: KafkaSettings, context: Context) -> None:
+        """Does not connect yet."""
+        self._settings = settings
+        self._context = context
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"destination-{context.bridge}")
+        self._producer: Producer | None = None
+        self._error: KafkaError | None = None
+
+    async def connect(self) -> None:
+        """See Target."""
+        await self._run(self._connect)
+
+    async def send(self, batch: Sequence[Message]) -> Sequence[Rejected]:
+        """See Target."""
+        return await self._run(lambda: self._send(batch))
+
+    async def close(self) -> None:
+        """See Target. What is on its way is given up: it is sent again."""
+        await self._run(self._close)
+        self._thread.shutdown(wait=False)
+
+    async def _run(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+
+    # everything below runs on the target's own thread
+
+    def _connect(self) -> None:
+        settings = self._settings
+        config = {
+            "bootstrap.servers": settings.bootstrap,
+            "client.id": f"thamesthrive-hub-{self._context.bridge}",
+            "acks": "all",
+            "enable.idempotence": True,
+            "compression.type": "lz4",
+            "linger.ms": 2,
+            "partitioner": "murmur2_random",
+            "delivery.timeout.ms": int(settings.timeout_s * 1000),
+            "message.max.bytes": LARGEST_BYTES,
+            "reconnect.backoff.max.ms": 1_000,
+            "error_cb": self._on_error,
+            "log_level": 2,
+            **{name: resolve(value, self._context.environ) for name, value in settings.options.items()},
+        }
+        try:
+            self._producer = Producer(config)
+        except (KafkaException, ValueError) as exc:
+            error = exc.args[0] if exc.args else exc
+            words = error.str() if isinstance(error, KafkaError) else str(error)
+            raise Refused("target", f"librdkafka does not take these settings: {words}") from exc
+        try:
+            topic = self._producer.list_topics(settings.topic, timeout=CALL_S).topics[settings.topic]
+        except KafkaException as exc:
+            raise self._port_error(self._error or exc.args[0]) from exc
+        if topic.error is not None:
+            raise self._port_error(topic.error)
+
+    def _send(self, batch: Sequence[Message]) -> list[Rejected]:
+        failed = self._produce(batch, range(len(batch)))
+        away = [place for place, error in failed.items() if error.code() not in NEVER]
+        if away:
+            raise self._failure(min(away), failed)
+        suspects = [place for place, error in failed.items() if error.code() in TOO_LARGE]
+        if len(batch) > 1 and suspects:
+            # the broker refuses all that were packed with one that is too large: from the first of them on each goes
+            # alone, also those that are there, or they would stand in front of it
+            for place in range(min(suspects), len(batch)):
+                failed.pop(place, None)
+                failed |= self._produce(batch, [place])
+                if place in failed and failed[place].code() not in NEVER:
+                    raise self._failure(place, failed)
+        return [Rejected(place, f"{self._settings.topic}: {error.str()}") for place, error in sorted(failed.items())]
+
+    def _produce(self, batch: Sequence[Message], places: Sequence[int]) -> dict[int, KafkaError]:
+        """What became of those that were not taken, by place."""
+        producer = self._producer
+        if producer is None:
+            raise Later("the destination is closed")
+        failed: dict[int, KafkaError] = {}
+
+        def delivered(place: int, error: KafkaError | None, _: Delivered) -> None:
+            if error is not None:
+                failed[place] = error
+
+        for place in places:
+            message = batch[place]
+            headers: Any = [(name, value.encode()) for name, value in message.headers().items()]
+            while True:
+                try:
+                    producer.produce(
+                        self._settings.topic,
+                        message.body,
+                        message.key.encode() or None,
+                        headers=headers,
+                        on_delivery=partial(delivered, place),
+                    )
+                except BufferError:
+                    producer.poll(0.1)
+                    continue
+                except KafkaException as exc:
+                    failed[place] = exc.args[0]
+                break
+        if producer.flush(self._settings.timeout_s + CALL_S):
+            producer.purge()
+            producer.flush(PURGE_S)
+        return failed
+
+    def _failure(self, place: int, failed: Mapping[int, KafkaError]) -> Later | Denied:
+        """What is before that place is there; those behind it are sent again, or they would stand in front of it."""
+        found = self._port_error(self._error or failed[place])
+        kind = Denied if isinstance(found, Refused) else Later
+        return kind(found.detail, sent=frozenset(range(place)) - failed.keys(), stuck=place)
+
+    def _close(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            producer.purge()
+            producer.flush(PURGE_S)
+
+    def _on_error(self, error: KafkaError) -> None:
+        """librdkafka mends connections itself; only what it cannot mend is remembered."""
+        if error.fatal() or error.code() in REFUSALS:
+            self._error = error
+
+    def _port_error(self, error: KafkaError) -> PortError:
+        settings = self._settings
+        if error.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):
+            return Later(f"there is no topic {settings.topic}: make it, or correct settings.topic")
+        words = f"{error.str()} (brokers {settings.bootstrap})"
+        if error.code() in REFUSALS:
+            return Denied(f"{words}. Correct settings.options, or let the user write to {settings.topic}")
+        return Later(f"{words}. Do they run, and is settings.bootstrap right?")
+
+
+SPEC: Final = TargetSpec("kafka", "Write to a topic of a Kafka cluster.", KafkaSettings, KafkaTarget)

@@ -1,0 +1,190 @@
+"""The sender: takes stored events, sends what is to be sent of them, buries what cannot be, then commits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+from bridges.base import Batch, Bridge, Delivery
+from bridges.kept import NotByItself
+from bridges.outward.base import Denied, Later, Message, Target
+from bridges.outward.letters import UNDELIVERABLE, Burial, Letter
+from bridges.outward.shape import Shape, Told, told_of
+from bridges.state import Watch
+from hub.errors import InvalidPayload, PortError
+from hub.pipeline.stop_rule import StopRule
+from schemas.codec import CodecError, decode_stored
+
+LARGEST_BATCH: Final = 500
+"""Shaping blocks the loop: 500 events of ordinary size are about 15 ms."""
+
+
+class Memory:
+    """
+    What is known about messages that are not committed yet, from one session to the next; only one process' memory.
+
+    Attributes:
+        sent: Ids of events that the target has.
+        failed: Whether the target failed the last time: it is asked with one message first.
+    """
+
+    def __init__(self, give_up_s: float) -> None:
+        """Args: give_up_s: 0: never."""
+        self.sent: set[str] = set()
+        self.failed = False
+        self._give_up_s = give_up_s
+        self._stuck: tuple[str, int, str] | None = None
+
+    def note(self, id: str, error: str, now_ms: int) -> None:
+        """The target does not take this event."""
+        self.failed = True
+        since_ms = self._stuck[1] if self._stuck is not None and self._stuck[0] == id else now_ms
+        self._stuck = (id, since_ms, error)
+
+    def given_up(self, id: str, now_ms: int) -> str:
+        """Why an event is not to be sent any more; empty: it is."""
+        if not self._give_up_s or self._stuck is None or self._stuck[0] != id:
+            return ""
+        for_s = (now_ms - self._stuck[1]) / 1000
+        return f"given up after {for_s:.0f} s: {self._stuck[2]}" if for_s >= self._give_up_s else ""
+
+
+class _Event(NamedTuple):
+    """One that is to be sent. `place`: of its record; `document`: as the store has it."""
+
+    message: Message
+    told: Told
+    place: str
+    document: bytes
+
+
+class Sender:
+    """One session of one destination."""
+
+    def __init__(
+        self,
+        reader: Bridge,
+        target: Target,
+        *,
+        shape: Shape,
+        burial: Burial,
+        watch: Watch,
+        memory: Memory,
+        stop_rule: StopRule,
+        now_ms: Callable[[], int],
+    ) -> None:
+        """Everything is connected, and closed by the caller."""
+        self._reader = reader
+        self._target = target
+        self._shape = shape
+        self._burial = burial
+        self._watch = watch
+        self._memory = memory
+        self._stop_rule = stop_rule
+        self._now_ms = now_ms
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Let `run` return when the batch in hand is committed."""
+        self._stopping = True
+
+    async def run(self) -> None:
+        """
+        Until `stop`. While one batch is sent, the next is read.
+
+        Raises: Unavailable, Refused: of target or Kafka; nothing of the batch in hand is committed. NotByItself.
+        """
+        taking = self._take()
+        try:
+            while not self._stopping:
+                batch = await taking
+                taking = self._take()
+                if batch.deliveries:
+                    await self._settle(batch)
+        finally:
+            taking.cancel()
+            await asyncio.gather(taking, return_exceptions=True)
+
+    def _take(self) -> asyncio.Task[Batch]:
+        return asyncio.create_task(self._reader.take(LARGEST_BATCH), name="take")
+
+    async def _settle(self, batch: Batch) -> None:
+        count = len(batch.deliveries)
+        self._watch.taken(count, count, self._reader.lag())
+        events, letters = self._shaped(batch.deliveries)
+        rejected = await self._send(events)
+        letters += rejected
+        self._judge(count, letters)
+        await self._burial.bury(letters)
+        for letter in letters:
+            self._watch.refused(letter.error.reason)
+        await self._reader.ack(batch)
+        self._memory.sent.clear()
+        self._watch.acknowledged(len(events) - len(rejected), 0)
+
+    def _shaped(self, deliveries: Sequence[Delivery]) -> tuple[list[_Event], list[Letter]]:
+        """What is to be sent, and what cannot be."""
+        events: list[_Event] = []
+        letters: list[Letter] = []
+        now_ms = self._now_ms()
+        for delivery in deliveries:
+            try:
+                stored = decode_stored(delivery.body)
+            except CodecError as exc:
+                error = InvalidPayload("undecodable_record", f"on stored.v1: {exc}")
+                letters.append(Letter(None, delivery.position, delivery.body, error))
+                continue
+            told, document = told_of(stored), stored["event"]
+            try:
+                message = self._shape.message(told, document)
+            except InvalidPayload as exc:
+                letters.append(Letter(told, delivery.position, document, exc))
+                continue
+            if message is None:
+                continue
+            given_up = self._memory.given_up(told.id, now_ms)
+            if given_up:
+                error = InvalidPayload(UNDELIVERABLE, given_up)
+                letters.append(Letter(told, delivery.position, document, error))
+            else:
+                events.append(_Event(message, told, delivery.position, document))
+        return events, letters
+
+    async def _send(self, events: Sequence[_Event]) -> list[Letter]:
+        """Returns when the target has them all, but for those that it will never take. Raises Unavailable, Refused."""
+        letters: list[Letter] = []
+        memory = self._memory
+        left = [event for event in events if event.told.id not in memory.sent]
+        while left:
+            size = 1 if memory.failed else self._target.most
+            some, left = left[:size], left[size:]
+            try:
+                rejected = await self._target.send([event.message for event in some])
+            except PortError as exc:
+                stuck = 0
+                if isinstance(exc, Later | Denied):
+                    stuck = exc.stuck
+                    memory.sent.update(some[place].told.id for place in exc.sent)
+                memory.note(some[stuck].told.id, exc.detail, self._now_ms())
+                raise
+            memory.failed = False
+            never = {place for place, _ in rejected}
+            memory.sent.update(event.told.id for place, event in enumerate(some) if place not in never)
+            letters += [_letter(some[place], detail) for place, detail in rejected]
+        return letters
+
+    def _judge(self, count: int, letters: Sequence[Letter]) -> None:
+        """Raises NotByItself, with nothing of these buried or committed."""
+        self._stop_rule.add(count, len(letters))
+        if self._stop_rule.broken:
+            raise NotByItself(
+                "destination",
+                f"{self._stop_rule}; the newest: {letters[-1].error.detail if letters else 'before these'}. They stay "
+                "where they are. Save the destination with a mapping or settings that fit, or start it again as it is, "
+                "and it goes on (docs/destinations.md)",
+            )
+
+
+def _letter(event: _Event, detail: str) -> Letter:
+    return Letter(event.told, event.place, event.document, InvalidPayload(UNDELIVERABLE, detail))
