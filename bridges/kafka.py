@@ -158,7 +158,8 @@ class KafkaBridge(Bridge):
 
     def lag(self) -> int | None:
         """Messages between what was taken and the end of our partitions, as of the last fetch."""
-        return sum(part.lag or 0 for part in self._parts) if self._parts else None
+        known = [part.lag for part in self._parts if part.lag is not None]
+        return sum(known) if known else None
 
     def parts(self) -> Sequence[Part]:
         """Our partitions, as of the last fetch."""

@@ -11,7 +11,7 @@ from tests.live.whole_hub import left_on
 from tests.matrix import page
 from tests.matrix.run import Options, run
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 
 
 def test_a_bridge_that_is_killed_and_locked_out_loses_nothing(tmp_path: Path) -> None:

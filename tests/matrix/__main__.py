@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import signal
 import sys
 import tempfile
 import traceback
@@ -24,6 +25,7 @@ MISSING: Final = (pytest.skip.Exception, pytest.fail.Exception)
 def main() -> int:
     """Returns the exit code: 0 when every promise was kept, 1 when one was broken, 2 when it could not be tried."""
     wanted = _parser().parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))  # with everything that was started stopped
     names = [name for name in NAMES if not wanted.kinds or {name, name.partition(":")[0]} & {*wanted.kinds}]
     unknown = {kind for kind in wanted.kinds if kind not in {*NAMES, *(name.partition(":")[0] for name in NAMES)}}
     if unknown:
@@ -31,7 +33,7 @@ def main() -> int:
     faults = [fault for fault in FAULTS if fault in wanted.faults.split(",")]
     options = Options(wanted.seed, wanted.kills, wanted.messages, wanted.rate, wanted.cut, faults)
     base = (wanted.data or Path(tempfile.mkdtemp(prefix="hub-matrix-"))).absolute()
-    command = " ".join(["python -m tests.matrix", *sys.argv[1:]])
+    command = _command(wanted)
     date, commit, *_ = conditions.moment().split(", ")
     when = {"date": date, "commit": commit.removeprefix("commit "), "machine": conditions.machine()}
     results: list[Result] = []
@@ -59,6 +61,14 @@ def main() -> int:
     else:
         shutil.rmtree(base)
     return 2 if failed else int(not all(result.good for result in results))
+
+
+def _command(wanted: argparse.Namespace) -> str:
+    """To do the same again: without the folders of this machine."""
+    usual = vars(_parser().parse_args([]))
+    changed = {name: value for name, value in vars(wanted).items() if value != usual[name]}
+    options = [f"--{name} {value}" for name, value in changed.items() if name not in ("kinds", "page", "data")]
+    return " ".join(["python -m tests.matrix", *wanted.kinds, *options])
 
 
 def _parser() -> argparse.ArgumentParser:
