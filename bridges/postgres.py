@@ -122,7 +122,8 @@ class PostgresBridge(Bridge):
         """Does not connect yet."""
         self._settings = settings
         self._context = context
-        self._name = f"{context.namespace}.{context.bridge}"
+        # of the table as well: the place in another one would skip what is in this one
+        self._name = f"{context.namespace}.{context.bridge}.{settings.table}"
         self._reader = Link(settings, context)
         self._settler = Link(settings, context)
         self._table: Statements
