@@ -226,6 +226,7 @@ def test_a_definition_that_cannot_work_is_refused(change: dict[str, Any], words:
     assert words in str(caught.value)
 
 
+@pytest.mark.timeout(300)  # each time the group has to notice first, which takes it 10 s
 def test_the_process_is_killed_again_and_again(ours: Kafka, kafka: str, namespace: str, tmp_path: Path) -> None:
     """`kill -9` of `hub bridges` in full flow: everything is there at the end, each once, in order."""
     source = KafkaSource(kafka, f"{namespace}.source")
