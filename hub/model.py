@@ -102,6 +102,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     payload_id: str | None = None
     key: bytes | None = None
     time_ms: int | None = None
+    meta: bytes | None = None
 
 
 class Alias(msgspec.Struct, frozen=True):
@@ -148,13 +149,31 @@ class MergeEntry(msgspec.Struct, frozen=True, kw_only=True):
     changes: bytes
 
 
+class Stay(NamedTuple):
+    """
+    A time that a profile spent in another one, until that merge was undone: what came meanwhile is stored there.
+
+    `since`: the host's version with the profile in it. `place`: where what came belongs among the profile's own
+    versions; versions of two profiles cannot be compared.
+    """
+
+    host: str
+    since: int
+    place: tuple[int, ...]
+
+
 class Undo(msgspec.Struct, frozen=True):
-    """All that the undoing of a merge needs: the entry, later merges into the survivor, later events, in order."""
+    """
+    All that the undoing of a merge needs: the entry, later merges into the survivor, events that came later.
+
+    `stays`: of the survivor, after the merge; the events of its hosts are among `events`.
+    """
 
     entry: MergeEntry
     merges: list[MergeEntry]
     events: list[bytes]
     sessions: dict[str, Session]
+    stays: list[Stay] = []
 
 
 class Outgoing(msgspec.Struct, frozen=True):

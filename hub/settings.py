@@ -113,10 +113,10 @@ class Bridges(_Part):
 class Bulk(_Part):
     """Imports, replays and backlogs of bridges, which must not delay live events."""
 
-    delay_ms: Annotated[
-        int,
-        Field(ge=1, description="How long bulk events may wait on the log; live ones behind them wait no longer."),
-    ] = 50
+    slowdown: Annotated[
+        float,
+        Field(gt=1, description="Because of bulk, events wait on the log at most so many times as long as without."),
+    ] = 1.5
     patience_s: Annotated[
         float,
         Field(gt=0, description="How long bulk waits for a collector that stores nothing before that is a failure."),

@@ -72,7 +72,7 @@ class BulkWindow:
         self._committed = committed
         self._clock_s = clock_s
         self._patience_s = settings.patience_s
-        self._pace = Pace(settings.delay_ms / 1000)
+        self._pace = Pace(settings.slowdown)
         self._waiting: deque[_Waiter] = deque()
         self._changed = threading.Condition()
         self._moved_at_s = self._looked_at_s = clock_s()

@@ -15,6 +15,9 @@ GROWTH: Final = 0.25
 SHRINKING: Final = 0.75
 STALE_S: Final = 0.05
 """A look after a longer pause does not tell when something was stored, only that it was."""
+MEASURE_EVERY_S: Final = 10.0
+"""What is usual changes with the machine, the store and live traffic."""
+MEASURED_EVENTS: Final = 8 * LEAST_EVENTS
 
 
 class _Landed(NamedTuple):
@@ -23,33 +26,46 @@ class _Landed(NamedTuple):
     at_s: float
 
 
+class _Measure:
+    """How long events wait while next to no bulk is there; of those that landed after `since_s`."""
+
+    def __init__(self, since_s: float) -> None:
+        self.since_s = since_s
+        self.events = 0
+        self.waited_s = 0.0
+
+
 class Pace:
     """
     The window and what is in it: events that were let through, until the collector's commit has passed them.
 
-    It grows while they are stored within the delay that is wanted, and shrinks when they are not: so it follows the
-    collector's pace, whatever else the collector has to do. Pure: all times are arguments, in seconds of one clock.
+    It is small for a moment every ten seconds, to see how long an event waits when there is no bulk. In between it
+    grows while events wait hardly longer than that, and shrinks when they do: so it follows the collector's pace,
+    whatever else the collector has to do. Pure: all times are arguments, in seconds of one clock.
     """
 
-    def __init__(self, delay_s: float) -> None:
-        """Args: delay_s: the longest that an event shall wait on the log."""
-        self._delay_s = delay_s
+    def __init__(self, slowdown: float) -> None:
+        """Args: slowdown: how many times as long as without bulk an event may wait on the log."""
+        self._slowdown = slowdown
         self._size = float(FIRST_EVENTS)
         self._landed: dict[int, deque[_Landed]] = {}
         self._committed: dict[int, int] = {}
         self._looked_at_s = 0.0
         self._shrunk_at_s = 0.0
+        self._usual_s = 0.0
+        self._measured_at_s = 0.0
+        self._measure: _Measure | None = _Measure(0.0)
         self.in_flight = 0
         """Events that were let through and are not known to be stored."""
 
     @property
     def size(self) -> int:
         """The window, events."""
-        return int(self._size)
+        return int(self._size) if self._measure is None else LEAST_EVENTS
 
     def fits(self, events: int) -> bool:
         """Whether so many more may go. Into an empty window anything fits: a payload cannot be cut."""
-        return not self.in_flight or self.in_flight + events <= self._size
+        return not self.in_flight or self.in_flight + events <= self.size
 
     def enter(self, events: int) -> None:
         """So many go, whether they fit or not."""
@@ -77,26 +93,42 @@ class Pace:
         """
         moved = committed != self._committed
         before, self._committed = self._committed, dict(committed)
-        stored, waited_s = 0, 0.0
+        stored: list[_Landed] = []
         for partition, waiting in self._landed.items():
             reached = committed.get(partition, 0)
             # it went backwards: the topic was made anew, or the group was set back. What we know is void
             void = reached < before.get(partition, 0)
             while waiting and (void or waiting[0].offset < reached):
-                _, events, at_s = waiting.popleft()
-                self.in_flight -= events
-                stored += events
-                waited_s += events * (now_s - at_s)
+                stored.append(waiting.popleft())
+        self.in_flight -= sum(one.events for one in stored)
         if stored and now_s - self._looked_at_s <= STALE_S:
-            self._adapt(stored, waited_s / stored, now_s)
+            if self._measure is None:
+                self._adapt(stored, now_s)
+            else:
+                self._observe(self._measure, stored, now_s)
         self._looked_at_s = now_s
         return moved
 
-    def _adapt(self, stored: int, waited_s: float, now_s: float) -> None:
-        # of the mean: the slowest one tells more of a moment's noise than of the queue
-        if waited_s <= self._delay_s:
-            self._size = min(MOST_EVENTS, self._size + stored * GROWTH)
-        elif now_s - self._shrunk_at_s >= self._delay_s:
-            # once for each delay: what is stored in the meantime was let through by the larger window
+    def _observe(self, measure: _Measure, stored: list[_Landed], now_s: float) -> None:
+        for _, events, at_s in stored:
+            if at_s >= measure.since_s:
+                measure.events += events
+                measure.waited_s += events * (now_s - at_s)
+        if measure.events >= MEASURED_EVENTS:
+            self._usual_s = measure.waited_s / measure.events
+            self._measured_at_s, self._measure = now_s, None
+
+    def _adapt(self, stored: list[_Landed], now_s: float) -> None:
+        if now_s - self._measured_at_s >= MEASURE_EVERY_S:
+            # what lands now still has the larger window before it
+            self._measure = _Measure(now_s + self._usual_s * self._slowdown)
+            return
+        events = sum(one.events for one in stored)
+        # the mean: the slowest one tells more of a moment's noise than of the queue
+        waited_s = sum(one.events * (now_s - one.at_s) for one in stored) / events
+        if waited_s <= self._usual_s * self._slowdown:
+            self._size = min(MOST_EVENTS, self._size + events * GROWTH)
+        elif now_s - self._shrunk_at_s >= waited_s:
+            # once for each turn: what is stored in the meantime was let through by the larger window
             self._shrunk_at_s = now_s
             self._size = max(LEAST_EVENTS, self._size * SHRINKING)

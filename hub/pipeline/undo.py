@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -52,11 +53,13 @@ def rebuild(undo: Undo, definitions: Definitions) -> Parts:
     """
     survivor, loser = (Draft(msgspec.json.decode(doc)) for doc in (undo.entry.survivor, undo.entry.loser))
     parts = Parts(survivor, loser, {}, {}, {})
-    steps: list[tuple[int, int, MergeEntry | dict[str, Any]]] = [(entry.version, 0, entry) for entry in undo.merges]
+    steps: list[tuple[tuple[int, ...], MergeEntry | dict[str, Any]]] = [
+        ((entry.version, 0, 0), entry) for entry in undo.merges
+    ]
     for doc in undo.events:
         event = msgspec.json.decode(doc)
-        steps.append((event["outcome"]["profile_version"], event["metadata"]["position"]["place"], event))
-    for _, _, step in sorted(steps, key=lambda item: item[:2]):
+        steps.append((_place(undo, event), event))
+    for _, step in sorted(steps, key=itemgetter(0)):
         if isinstance(step, MergeEntry):
             _merge(parts, step)
         else:
@@ -66,6 +69,16 @@ def rebuild(undo: Undo, definitions: Definitions) -> Parts:
         if holder is not None and holder is not survivor:
             parts.sessions[id] = holder.doc["id"]
     return parts
+
+
+def _place(undo: Undo, event: dict[str, Any]) -> tuple[int, ...]:
+    """Where the event belongs among the versions of the survivor."""
+    host, version = event["profile"]["id"], event["outcome"]["profile_version"]
+    stay = max(
+        ((stay.since, stay.place) for stay in undo.stays if stay.host == host and stay.since < version), default=None
+    )
+    within = () if stay is None else stay[1]
+    return (*within, version, 0, event["metadata"]["position"]["place"])
 
 
 def _merge(parts: Parts, entry: MergeEntry) -> None:

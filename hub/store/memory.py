@@ -29,6 +29,7 @@ from hub.model import (
     Profile,
     Progress,
     Session,
+    Stay,
     StoredEvent,
     Undo,
     Wanted,
@@ -54,6 +55,7 @@ from hub.store.port import (
 )
 from hub.store.query import for_kind, of_people, parse
 from hub.store.query.python import Matcher, compile_python
+from hub.store.stays import stays
 
 
 class MemoryStore:
@@ -193,15 +195,22 @@ class MemoryStore:
                 for one in self._merges.values()
                 if one.survivor_id == entry.survivor_id and one.version > entry.version and one.id not in self._undone
             ]
+            away = stays(entry, self._ended)
             events = [
                 event
                 for partition in self._events.values()
                 for event in partition.values()
-                if event.profile_id == entry.survivor_id and event.profile_version > entry.version
+                if (event.profile_id == entry.survivor_id and event.profile_version > entry.version)
+                or _was_handed_to(event, away)
             ]
             sessions = {event.session_id for event in events} & self._sessions.keys()
             held = {id: self._session(id) for id in sessions if self._sessions[id][0] == entry.survivor_id}
-        return Undo(entry, merges, [event.doc for event in events], held) if len(events) <= MOST_LATER else None
+        if len(events) > MOST_LATER:
+            return None
+        return Undo(entry, merges, [event.doc for event in events], held, away)
+
+    def _ended(self, loser_id: str) -> list[MergeEntry]:
+        return [entry for id, entry in self._merges.items() if id in self._undone and entry.loser_id == loser_id]
 
     def merges(self, ids: Sequence[str]) -> list[MergeRow]:
         """See the port."""
@@ -527,6 +536,11 @@ class _Pause:
     def check(self) -> None:
         if time.monotonic() > self._deadline:
             raise Unavailable("store", "the time for a promotion is over: nothing was changed")
+
+
+def _was_handed_to(event: StoredEvent, hosts: Sequence[Stay]) -> bool:
+    there = any(event.profile_id == stay.host and event.profile_version > stay.since for stay in hosts)
+    return there and "sent_as" in msgspec.json.decode(event.doc)["metadata"]
 
 
 def _was_sent(one: Outgoing, batch: Batch) -> bool:

@@ -29,7 +29,8 @@ def claim(identifier: str, profile_id: str) -> Claim:
     return Claim(identifier, "email", profile_id, f"event-{profile_id}", NOW_MS)
 
 
-def entry(id: str, loser: str = "b", survivor: str = "a", version: int = 5) -> MergeEntry:
+def entry(id: str, loser: str = "b", survivor: str = "a", version: int = 5, left: int = 1) -> MergeEntry:
+    """`left`: the loser's version in it."""
     return MergeEntry(
         id=id,
         loser_id=loser,
@@ -37,7 +38,7 @@ def entry(id: str, loser: str = "b", survivor: str = "a", version: int = 5) -> M
         version=version,
         at_ms=NOW_MS,
         reason=b'{"kind":"request"}',
-        loser=b'{"id":"' + loser.encode() + b'"}',
+        loser=msgspec.json.encode({"id": loser, "metadata": {"version": left}}),
         survivor=b'{"id":"' + survivor.encode() + b'"}',
         changes=b'[{"field":"traits.x"}]',
     )
@@ -187,6 +188,37 @@ def test_what_an_undo_needs(store: Store) -> None:
     assert store.undo("none") is None
     store.write(of(undone={"m1": 2}))
     assert store.undo("m1") is None
+
+
+def test_an_undo_finds_what_came_while_the_survivor_was_part_of_others(store: Store) -> None:
+    """b took c; then b was in a for a while, and with it in A: what was handed on to those is looked at, too."""
+
+    def came(id: str, host: str, version: int, sent_as: str | None) -> Any:
+        one = event(id, profile_id=host)
+        metadata = {} if sent_as is None else {"sent_as": sent_as}
+        return msgspec.structs.replace(
+            one, profile_version=version, doc=msgspec.json.encode({"id": id, "metadata": metadata})
+        )
+
+    merges = [
+        entry("earlier", "b", "a", 2, left=3),
+        entry("m1", "c", "b", 5),
+        entry("m2", "b", "a", 900, left=7),
+        entry("m3", "a", "A", 40, left=950),
+    ]
+    events = [
+        came("own", "b", 6, None),
+        came("before", "a", 800, "c"),
+        came("in a", "a", 910, "c"),
+        came("a's own", "a", 920, None),
+        came("in A", "A", 41, "c"),
+        came("too early for A", "A", 39, "c"),
+    ]
+    store.write(of(*events, merges=merges, undone={"earlier": 1, "m2": 2, "m3": 2}))
+    undo = store.undo("m1")
+    assert undo is not None
+    assert undo.stays == [("a", 900, (7, 1)), ("A", 40, (7, 1, 950, 1))]
+    assert sorted(msgspec.json.decode(doc)["id"] for doc in undo.events) == ["in A", "in a", "own"]
 
 
 def test_a_fenced_batch_leaves_nothing_of_identity(store: Store) -> None:

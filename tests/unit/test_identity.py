@@ -199,6 +199,21 @@ def test_who_was_merged_because_of_the_other_goes_back_with_it(loser: str, follo
     assert_balanced(hub, 7)
 
 
+def test_merges_in_merges_are_undone_from_the_outside() -> None:
+    """k became part of c, c of b, b of a; what was sent as k all along is k's again, once and in order."""
+    own = [sign_in(f"{id}1", id, n) for id, n in (("a", 1), ("b", 2), ("c", 4), ("k", 8))]
+    hub = settled(*own, ask("k", "c"), sign_in("k2", "k", 16), ask("c", "b"), sign_in("k3", "k", 32, session_id="s"))
+    settled(sign_in("c2", "c", 64), ask("b", "a"), sign_in("k4", "k", 128), sign_in("b2", "b", 256), hub=hub)
+    settled(undo(hub, "b"), sign_in("k5", "k", 512), undo(hub, "c"), sign_in("k6", "k", 1024), hub=hub)
+    settled(ask("c", "b", "again"), sign_in("k7", "k", 2048), hub=hub)
+    settled(undo(hub, "c"), undo(hub, "k"), sign_in("k8", "k", 4096), hub=hub)
+    sums = {id: hub.profile(id)["traits"]["sum"] for id in "abck"}
+    assert sums == {"a": 1, "b": 2 + 256, "c": 4 + 64, "k": 8 + 16 + 32 + 128 + 512 + 1024 + 2048 + 4096}
+    assert {id: hub.profile(id)["stats"]["events"] for id in "abck"} == {"a": 1, "b": 2, "c": 2, "k": 8}
+    assert hub.store.get("sessions", "s")["profile"] == {"id": "k"}  # type: ignore[index]
+    assert_balanced(hub, 13)
+
+
 def test_who_was_told_apart_stays_so_in_a_third() -> None:
     """b and c were told apart; then b becomes part of a: c and a do not meet by an identifier either."""
     hub = settled(sign_in("b1", "b", 1, "w"), sign_in("c1", "c", 2, "w"))

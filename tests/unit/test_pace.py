@@ -5,9 +5,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.log.pace import FIRST_EVENTS, LEAST_EVENTS, Pace
+from hub.log.pace import FIRST_EVENTS, LEAST_EVENTS, MEASURE_EVERY_S, MEASURED_EVENTS, Pace
 
-DELAY_S = 0.05
+SLOWDOWN = 1.5
+USUAL_S = 0.03
 
 
 def turn(pace: Pace, waited_s: float, start_s: float, offset: int) -> float:
@@ -20,12 +21,21 @@ def turn(pace: Pace, waited_s: float, start_s: float, offset: int) -> float:
     return start_s + waited_s
 
 
+def measured(pace: Pace, usual_s: float = USUAL_S, start_s: float = 0.0, offset: int = 0) -> tuple[float, int]:
+    """Turns of the smallest window until the pace knows what is usual. Returns the time and the next offset."""
+    for _ in range(MEASURED_EVENTS // LEAST_EVENTS):
+        assert pace.size == LEAST_EVENTS
+        start_s = turn(pace, usual_s, start_s, offset)
+        offset += 1
+    return start_s, offset
+
+
 def test_what_fits_is_counted_in_events_and_freed_by_the_commit():
-    pace = Pace(DELAY_S)
-    pace.enter(FIRST_EVENTS - 10)
+    pace = Pace(SLOWDOWN)
+    pace.enter(LEAST_EVENTS - 10)
     assert pace.fits(10)
     assert not pace.fits(11)
-    pace.land(FIRST_EVENTS - 10, 3, 7, 0.0)
+    pace.land(LEAST_EVENTS - 10, 3, 7, 0.0)
     pace.look({3: 7}, 1.0)
     assert not pace.fits(11), "the commit is the next offset: 7 itself is not stored"
     pace.look({3: 8}, 2.0)
@@ -33,33 +43,49 @@ def test_what_fits_is_counted_in_events_and_freed_by_the_commit():
 
 
 def test_a_payload_larger_than_the_window_goes_alone():
-    pace = Pace(DELAY_S)
+    pace = Pace(SLOWDOWN)
     assert pace.fits(FIRST_EVENTS * 10)
     pace.enter(1)
     assert not pace.fits(FIRST_EVENTS * 10)
 
 
-def test_it_grows_while_events_are_stored_in_time_and_shrinks_when_they_are_not():
-    pace, now_s = Pace(DELAY_S), 0.0
-    for n in range(10):
-        now_s = turn(pace, 0.03, now_s, n)
-    grown = pace.size
-    assert grown > FIRST_EVENTS * 4
-    for n in range(10, 40):
-        now_s = turn(pace, 0.2, now_s, n)
+def test_it_grows_while_events_wait_no_longer_than_usual_and_shrinks_when_they_do():
+    pace = Pace(SLOWDOWN)
+    now_s, offset = measured(pace)
+    assert pace.size == FIRST_EVENTS
+    for n in range(offset, offset + 10):
+        now_s = turn(pace, USUAL_S * 1.4, now_s, n)
+    assert pace.size > FIRST_EVENTS * 4
+    for n in range(offset + 10, offset + 40):
+        now_s = turn(pace, USUAL_S * 1.6, now_s, n)
     assert pace.size == LEAST_EVENTS
 
 
+def test_what_is_usual_is_measured_again_without_what_the_large_window_left():
+    """The machine has become three times as slow: that is the new measure, and the window then goes on as it was."""
+    pace = Pace(SLOWDOWN)
+    now_s, offset = measured(pace)
+    size = pace.size
+    now_s = turn(pace, USUAL_S * 3, now_s + MEASURE_EVERY_S, offset)
+    assert pace.size == LEAST_EVENTS
+    now_s = turn(pace, USUAL_S * 30, now_s, offset + 1)
+    now_s, offset = measured(pace, USUAL_S * 3, now_s, offset + 2)
+    assert pace.size == size
+    turn(pace, USUAL_S * 4, now_s, offset)
+    assert pace.size > size
+
+
 def test_a_look_after_a_pause_says_nothing_of_the_delay():
-    pace = Pace(DELAY_S)
+    pace = Pace(SLOWDOWN)
+    now_s, offset = measured(pace)
     pace.enter(10)
-    pace.land(10, 0, 0, 0.0)
-    pace.look({0: 1}, 100.0)
+    pace.land(10, 0, offset, now_s)
+    pace.look({0: offset + 1}, now_s + 5.0)
     assert pace.size == FIRST_EVENTS
 
 
 def test_a_commit_that_overtakes_the_acknowledgement_counts():
-    pace = Pace(DELAY_S)
+    pace = Pace(SLOWDOWN)
     pace.enter(5)
     pace.look({0: 10}, 1.0)
     pace.land(5, 0, 9, 1.1)
@@ -68,7 +94,7 @@ def test_a_commit_that_overtakes_the_acknowledgement_counts():
 
 def test_offsets_that_begin_again_void_what_was_waited_for():
     """The topic was made anew: the old offsets will never be reached."""
-    pace = Pace(DELAY_S)
+    pace = Pace(SLOWDOWN)
     pace.look({0: 500}, 0.0)
     pace.enter(5)
     pace.land(5, 0, 900, 0.0)
@@ -78,7 +104,7 @@ def test_offsets_that_begin_again_void_what_was_waited_for():
 
 @given(st.lists(st.tuples(st.sampled_from(["enter", "land", "leave", "look"]), st.integers(1, 40)), max_size=60))
 def test_what_is_in_flight_is_what_entered_and_neither_left_nor_was_stored(steps):
-    pace, entered, on_log, offset, now_s = Pace(DELAY_S), [], [], 0, 0.0
+    pace, entered, on_log, offset, now_s = Pace(SLOWDOWN), [], [], 0, 0.0
     for step, number in steps:
         now_s += 0.01
         if step == "enter":

@@ -5,14 +5,16 @@ from __future__ import annotations
 import sqlite3
 import zlib
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 
-from hub.model import Alias, Batch, Claim, Claimed, MergeEntry, Outgoing, Position, Session, Undo
+from hub.model import Alias, Batch, Claim, Claimed, MergeEntry, Outgoing, Position, Session, Stay, Undo
 from hub.store.port import MOST_LATER, MergeRow
 from hub.store.sqlite.database import Database
 from hub.store.sqlite.schema import events_table
+from hub.store.stays import stays
 
 _ENTRY: Final = "id, loser_id, survivor_id, version, at_ms, reason, loser, survivor, changes"
 _ROW: Final = "SELECT id, loser_id, survivor_id, version, at_ms, reason, changes, undone_ms FROM merges"
@@ -71,7 +73,8 @@ class IdentitySide:
                 (entry.survivor_id, entry.version),
             )
             merges = [_entry(row) for row in later]
-            events = _later_events(connection, entry)
+            away = stays(entry, partial(_ended, connection))
+            events = _later_events(connection, entry, away)
             if events is None:
                 return None
             sessions = {
@@ -82,7 +85,7 @@ class IdentitySide:
                     (entry.survivor_id, *_json(sorted({session for session, _ in events if session}))),
                 )
             }
-        return Undo(entry, merges, [doc.encode() for _, doc in events], sessions)
+        return Undo(entry, merges, [doc.encode() for _, doc in events], sessions, away)
 
     def merges(self, ids: Sequence[str]) -> list[MergeRow]:
         """See the port. Raises Unavailable."""
@@ -183,17 +186,32 @@ def _claimed(connection: sqlite3.Connection, names: tuple[str]) -> dict[str, Cla
     return {identifier: Claimed(*rest) for identifier, *rest in rows}
 
 
-def _later_events(connection: sqlite3.Connection, entry: MergeEntry) -> list[tuple[str, str]] | None:
+def _ended(connection: sqlite3.Connection, loser_id: str) -> list[MergeEntry]:
+    rows = connection.execute(
+        f"SELECT {_ENTRY} FROM merges WHERE loser_id = ? AND undone_ms IS NOT NULL ORDER BY seq", (loser_id,)
+    )
+    return [_entry(row) for row in rows]
+
+
+def _later_events(
+    connection: sqlite3.Connection, entry: MergeEntry, away: Sequence[Stay]
+) -> list[tuple[str, str]] | None:
     """(session id, document) of what came to the survivor after the merge; None when there is too much."""
     found: list[tuple[str, str]] = []
+    since = {entry.survivor_id: entry.version}
+    for stay in away:
+        since[stay.host] = min(stay.since, since.get(stay.host, stay.since))
     for (name,) in connection.execute("SELECT name FROM partitions").fetchall():
-        found += connection.execute(
-            f"""SELECT session_id, doc FROM {events_table(name)}
-            WHERE profile_id = ? AND profile_id <> '' AND profile_version > ? LIMIT ?""",
-            (entry.survivor_id, entry.version, MOST_LATER + 1 - len(found)),
-        ).fetchall()
-        if len(found) > MOST_LATER:
-            return None
+        for id, version in since.items():
+            # what came to a host for somebody else was handed on to it
+            handed = "" if id == entry.survivor_id else "AND json_extract(doc, '$.metadata.sent_as') IS NOT NULL"
+            found += connection.execute(
+                f"""SELECT session_id, doc FROM {events_table(name)}
+                WHERE profile_id = ? AND profile_id <> '' AND profile_version > ? {handed} LIMIT ?""",
+                (id, version, MOST_LATER + 1 - len(found)),
+            ).fetchall()
+            if len(found) > MOST_LATER:
+                return None
     return found
 
 
