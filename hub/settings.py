@@ -116,7 +116,7 @@ class Bulk(_Part):
     slowdown: Annotated[
         float,
         Field(gt=1, description="Because of bulk, events wait on the log at most so many times as long as without."),
-    ] = 1.5
+    ] = 1.25
     patience_s: Annotated[
         float,
         Field(gt=0, description="How long bulk waits for a collector that stores nothing before that is a failure."),

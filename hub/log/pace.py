@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 FIRST_EVENTS: Final = 250
-LEAST_EVENTS: Final = 50
-"""About what a collector does in 5 ms: less would cost bulk its pace and give live events nothing."""
+LEAST_EVENTS: Final = 20
+"""What a collector does in 2 ms or 4: less would cost bulk its pace and give live events nothing."""
 MOST_EVENTS: Final = 20_000
 GROWTH: Final = 0.25
 """Of what was stored in time: a window that is full all the time doubles in four turns."""
@@ -17,7 +17,9 @@ STALE_S: Final = 0.05
 """A look after a longer pause does not tell when something was stored, only that it was."""
 MEASURE_EVERY_S: Final = 10.0
 """What is usual changes with the machine, the store and live traffic."""
-MEASURED_EVENTS: Final = 8 * LEAST_EVENTS
+MEASURING_EVENTS: Final = 10
+"""The window meanwhile."""
+MEASURED_EVENTS: Final = 8 * MEASURING_EVENTS
 
 
 class _Landed(NamedTuple):
@@ -61,7 +63,7 @@ class Pace:
     @property
     def size(self) -> int:
         """The window, events."""
-        return int(self._size) if self._measure is None else LEAST_EVENTS
+        return int(self._size) if self._measure is None else MEASURING_EVENTS
 
     def fits(self, events: int) -> bool:
         """Whether so many more may go. Into an empty window anything fits: a payload cannot be cut."""

@@ -28,7 +28,7 @@ def seen(bench: Bench, hot: int) -> list[dict[str, Any]]:
         bench.open_store().close()
         stack.enter_context(processes.hub("collector", bench.folder, bench.variables()))
         api = stack.enter_context(processes.api(bench.folder, bench.variables()))
-        return [processes.ask("visibility", api.port, RATE, SECONDS, hot) for _ in range(RUNS + 1)][1:]
+        return [processes.ask("visibility", api.port, RATE, SECONDS, hot, 20) for _ in range(RUNS + 1)][1:]
 
 
 def row(runs: list[dict[str, Any]], what: str, of: str, quantile: str, limit: float | None = None) -> Row:

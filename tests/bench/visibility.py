@@ -1,7 +1,7 @@
 """
-`python -m tests.bench.visibility PORT RATE SECONDS HOT`: from the answer of /track to the event in GET /events/{id}.
+`python -m tests.bench.visibility PORT RATE SECONDS HOT EACH`: from the answer of /track to GET /events/{id}.
 
-Sends RATE single events a second by the clock, whether or not earlier ones are answered; every twentieth is asked
+Sends RATE single events a second by the clock, whether or not earlier ones are answered; of EACH so many, one is asked
 for until it is there. HOT of each 101 events belong to one profile. Prints one JSON object; milliseconds.
 """
 
@@ -19,7 +19,6 @@ import uvloop
 
 from tests.bench import payloads
 
-EACH: Final = 20
 ASK_EVERY_S: Final = 0.003
 GIVE_UP_S: Final = 30.0
 KEY: Final = {"Authorization": "Bearer bench"}
@@ -35,7 +34,7 @@ class Seen:
         self.hot: list[float] = []
 
 
-async def one(session: aiohttp.ClientSession, url: str, number: int, hot: bool, seen: Seen) -> None:
+async def one(session: aiohttp.ClientSession, url: str, number: int, *, hot: bool, asked: bool, seen: Seen) -> None:
     """Send an event; follow it if it is one of those."""
     event_id = str(uuid.uuid4())
     profile = "hot" if hot else f"p{number % payloads.PROFILES}"
@@ -53,7 +52,7 @@ async def one(session: aiohttp.ClientSession, url: str, number: int, hot: bool, 
         await answer.read()
     accepted = time.perf_counter()
     seen.accepted.append((accepted - sent) * 1000)
-    if number % EACH:
+    if not asked:
         return
     while True:
         async with session.get(f"{url}/events/{event_id}", headers=KEY) as answer:
@@ -66,7 +65,7 @@ async def one(session: aiohttp.ClientSession, url: str, number: int, hot: bool, 
     (seen.hot if hot else seen.visible).append((time.perf_counter() - accepted) * 1000)
 
 
-async def measure(port: int, rate: int, seconds: float, hot: int) -> dict[str, Any]:
+async def measure(port: int, rate: int, seconds: float, hot: int, each: int) -> dict[str, Any]:
     """Open loop: an event is due when it is due."""
     seen = Seen()
     url = f"http://127.0.0.1:{port}"
@@ -74,7 +73,8 @@ async def measure(port: int, rate: int, seconds: float, hot: int) -> dict[str, A
         began = time.perf_counter()
         for number in range(int(rate * seconds)):
             await asyncio.sleep(max(0.0, began + number / rate - time.perf_counter()))
-            group.create_task(one(session, url, number, number % 101 < hot, seen))
+            asked = number % each == 0
+            group.create_task(one(session, url, number, hot=number % 101 < hot, asked=asked, seen=seen))
     return {"accepted": figures(seen.accepted), "visible": figures(seen.visible), "hot": figures(seen.hot)}
 
 
@@ -87,6 +87,6 @@ def figures(values: list[float]) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    port, rate, seconds, hot = sys.argv[1:]
-    result = uvloop.run(measure(int(port), int(rate), float(seconds), int(hot)))
+    port, rate, seconds, hot, each = sys.argv[1:]
+    result = uvloop.run(measure(int(port), int(rate), float(seconds), int(hot), int(each)))
     print(msgspec.json.encode(result).decode())

@@ -18,7 +18,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from hub.log.admin import LogAdmin
 from hub.log.config import admin_config
-from hub.log.pace import FIRST_EVENTS
+from hub.log.pace import MEASURING_EVENTS
 from hub.send import Options, send_file
 from hub.settings import Kafka
 from hub.store import open_store
@@ -121,11 +121,11 @@ def test_a_file_waits_for_a_collector_that_stands_still_and_live_events_do_not(h
     hub.collector.suspend()
     with ThreadPoolExecutor(1) as pool:
         sending = pool.submit(send_file, Options(file=file, via="rest", url=hub.url, concurrency=8, give_up_after_s=90))
-        eventually(lambda: in_flight(hub) == FIRST_EVENTS)
+        eventually(lambda: in_flight(hub) == MEASURING_EVENTS)
         for _ in range(5):
             hub.live()
         assert not sending.done()
-        assert hub.on_log() == 1 + FIRST_EVENTS + 5, "bulk stays within its window"
+        assert hub.on_log() == 1 + MEASURING_EVENTS + 5, "bulk stays within its window"
         hub.collector.resume()
         summary = sending.result(90)
     assert summary.sent == ROWS
@@ -156,10 +156,10 @@ def test_a_bridges_backlog_stays_in_its_source_while_nothing_is_stored(hub: Hub)
     hub.collector.suspend()
     with processes.hub("bridges", hub.folder, hub.variables):
         _bridge(hub)
-        eventually(lambda: hub.on_log() == 1 + FIRST_EVENTS)
+        eventually(lambda: hub.on_log() == 1 + MEASURING_EVENTS)
         for _ in range(5):
             hub.live()
-        assert hub.on_log() == 1 + FIRST_EVENTS + 5
+        assert hub.on_log() == 1 + MEASURING_EVENTS + 5
         hub.collector.resume()
         check_all_is_stored(hub, live=6)
 
@@ -191,7 +191,7 @@ def test_a_bridge_that_is_stopped_while_it_waits_leaves_no_doubles(hub: Hub) -> 
     hub.collector.suspend()
     with processes.hub("bridges", hub.folder, hub.variables):
         _bridge(hub)
-        eventually(lambda: hub.on_log() == 1 + FIRST_EVENTS)
+        eventually(lambda: hub.on_log() == 1 + MEASURING_EVENTS)
     hub.collector.resume()
     with processes.hub("bridges", hub.folder, hub.variables):
         check_all_is_stored(hub, live=1)

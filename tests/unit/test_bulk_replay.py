@@ -12,13 +12,13 @@ from bridges.replay import converter_with
 from hub.api.replay import Replayer
 from hub.definitions.catalogue import Catalogue
 from hub.log.bulk import BulkWindow
-from hub.log.pace import LEAST_EVENTS
+from hub.log.pace import MEASURING_EVENTS
 from hub.settings import Bulk, Limits
 from hub.store.memory import MemoryStore
 from schemas.codec import encode_inbound
 from tests.factories import NOW_MS, event, track
 
-EVENTS = 3
+EVENTS = 2
 LETTERS = 5
 
 
@@ -82,13 +82,13 @@ def replayer(log: Log, window: BulkWindow) -> Replayer:
 
 async def test_many_letters_wait_and_are_counted_by_their_events(window):
     log = Log()
-    assert window.try_enter(LEAST_EVENTS - 2 * EVENTS)
+    assert window.try_enter(MEASURING_EVENTS - 2 * EVENTS)
     replaying = asyncio.create_task(replayer(log, window).all("", None, None, 0))
     async with asyncio.timeout(10):
         await log.two_came.wait()
-        assert window.in_flight == LEAST_EVENTS, "no more than fits"
+        assert window.in_flight == MEASURING_EVENTS, "no more than fits"
         assert not replaying.done()
-        window.lost(LEAST_EVENTS - 2 * EVENTS)
+        window.lost(MEASURING_EVENTS - 2 * EVENTS)
         report = await replaying
     assert report.sent == LETTERS
     assert window.in_flight == LETTERS * EVENTS
@@ -96,7 +96,7 @@ async def test_many_letters_wait_and_are_counted_by_their_events(window):
 
 async def test_one_letter_does_not_wait(window):
     log = Log()
-    assert window.try_enter(LEAST_EVENTS)
+    assert window.try_enter(MEASURING_EVENTS)
     async with asyncio.timeout(10):
         assert (await replayer(log, window).one("l1", None, None)).sent == 1
-    assert window.in_flight == LEAST_EVENTS
+    assert window.in_flight == MEASURING_EVENTS

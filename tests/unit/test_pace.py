@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.log.pace import FIRST_EVENTS, LEAST_EVENTS, MEASURE_EVERY_S, MEASURED_EVENTS, Pace
+from hub.log.pace import FIRST_EVENTS, LEAST_EVENTS, MEASURE_EVERY_S, MEASURED_EVENTS, MEASURING_EVENTS, Pace
 
-SLOWDOWN = 1.5
+SLOWDOWN = 1.25
 USUAL_S = 0.03
 
 
@@ -23,8 +23,8 @@ def turn(pace: Pace, waited_s: float, start_s: float, offset: int) -> float:
 
 def measured(pace: Pace, usual_s: float = USUAL_S, start_s: float = 0.0, offset: int = 0) -> tuple[float, int]:
     """Turns of the smallest window until the pace knows what is usual. Returns the time and the next offset."""
-    for _ in range(MEASURED_EVENTS // LEAST_EVENTS):
-        assert pace.size == LEAST_EVENTS
+    for _ in range(MEASURED_EVENTS // MEASURING_EVENTS):
+        assert pace.size == MEASURING_EVENTS
         start_s = turn(pace, usual_s, start_s, offset)
         offset += 1
     return start_s, offset
@@ -32,12 +32,12 @@ def measured(pace: Pace, usual_s: float = USUAL_S, start_s: float = 0.0, offset:
 
 def test_what_fits_is_counted_in_events_and_freed_by_the_commit():
     pace = Pace(SLOWDOWN)
-    pace.enter(LEAST_EVENTS - 10)
-    assert pace.fits(10)
-    assert not pace.fits(11)
-    pace.land(LEAST_EVENTS - 10, 3, 7, 0.0)
+    pace.enter(MEASURING_EVENTS - 2)
+    assert pace.fits(2)
+    assert not pace.fits(3)
+    pace.land(MEASURING_EVENTS - 2, 3, 7, 0.0)
     pace.look({3: 7}, 1.0)
-    assert not pace.fits(11), "the commit is the next offset: 7 itself is not stored"
+    assert not pace.fits(3), "the commit is the next offset: 7 itself is not stored"
     pace.look({3: 8}, 2.0)
     assert pace.in_flight == 0
 
@@ -54,10 +54,10 @@ def test_it_grows_while_events_wait_no_longer_than_usual_and_shrinks_when_they_d
     now_s, offset = measured(pace)
     assert pace.size == FIRST_EVENTS
     for n in range(offset, offset + 10):
-        now_s = turn(pace, USUAL_S * 1.4, now_s, n)
+        now_s = turn(pace, USUAL_S * 1.2, now_s, n)
     assert pace.size > FIRST_EVENTS * 4
     for n in range(offset + 10, offset + 40):
-        now_s = turn(pace, USUAL_S * 1.6, now_s, n)
+        now_s = turn(pace, USUAL_S * 1.3, now_s, n)
     assert pace.size == LEAST_EVENTS
 
 
@@ -67,11 +67,11 @@ def test_what_is_usual_is_measured_again_without_what_the_large_window_left():
     now_s, offset = measured(pace)
     size = pace.size
     now_s = turn(pace, USUAL_S * 3, now_s + MEASURE_EVERY_S, offset)
-    assert pace.size == LEAST_EVENTS
+    assert pace.size == MEASURING_EVENTS
     now_s = turn(pace, USUAL_S * 30, now_s, offset + 1)
     now_s, offset = measured(pace, USUAL_S * 3, now_s, offset + 2)
     assert pace.size == size
-    turn(pace, USUAL_S * 4, now_s, offset)
+    turn(pace, USUAL_S * 3.5, now_s, offset)
     assert pace.size > size
 
 
@@ -123,4 +123,4 @@ def test_what_is_in_flight_is_what_entered_and_neither_left_nor_was_stored(steps
             pace.look({0: reached}, now_s)
             on_log = [(at, events) for at, events in on_log if at >= reached]
         assert pace.in_flight == sum(entered) + sum(events for _, events in on_log)
-        assert pace.size >= LEAST_EVENTS
+        assert pace.size >= MEASURING_EVENTS
