@@ -5,9 +5,9 @@
 BIN := .venv/bin
 READY := .venv/ready
 PYTEST := $(BIN)/pytest
-# Two workers: a test run then fits beside its own Kafka on a machine with two cores. They steal from each other, as the
-# tests with real servers, which take nearly all of the time, stand side by side.
-WORKERS ?= 2
+# Four workers fit on two cores: the tests with real servers, which take nearly all of the time, wait for these half of it.
+# They steal from each other, as such tests stand side by side.
+WORKERS ?= 4
 # How many runs of `make chaos`, each with a seed of its own.
 SEEDS ?= 1
 
@@ -26,7 +26,7 @@ demo: $(READY) ## Start a hub, send 69,659 real purchases, check every customer'
 	@$(BIN)/hub demo
 
 test: $(READY) ## Run the tests, a real Kafka included; a few minutes at most.
-	$(PYTEST) -q -n $(WORKERS) --dist worksteal
+	$(PYTEST) -q -n $(WORKERS) --dist worksteal --durations 20
 
 check: $(READY) ## Lint, format, types, architecture.
 	$(BIN)/ruff check

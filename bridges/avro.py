@@ -44,7 +44,7 @@ class AvroDecoder:
         Raises: Refused: a schema is none, or the password's variable is missing.
         """
         self._registry = registry
-        self._client = None if registry is None else _client(registry, environ)
+        self._options = None if registry is None else _options(registry, environ)
         self._by_fingerprint = dict(map(_parsed, schemas))
         self._by_id: dict[int, Any] = {}
 
@@ -88,11 +88,13 @@ class AvroDecoder:
         return schema
 
     def _ask(self, id: int) -> Any:
-        if self._client is None or self._registry is None:
+        if self._options is None or self._registry is None:
             raise NotAvroError("it has a schema id, and the bridge's settings name no `registry`")
         url = self._registry.url
         try:
-            return _whole(self._client, self._client.get_schema(id), {})
+            # a connection is not kept for what is asked once a schema
+            with SchemaRegistryClient(self._options) as client:
+                return _whole(client, client.get_schema(id), {})
         except SchemaRegistryError as exc:
             if exc.http_status_code == 404:
                 raise NotAvroError(f"the registry {url} has no schema {id}: {exc}") from exc
@@ -112,16 +114,18 @@ def _whole(client: SchemaRegistryClient, schema: Any, named: dict[str, Any]) -> 
     return fastavro.parse_schema(msgspec.json.decode(schema.schema_str), named_schemas=named)
 
 
-def _client(registry: Registry, environ: Mapping[str, str]) -> SchemaRegistryClient:
+def _options(registry: Registry, environ: Mapping[str, str]) -> dict[str, Any]:
+    """Of a client. Raises Refused."""
     config: dict[str, Any] = {"url": registry.url, "timeout": 5, "max.retries": 1}
     if registry.user:
         config["basic.auth.user.info"] = f"{registry.user}:{resolve(registry.password, environ)}"
     if registry.ca:
         config["ssl.ca.location"] = registry.ca
     try:
-        return SchemaRegistryClient(config)
+        SchemaRegistryClient(config).close()
     except ValueError as exc:
         raise Refused("registry", f"these settings cannot work: {exc}") from exc
+    return config
 
 
 def _parsed(schema: Any) -> tuple[bytes, Any]:

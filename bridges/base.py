@@ -32,7 +32,11 @@ class Delivery(msgspec.Struct):
     fault: str = ""  # why it could make nothing of it; the message goes to the dead letters
 
     def meta(self) -> dict[str, Any]:
-        """What a mapping's `meta(…)` gives: position, timestamp (ms), key and headers as text."""
+        """
+        What a mapping's `meta(…)` gives: position, timestamp (ms), key and headers as text.
+
+        A kind of bridge that knows more adds it, as JSON can hold it: a dead letter keeps it for its replay.
+        """
         return {
             "position": self.position,
             "timestamp": self.time_ms,
@@ -178,5 +182,3 @@ class BridgeSpec(NamedTuple):
 
     Raises Refused.
     """
-    delivery: type[Delivery] = Delivery
-    """What a dead letter's message is made into for its replay: with a `meta` that needs no fields of its own."""

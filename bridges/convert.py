@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Final, NamedTuple, cast
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 
@@ -22,12 +23,14 @@ from schemas.topics import MAX_RECORD_BYTES
 
 LARGEST_BYTES: Final = MAX_RECORD_BYTES - 4096
 """Of a record's value: the rest is for Kafka's own framing."""
-HEADERS_BYTES: Final = 262_144
+HEADERS_BYTES: Final = 327_680
+"""Of a refused message's record: all that it has beside the body."""
 KEY_BYTES: Final = 16_384
+META_BYTES: Final = 65_536
 _REQUEST: Final = b"{}"
 
 
-class Converted(NamedTuple):
+class Converted(msgspec.Struct, frozen=True):
     """
     A record for events.v1.
 
@@ -150,8 +153,8 @@ class Converter:
             request=_REQUEST,
             new_id=ordered,
         )
-        _, track = taken.record["body"]
-        for event in cast("Track", track)["events"]:
+        track: Any = taken.record["body"][1]
+        for event in track["events"]:
             if event["time_ms"] is None:
                 # not the receive time: a redelivered message has to give the same event
                 event["time_ms"] = delivery.time_ms
@@ -171,10 +174,11 @@ class Converter:
         blob = body if len(body) > self._limits.body_bytes or len(body) > LARGEST_BYTES - HEADERS_BYTES else None
         # of a key that leaves no room in the record a replay has to do without
         key_kept = delivery.key if len(delivery.key or b"") <= KEY_BYTES else None
+        headers = _headers(delivery.headers)
         key, record = refused(
             error,
             body=body,
-            headers=_headers(delivery.headers),
+            headers=headers,
             origin=self._origin + delivery.position,
             source=self._source,
             now_ms=now_ms,
@@ -183,6 +187,7 @@ class Converter:
             payload_id=payload_id,
             key=key_kept,
             time_ms=delivery.time_ms,
+            meta=_more(delivery, key_kept, headers, now_ms),
         )
         return Converted(key, encode_inbound(record), error.reason, blob, detail=error.detail)
 
@@ -210,7 +215,7 @@ def _headers(headers: Headers) -> dict[str, bytes]:
     size = 0
     for name, value in headers:
         size += len(name) + len(value or b"")
-        if size > (HEADERS_BYTES - KEY_BYTES) // 6:  # one byte takes up to six in JSON: an escape
+        if size > (HEADERS_BYTES - KEY_BYTES - META_BYTES) // 6:  # one byte takes up to six in JSON: an escape
             named["(cut off)"] = b"the headers are too large for a dead letter"
             break
         unique, number = name, 2
@@ -218,3 +223,25 @@ def _headers(headers: Headers) -> dict[str, bytes]:
             unique, number = f"{name} ({number})", number + 1
         named[unique] = value or b""
     return named
+
+
+def _more(delivery: Delivery, key: bytes | None, headers: Mapping[str, bytes], now_ms: int) -> dict[str, msgspec.Raw]:
+    """What `meta(…)` gives of it and would not of its letter otherwise: META_BYTES, the small before the large."""
+    # of a message without a time, a replay has the time when it came
+    time_ms = now_ms if delivery.time_ms is None else delivery.time_ms
+    known = Delivery(b"", delivery.position, time_ms, key, list(headers.items())).meta()
+    told = delivery.meta()
+    more = {name: _as_json(value) for name, value in told.items() if name not in known or known[name] != value}
+    kept: dict[str, msgspec.Raw] = {}
+    size = 0
+    for name, text in sorted(more.items(), key=lambda item: len(item[1])):
+        size += len(name) + len(text) + len('"":,')
+        if size > META_BYTES:
+            break
+        kept[name] = msgspec.Raw(text)
+    return kept
+
+
+def _as_json(value: Any) -> bytes:
+    """Of a bridge of somebody's own it may be anything."""
+    return msgspec.json.encode(value, enc_hook=str)

@@ -380,5 +380,5 @@ def _made_again(folder: str, before: int, now: int) -> str:
 
 
 SPEC: Final = BridgeSpec(
-    "imap", "Read the mails of a folder.", ImapSettings, ImapBridge, decoder=decoder, delivery=MailDelivery
+    "imap", "Read the mails of a folder.", ImapSettings, ImapBridge, decoder=decoder
 )

@@ -11,12 +11,13 @@ from typing import Annotated, Any, Final, Literal, TypeVar, cast
 
 import structlog
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field, field_validator
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field
 
-from bridges import kafka_aside
+from bridges import kafka_aside, kafka_mark
 from bridges.base import Batch, Bridge, BridgeSpec, Context, Delivery, Headers, Part, Rewind
+from bridges.kafka_link import REFUSALS, KafkaServer, not_taken, words
 from bridges.offsets import Chunk, Tracker
-from bridges.secrets import HOW, SecretKeys, SecretRef, is_reference, resolve
+from bridges.secrets import SecretRef
 from hub.errors import PortError, Refused, Unavailable
 
 T = TypeVar("T")
@@ -34,17 +35,9 @@ KEEP_ALIVE_S: Final = 60.0
 """A fifth of librdkafka's default max.poll.interval.ms, after which the group would take the partitions away."""
 THE_END_MS: Final = 2**62
 """Later than any message: a partition is begun at its end."""
-SECRET_OPTIONS: Final = ("password", "secret", "ssl.key.pem")
 NO_END: Final = -1
 """What librdkafka has for the end of a partition of which the broker says that it is none of its own."""
 GONE: Final = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.UNKNOWN_TOPIC_ID}
-REFUSALS: Final = {
-    KafkaError._AUTHENTICATION,
-    KafkaError.SASL_AUTHENTICATION_FAILED,
-    KafkaError.TOPIC_AUTHORIZATION_FAILED,
-    KafkaError.GROUP_AUTHORIZATION_FAILED,
-    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-}
 
 
 class Registry(BaseModel, frozen=True, extra="forbid"):
@@ -56,10 +49,9 @@ class Registry(BaseModel, frozen=True, extra="forbid"):
     ca: Annotated[str, Field(description="File of the certificate authority that signed the registry's.")] = ""
 
 
-class KafkaSettings(BaseModel, frozen=True, extra="forbid"):
+class KafkaSettings(KafkaServer, frozen=True, extra="forbid"):
     """Settings of a bridge of type `kafka`."""
 
-    bootstrap: Annotated[str, Field(min_length=1, description="Brokers, host:port with commas between.")]
     topics: Annotated[
         list[str],
         BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
@@ -76,25 +68,12 @@ class KafkaSettings(BaseModel, frozen=True, extra="forbid"):
     ] = "json"
     registry: Annotated[Registry | None, Field(description="Where the schemas of avro messages are.")] = None
     schemas: Annotated[
-        list[Any], Field(description="Avro schemas, as JSON, of messages that begin with a fingerprint.")
-    ] = []
+        Sequence[Any], Field(description="Avro schemas, as JSON, of messages that begin with a fingerprint.")
+    ] = ()
     protocol: Annotated[
         Literal["classic", "consumer"],
         Field(description="Group protocol: consumer (KIP-848) rebalances faster and needs Kafka 4 or later."),
     ] = "classic"
-    options: Annotated[
-        dict[str, str | int | float | bool],
-        SecretKeys(SECRET_OPTIONS),
-        Field(description="Further librdkafka options, such as security.protocol and sasl.*. Secrets as env:NAME."),
-    ] = {}
-
-    @field_validator("options")
-    @classmethod
-    def _secrets_are_references(cls, options: dict[str, Any]) -> dict[str, Any]:
-        for name, value in options.items():
-            if name.endswith(SECRET_OPTIONS) and not is_reference(str(value)):
-                raise ValueError(f"{name} is {HOW}")
-        return options
 
 
 class KafkaDelivery(Delivery):
@@ -123,6 +102,8 @@ class KafkaBridge(Bridge):
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"kafka-{context.bridge}")
         self._consumer: Consumer | None = None
         self._trackers: dict[tuple[str, int], Tracker] = {}
+        self._marks: dict[str, str] = {}
+        """What is committed beside an offset, by topic: which topic of that name it was when we got its partitions."""
         self._ends: set[tuple[str, int]] = set()
         """Partitions whose end the broker has told since we connected."""
         self._held: list[Message] = []
@@ -220,7 +201,7 @@ class KafkaBridge(Bridge):
             "error_cb": self._on_error,
             "on_commit": self._on_commit,
             "log_level": 4,
-            **{name: resolve(value, self._context.environ) for name, value in settings.options.items()},
+            **settings.resolved(self._context.environ),
         }
 
     # everything below runs on the bridge's own thread
@@ -241,7 +222,7 @@ class KafkaBridge(Bridge):
         try:
             return Consumer(config)
         except (KafkaException, ValueError) as exc:
-            raise Refused("source", f"librdkafka does not take these settings: {_words(exc)}") from exc
+            raise Refused("source", not_taken(exc)) from exc
 
     def _take(self, limit: int) -> Batch:
         consumer = self._open()
@@ -315,11 +296,14 @@ class KafkaBridge(Bridge):
             consumer.commit(offsets=offsets, asynchronous=False)
         except KafkaException as exc:
             # those messages come again, with the same ids
-            log.warning("bridge.commit_failed", bridge=self._context.bridge, error=_words(exc))
+            log.warning("bridge.commit_failed", bridge=self._context.bridge, error=words(exc))
 
-    @staticmethod
-    def _due(trackers: dict[tuple[str, int], Tracker]) -> list[TopicPartition]:
-        return [TopicPartition(*place, tracker.done) for place, tracker in trackers.items() if tracker.due]
+    def _due(self, trackers: dict[tuple[str, int], Tracker]) -> list[TopicPartition]:
+        return [
+            TopicPartition(topic, partition, tracker.done, self._marks.get(topic))
+            for (topic, partition), tracker in trackers.items()
+            if tracker.due
+        ]
 
     def _look_for_ends(self, consumer: Consumer) -> None:
         """A partition that had an end and has none is not what it was."""
@@ -359,7 +343,7 @@ class KafkaBridge(Bridge):
         try:
             consumer.close()
         except (KafkaException, RuntimeError) as exc:
-            log.warning("bridge.close_failed", bridge=self._context.bridge, error=_words(exc))
+            log.warning("bridge.close_failed", bridge=self._context.bridge, error=words(exc))
 
     def _open(self) -> Consumer:
         if self._consumer is None:
@@ -383,21 +367,35 @@ class KafkaBridge(Bridge):
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         for partition in partitions:
             self._trackers[partition.topic, partition.partition] = Tracker()
-        if self._settings.start != "earliest":
+        if partitions:
             self._begin(consumer, partitions)
         log.info("bridge.assigned", bridge=self._context.bridge, partitions=len(self._trackers))
 
     def _begin(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        """Commit where a new group begins: else what comes before the first commit would be skipped by a restart."""
+        """
+        Commit where to begin, where that is not what is committed.
+
+        A new group: else what comes before the first commit would be skipped by a restart. A topic that was made again:
+        the last commit of the old one may have come after the new one was made, and would skip what is in that.
+        """
         start = self._settings.start
         try:
-            new = [where for where in consumer.committed(partitions, CALL_TIMEOUT_S) if where.offset == OFFSET_INVALID]
-            if not new:
-                return
-            since = Rewind("time", THE_END_MS if isinstance(start, str) else int(start.timestamp() * 1000))
-            kafka_aside.set_back(consumer, new, since)
+            self._marks |= kafka_mark.marks(self._config(), sorted({where.topic for where in partitions}))
+            known = consumer.committed(partitions, CALL_TIMEOUT_S)
+            new = [where for where in known if where.offset == OFFSET_INVALID]
+            if new and start != "earliest":
+                since = Rewind("time", THE_END_MS if isinstance(start, str) else int(start.timestamp() * 1000))
+                kafka_aside.set_back(consumer, new, since)
+            remade = [
+                where
+                for where in known
+                if where.offset >= 0 and kafka_mark.is_of_another(where.metadata, self._marks.get(where.topic))
+            ]
+            if remade:
+                log.warning("bridge.topic_made_again", bridge=self._context.bridge, partitions=len(remade))
+                kafka_aside.set_back(consumer, remade, Rewind("beginning"))
         except KafkaException as exc:
-            self._error = Unavailable("source", f"cannot find where to begin: {_words(exc)}")
+            self._error = Unavailable("source", f"cannot find where to begin: {words(exc)}")
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         places = [(where.topic, where.partition) for where in partitions]
@@ -439,11 +437,6 @@ class KafkaBridge(Bridge):
 def _port_error(error: KafkaError, bootstrap: str) -> PortError:
     kind = Refused if error.code() in REFUSALS else Unavailable
     return kind("source", f"{error.str()} (brokers {bootstrap})")
-
-
-def _words(exc: BaseException) -> str:
-    error: object = exc.args[0] if exc.args else exc
-    return error.str() if isinstance(error, KafkaError) else str(error)
 
 
 def decoder(settings: KafkaSettings, context: Context) -> Callable[[Delivery], None] | None:

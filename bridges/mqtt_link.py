@@ -145,16 +145,30 @@ class MqttDelivery(Delivery):
         }
 
 
-class Client(paho.Client):
+class Dialer(paho.Client):
+    """paho's client, which leaves a connection open with which TLS has failed; here it is closed."""
+
+    tls: ssl.SSLContext | None = None
+
+    def _create_socket(self) -> socket.socket:
+        sock = socket.create_connection((self.host, self.port), CONNECT_S)
+        if self.tls is None:
+            return sock
+        try:
+            return self.tls.wrap_socket(sock, server_hostname=self.host)
+        except BaseException:
+            sock.close()
+            raise
+
+
+class Client(Dialer):
     """
     paho's client, for messages that are acknowledged when somebody has stored them.
 
-    Three things of paho's are replaced. It answers a message of QoS 2 with PUBREC before anybody has seen it, and then
+    Two things of paho's are replaced. It answers a message of QoS 2 with PUBREC before anybody has seen it, and then
     the broker forgets the message: here PUBREC is the acknowledgement. It asks the kernel four times for each message:
-    here once for all that have come. And it leaves a connection open with which TLS has failed.
+    here once for all that have come.
     """
-
-    tls: ssl.SSLContext | None = None
 
     def __init__(
         self, arrived: Callable[[int, bytes], None], client_id: str, protocol: MQTTProtocolVersion, lasting: bool
@@ -215,16 +229,6 @@ class Client(paho.Client):
         chunk = self._buffer[self._at : self._at + bufsize]
         self._at += len(chunk)
         return chunk
-
-    def _create_socket(self) -> socket.socket:
-        sock = socket.create_connection((self.host, self.port), CONNECT_S)
-        if self.tls is None:
-            return sock
-        try:
-            return self.tls.wrap_socket(sock, server_hostname=self.host)
-        except BaseException:
-            sock.close()
-            raise
 
     def _handle_publish(self) -> MQTTErrorCode:
         self._arrived(self._in_packet["command"], bytes(self._in_packet["packet"]))

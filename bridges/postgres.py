@@ -399,5 +399,4 @@ SPEC: Final = BridgeSpec(
     PostgresSettings,
     PostgresBridge,
     rewinds_to=frozenset({"beginning", "time", "offset"}),
-    delivery=PostgresDelivery,
 )

@@ -266,6 +266,7 @@ class Reader:
             wanted = self._wanted
             if offset <= wanted:
                 self.tags.ack(self.tags.take(arrived.tag + 1))
+                self.acknowledge()  # nobody else does: with a small prefetch nothing else would come
             if offset < wanted:
                 return  # of the same chunk
             self._wanted = -1

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from pydantic import ValidationError
 
+from bridges import trial
 from bridges.base import Context, Delivery
-from bridges.convert import Converter
 from bridges.registry import BridgeError, spec_of
 from hub.definitions.catalogue import Catalogue
 from hub.definitions.kinds import Bridge
-from hub.edge.mapping import compile_mapping
 from hub.edge.message import Convert, ConverterOf, Message
 from hub.settings import Limits
+
+
+class Replayed(Delivery):
+    """A message of a dead letter. `known`: what its bridge knew of it besides, by the names of `meta(…)`."""
+
+    known: Mapping[str, Any] = {}
+
+    def meta(self) -> dict[str, Any]:
+        """As the bridge's own delivery gave it."""
+        return {**super().meta(), **self.known}
 
 
 def converter_with(environ: Mapping[str, str]) -> ConverterOf:
@@ -24,20 +34,14 @@ def converter_with(environ: Mapping[str, str]) -> ConverterOf:
     """
 
     def converter(id: str, definition: Bridge, catalogue: Catalogue, limits: Limits) -> Convert:
-        made = Converter(
-            bridge=id,
-            kind=definition.type,
-            source=definition.source,
-            mapping=None if definition.mapping is None else compile_mapping(definition.mapping),
-            catalogue=catalogue,
-            limits=limits,
-        )
+        made = trial.converter(id, definition, catalogue, limits)
         decode = _decoder(id, definition, environ)
-        kind = _delivery(definition)
 
         def convert(message: Message, now_ms: int) -> tuple[bytes, bytes]:
             headers = list(message.headers.items())
-            delivery = kind(message.body, message.position, message.time_ms, message.key, headers)
+            delivery = Replayed(
+                message.body, message.position, message.time_ms, message.key, headers, known=message.meta
+            )
             if decode is not None:
                 decode(delivery)
             return made.payload(delivery, message.payload_id, now_ms)
@@ -45,13 +49,6 @@ def converter_with(environ: Mapping[str, str]) -> ConverterOf:
         return convert
 
     return converter
-
-
-def _delivery(definition: Bridge) -> type[Delivery]:
-    try:
-        return spec_of(definition.type).delivery
-    except BridgeError:
-        return Delivery
 
 
 def _decoder(id: str, definition: Bridge, environ: Mapping[str, str]) -> Callable[[Delivery], None] | None:

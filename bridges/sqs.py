@@ -11,19 +11,16 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from typing import Annotated, Any, Final, Literal, TypeVar, cast
 
 import structlog
 from botocore import exceptions as errors
-from botocore.config import Config
-from botocore.session import Session
-from pydantic import BaseModel, Field, model_validator
+from pydantic import Field
 
 from bridges.base import Batch, Bridge, BridgeSpec, Context, Delivery
 from bridges.encoding import inflated
-from bridges.secrets import SecretRef, resolve
-from hub.errors import PortError, Refused, Unavailable
+from bridges.sqs_link import ATTEMPTS, FAILURES, MOST, SqsServer, client, port_error, queue_url
+from hub.errors import PortError, Unavailable
 
 T = TypeVar("T")
 log: Final = structlog.get_logger()
@@ -32,8 +29,6 @@ WAIT_S: Final = 0.5
 """How long `take` waits for a first message."""
 GATHER_S: Final = 0.005
 """How long it then waits for other receives that are under way."""
-MOST: Final = 10
-"""Messages in one request: SQS allows no more."""
 POLL_S: Final = 10
 """How long SQS holds a request that finds nothing: each request costs money."""
 SHORT_POLL_S: Final = 1
@@ -49,30 +44,18 @@ CLOSE_S: Final = 1.0
 """How long `close` waits for receives that are under way; those that end later give their messages back themselves."""
 SETTLE_S: Final = 6.0
 """How long `close` goes on deleting and giving back, should SQS be away."""
-ATTEMPTS: Final = 3
 AGAIN_S: Final = 0.2
 LAG_EVERY_S: Final = 5.0
 IDLE_LAG_EVERY_S: Final = 60.0
-FAILURES: Final = (errors.BotoCoreError, errors.ClientError, OSError)
-"""What a call may raise."""
 
 
-class SqsSettings(BaseModel, frozen=True, extra="forbid"):
+class SqsSettings(SqsServer, frozen=True, extra="forbid"):
     """Settings of a bridge of type `sqs`."""
 
-    queue: Annotated[
-        str, Field(min_length=1, description="The queue: its name, or its URL if another account owns it.")
-    ]
-    region: Annotated[str, Field(description="Such as eu-west-2. Empty: that of AWS's default chain.")] = ""
-    endpoint_url: Annotated[
-        str, Field(pattern="^(https?://.+)?$", description="Of a server other than AWS. Empty: AWS.")
-    ] = ""
-    access_key_id: Annotated[
-        str, Field(description="Empty: AWS's default chain (variables, profile, role of the machine).")
-    ] = ""
-    secret_access_key: Annotated[SecretRef, Field(description="Of access_key_id. A secret.")] = ""
-    session_token: Annotated[SecretRef, Field(description="Of temporary credentials. A secret.")] = ""
-    ca_file: Annotated[str, Field(description="TLS: the authority to trust, a PEM file. Empty: the usual ones.")] = ""
+    rights = "sqs:GetQueueUrl, GetQueueAttributes, ReceiveMessage, DeleteMessage and ChangeMessageVisibility"
+    key_rights = "kms:Decrypt"
+    slower = "lower settings.receivers"
+
     encoding: Annotated[
         Literal["text", "base64"], Field(description="base64: bodies are bytes in base64, as SQS takes text only.")
     ] = "text"
@@ -83,12 +66,6 @@ class SqsSettings(BaseModel, frozen=True, extra="forbid"):
         ),
     ] = 60
     receivers: Annotated[int, Field(ge=1, le=32, description="Requests for messages at the same time, ten each.")] = 8
-
-    @model_validator(mode="after")
-    def _both_halves(self) -> SqsSettings:
-        if bool(self.access_key_id) != bool(self.secret_access_key):
-            raise ValueError("access_key_id and secret_access_key go together: set both, or neither")
-        return self
 
 
 class SqsDelivery(Delivery):
@@ -383,35 +360,21 @@ class SqsBridge(Bridge):
     # on the callers' threads
 
     def _connect(self) -> int:
-        settings, environ = self._settings, self._context.environ
-        keys = {
-            "aws_access_key_id": settings.access_key_id or None,
-            "aws_secret_access_key": resolve(settings.secret_access_key, environ) or None,
-            "aws_session_token": resolve(settings.session_token, environ) or None,
-        }
+        settings = self._settings
         most = settings.receivers + CALLERS
         self._poller, self._client = (
-            _make_client(
-                "sqs",
-                region_name=settings.region or None,
-                endpoint_url=settings.endpoint_url or None,
-                verify=settings.ca_file or None,
-                config=Config(
-                    connect_timeout=CONNECT_S,
-                    read_timeout=ANSWER_S + wait_s,
-                    retries={"total_max_attempts": attempts, "mode": "standard"},
-                    max_pool_connections=connections,
-                    tcp_keepalive=True,
-                ),
-                **keys,
+            client(
+                settings,
+                self._context,
+                connect_s=CONNECT_S,
+                answer_s=ANSWER_S + wait_s,
+                attempts=attempts,
+                connections=most,
             )
             # a receive is not tried again: the bridge begins again instead, and says why
-            for wait_s, attempts, connections in ((POLL_S, 1, most), (0, ATTEMPTS, most))
+            for wait_s, attempts in ((POLL_S, 1), (0, ATTEMPTS))
         )
-        if "://" in settings.queue:
-            self._url = settings.queue
-        else:
-            self._url = self._client.get_queue_url(QueueName=settings.queue)["QueueUrl"]
+        self._url = queue_url(self._client, settings)
         return self._measure_lag()
 
     def _measure_lag(self) -> int:
@@ -469,96 +432,6 @@ def _value(attribute: dict[str, Any]) -> bytes:
     """Of a message attribute."""
     binary: bytes | None = attribute.get("BinaryValue")
     return binary if binary is not None else str(attribute.get("StringValue", "")).encode()
-
-
-@cache
-def _session() -> Session:
-    """One for all bridges of the process: it holds AWS's descriptions of its services, megabytes of them."""
-    return Session()
-
-
-_making: Final = threading.Lock()
-
-
-def _make_client(*args: Any, **keywords: Any) -> Any:
-    with _making:  # a session makes one client at a time
-        return _session().create_client(*args, **keywords)
-
-
-_MEND: Final[tuple[tuple[type[Exception], str, type[PortError], str], ...]] = (
-    (errors.NoRegionError, "", Refused, "set settings.region"),
-    (
-        errors.NoCredentialsError,
-        "",
-        Refused,
-        "set settings.access_key_id and secret_access_key, or give the process a role",
-    ),
-    (errors.PartialCredentialsError, "", Refused, "set settings.access_key_id and settings.secret_access_key"),
-    (
-        errors.ClientError,
-        "NonExistentQueue",
-        Unavailable,
-        "correct settings.queue and settings.region, or create the queue",
-    ),
-    (
-        errors.ClientError,
-        "QueueDoesNotExist",
-        Unavailable,
-        "correct settings.queue and settings.region, or create the queue",
-    ),
-    (errors.ClientError, "InvalidClientTokenId", Refused, "correct settings.access_key_id"),
-    (errors.ClientError, "UnrecognizedClient", Refused, "correct settings.access_key_id"),
-    (errors.ClientError, "InvalidAccessKeyId", Refused, "correct settings.access_key_id"),
-    (
-        errors.ClientError,
-        "SignatureDoesNotMatch",
-        Refused,
-        "correct settings.secret_access_key, or this machine's clock",
-    ),
-    (errors.ClientError, "InvalidSecurity", Refused, "correct settings.access_key_id and settings.secret_access_key"),
-    (errors.ClientError, "ExpiredToken", Refused, "renew settings.session_token"),
-    (errors.ClientError, "KMS", Refused, "allow kms:Decrypt with the key of the queue"),
-    (
-        errors.ClientError,
-        "AccessDenied",
-        Refused,
-        "allow sqs:GetQueueUrl, GetQueueAttributes, ReceiveMessage, DeleteMessage and ChangeMessageVisibility",
-    ),
-    (errors.ClientError, "Throttl", Unavailable, "SQS asks for fewer requests: lower settings.receivers"),
-    (
-        errors.ClientError,
-        "OverLimit",
-        Unavailable,
-        "too many messages of the queue are in flight: does another reader hold them?",
-    ),
-    (errors.SSLError, "CERTIFICATE_VERIFY", Refused, "name the authority in settings.ca_file"),
-    (errors.SSLError, "", Refused, "does the server speak TLS? Else write http:// in settings.endpoint_url"),
-    (
-        errors.EndpointConnectionError,
-        "",
-        Unavailable,
-        "does a server run there, and is settings.endpoint_url or region right?",
-    ),
-    (
-        errors.ConnectTimeoutError,
-        "",
-        Unavailable,
-        "is settings.endpoint_url right, and does a firewall let us through?",
-    ),
-    (errors.ReadTimeoutError, "", Unavailable, "the server does not answer: is it overloaded, or the network cut?"),
-    (errors.HTTPClientError, "", Unavailable, "is settings.endpoint_url right: http or https, host, port?"),
-)
-"""Error, words in its text, what it is, how to mend it; the first that fits."""
-
-
-def port_error(exc: Exception, settings: SqsSettings) -> PortError:
-    """What an error of boto's means to the bridge: what happened, where, and how to mend it."""
-    words = f"{exc} [{exc.response.get('Error', {}).get('Code')}]" if isinstance(exc, errors.ClientError) else str(exc)
-    place = f"queue {settings.queue} at {settings.endpoint_url or settings.region or 'AWS'}"
-    for error, text, kind, mend in _MEND:
-        if isinstance(exc, error) and text in words:
-            return kind("source", f"{place}: {words}. {mend[0].upper()}{mend[1:]}")
-    return Unavailable("source", f"{place}: {words}")
 
 
 SPEC: Final = BridgeSpec("sqs", "Receive messages of an Amazon SQS queue.", SqsSettings, SqsBridge)

@@ -17,9 +17,6 @@ from hub.edge.hook import Request
 from hub.errors import Refused
 from hub.ids import derived, ordered
 
-METHOD: Final = ":method"
-PATH: Final = ":path"
-"""Names as in HTTP/2, which no header of a request can have: so a dead letter keeps them, and its replay has them."""
 ID_HEADERS: Final = {"github": ("x-github-delivery",), "standard": ("webhook-id", "svix-id")}
 ID_CHARS: Final = 200
 FORM: Final = "application/x-www-form-urlencoded"
@@ -77,14 +74,15 @@ class WebhookSettings(BaseModel, frozen=True, extra="forbid"):
 
 
 class WebhookDelivery(Delivery):
-    """A request."""
+    """A request. `target`: its path, with its query."""
+
+    method: str = ""
+    target: str = ""
 
     def meta(self) -> dict[str, Any]:
         """Besides what every delivery has: method, path, query."""
-        found = super().meta()
-        headers = found["headers"]
-        path, _, query = headers.pop(PATH, "").partition("?")
-        return {**found, "method": headers.pop(METHOD, ""), "path": path, "query": query}
+        path, _, query = self.target.partition("?")
+        return {**super().meta(), "method": self.method, "path": path, "query": query}
 
 
 class _Identified(msgspec.Struct):
@@ -113,14 +111,12 @@ def receiver(settings: WebhookSettings, context: Context) -> Receive:
             request.body,
             f"{context.bridge}/{_clean(id) if id else ordered(now_ms)}",
             headers=[
-                (METHOD, request.method.encode()),
-                (PATH, request.path.encode("latin-1", "replace")),
-                *(
-                    (name.decode("latin-1"), value)
-                    for name, value in request.headers
-                    if name not in SECRET and name != PAYLOAD_ID.encode()
-                ),
+                (name.decode("latin-1"), value)
+                for name, value in request.headers
+                if name not in SECRET and name != PAYLOAD_ID.encode()
             ],
+            method=request.method,
+            target=request.path,
         )
         decode(delivery)
         return delivery
@@ -206,5 +202,4 @@ SPEC: Final = BridgeSpec(
     _no_queue,
     decoder=_decoder,
     receiver=receiver,
-    delivery=WebhookDelivery,
 )

@@ -6,7 +6,21 @@ from importlib.metadata import version as version_of
 
 import typer
 
-from hub.cli import balance, bridge, chaos, dead_letters, demo, identity, mapping, replay, send, serve, stack, trace
+from hub.cli import (
+    balance,
+    bridge,
+    chaos,
+    dead_letters,
+    demo,
+    destination,
+    identity,
+    mapping,
+    replay,
+    send,
+    serve,
+    stack,
+    trace,
+)
 
 app = typer.Typer(
     help="ThamesThrive Hub: takes events in, keeps every one of them, keeps one profile per customer.",
@@ -27,6 +41,7 @@ demo.register(app)
 chaos.register(app)
 send.register(app)
 bridge.register(app)
+destination.register(app)
 mapping.register(app)
 replay.register(app)
 dead_letters.register(app)

@@ -58,6 +58,7 @@ class Refused(TypedDict):
     headers: bytes
     key: bytes | None
     time_ms: int | None
+    meta: bytes | None
 
 
 Body: TypeAlias = (
@@ -131,3 +132,4 @@ class DeadLetter(TypedDict):
     payload_id: str | None
     key: bytes | None
     time_ms: int | None
+    meta: bytes | None

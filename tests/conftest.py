@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from hub.log.admin import ensure_topics
+from hub.settings import Kafka
 from hub.stack import jars
 from tests import broker
 
@@ -40,3 +42,11 @@ def kafka(shared_folder: Path) -> Iterator[str]:
 def namespace() -> str:
     """A namespace that no other test has: topics, groups and indices of this test only."""
     return f"t{secrets.token_hex(6)}"
+
+
+@pytest.fixture
+def ours(kafka: str, namespace: str) -> Kafka:
+    """The hub's own Kafka, with the topics of this namespace, of one partition each."""
+    settings = Kafka(bootstrap=kafka, partitions=1)
+    ensure_topics(settings, namespace)
+    return settings

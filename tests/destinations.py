@@ -1,8 +1,9 @@
 """
 Destinations on a real stored.v1, without the rest of a hub.
 
-`python -m tests.destinations KAFKA NAMESPACE DEFINITION` runs the destination `d` and dies without a word when the
-target has the first events, before they are committed.
+`python -m tests.destinations KAFKA NAMESPACE DEFINITION [WHEN]` runs the destination `d` and dies without a word: when
+the target has the first events, before they are committed; or, of one that writes spans, when the first is `planned`,
+or when a part of it is `written`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -19,8 +20,12 @@ import msgspec
 
 from bridges.base import Batch
 from bridges.kept import Hub
+from bridges.offsets import Tracker
+from bridges.outward.base import Span
 from bridges.outward.keeper import DestinationKeeper
 from bridges.outward.reader import StoredReader
+from bridges.outward.s3 import S3Target
+from bridges.outward.spans import SpanReader
 from hub.definitions.catalogue import Catalogue, Entry
 from hub.definitions.kinds import Destination
 from hub.ids import derived
@@ -28,10 +33,12 @@ from hub.pipeline.documents import iso
 from hub.settings import Kafka, Limits
 from hub.store.memory import MemoryStore
 from schemas.bridges import Status
-from schemas.codec import encode_stored
-from schemas.topics import STORED
+from schemas.codec import decode_inbound, encode_stored
+from schemas.records import REFUSED, Refused
+from schemas.topics import EVENTS, STORED
 from tests.factories import NOW_MS
-from tests.kafka_tools import write
+from tests.kafka_tools import read, write
+from tests.targets import Arrived
 
 WITHIN_S = 40.0
 
@@ -75,6 +82,22 @@ def record(number: int, /, **properties: Any) -> tuple[bytes, bytes]:
 def store(kafka: Kafka, namespace: str, numbers: Iterable[int]) -> None:
     """Put events onto stored.v1."""
     write(kafka, STORED.name(namespace), [record(number) for number in numbers])
+
+
+def letters(kafka: Kafka, namespace: str) -> list[Refused]:
+    """What is on its way to the dead letters."""
+    bodies = [decode_inbound(message.value() or b"")["body"] for message in read(kafka, namespace, EVENTS)]
+    return [body[1] for body in bodies if body[0] == REFUSED]
+
+
+def numbers(arrived: Sequence[Arrived]) -> list[int]:
+    """Of events, in the order in which they came; each under its id."""
+    found = []
+    for id, content in arrived:
+        number = content["properties"]["number"]
+        assert id == content["id"] == event_id(number)
+        found.append(number)
+    return found
 
 
 def entry(kind: str, definition: dict[str, Any]) -> Entry:
@@ -129,13 +152,34 @@ async def running(
         await keeper.stop()
 
 
-async def _die(_: StoredReader, __: Batch) -> None:
-    print("sent", flush=True)
+def _die(word: str) -> None:
+    print(word, flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-async def main(bootstrap: str, namespace: str, definition: str) -> None:
-    StoredReader.ack = _die  # type: ignore[method-assign, assignment]
+async def _acknowledged(_: StoredReader, __: Batch) -> None:
+    _die("sent")
+
+
+def _planned(reader: SpanReader, tracker: Tracker, span: Span, plan: Any = SpanReader._plan) -> bool:
+    plan(reader, tracker, span)
+    _die("planned")
+    return False
+
+
+def _written(*args: Any, put: Any = S3Target._put) -> None:
+    put(*args)
+    _die("written")
+
+
+async def main(bootstrap: str, namespace: str, definition: str, when: str = "sent") -> None:
+    match when:
+        case "planned":
+            SpanReader._plan = _planned  # type: ignore[method-assign, assignment]
+        case "written":
+            S3Target._put = _written  # type: ignore[method-assign, assignment]
+        case _:
+            StoredReader.ack = _acknowledged  # type: ignore[method-assign, assignment]
     wanted = msgspec.json.decode(definition)
     async with running(Kafka(bootstrap=bootstrap), namespace, wanted.pop("type"), wanted):
         await asyncio.sleep(3600)

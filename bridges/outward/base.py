@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from bridges.base import Context
 from hub.errors import Refused, Unavailable
@@ -88,12 +88,20 @@ def before(place: int, rejected: Sequence[Rejected]) -> frozenset[int]:
     return frozenset(range(place)) - {one.place for one in rejected}
 
 
-class Target(ABC):
+class Endpoint(ABC):
     """One connection to one system. Called from one asyncio task."""
 
     @abstractmethod
     async def connect(self) -> None:
         """Raises Unavailable (worth another try) or Refused (a person has to change something)."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Never raises; safe after a failed connect."""
+
+
+class Target(Endpoint):
+    """A system that takes messages as they come."""
 
     @abstractmethod
     async def send(self, batch: Sequence[Message]) -> Sequence[Rejected]:
@@ -105,12 +113,57 @@ class Target(ABC):
         Raises: Unavailable, Refused: some of them may be there; all of them have to be sent again.
         """
 
-    @abstractmethod
-    async def close(self) -> None:
-        """Never raises; safe after a failed connect."""
-
     most: int = 500
     """Messages in one call."""
+
+
+class Span(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    A run of records of one partition of stored.v1, decided once: tried again, also after a crash, it has the same ones.
+
+    `first`: offset of the first record; `end`: the offset after the last. `at_ms`: Kafka's time of the first record,
+    milliseconds since 1970: a topic that is made again has the same offsets, and other times. `nonce`: no other span
+    has it, not even one of the same records after a rewind.
+    """
+
+    topic: str
+    partition: int
+    first: int
+    end: int
+    at_ms: int
+    nonce: str
+
+
+class Sized(BaseModel, frozen=True, extra="forbid"):
+    """Settings of what takes spans: when is one large enough, or old enough?"""
+
+    rows: Annotated[int, Field(ge=1, le=1_000_000, description="Events in one write, at most.")] = 10_000
+    age_s: Annotated[
+        float, Field(ge=0.05, le=3600, description="How long an event waits for others at most, before it is written.")
+    ] = 10.0
+
+
+class SpanTarget(Endpoint):
+    """A system that wants few large writes, and knows a write that comes again by its span."""
+
+    @property
+    @abstractmethod
+    def size(self) -> Sized:
+        """When a span is written."""
+
+    @abstractmethod
+    async def write(self, span: Span, messages: Sequence[Message], *, whole: bool) -> Sequence[Rejected]:
+        """
+        Write one or more messages of a span, in the order of the partition; `place` of a rejected one is among them.
+
+        Returns when all but the rejected are durable there, each once, however often the span was tried before.
+
+        Args:
+            whole: All records of the span were read. False: Kafka has deleted some since the span was tried first; what
+                was written of it then stays.
+
+        Raises: Unavailable, Refused: some of them may be there; all of the span has to be written again.
+        """
 
 
 class TargetSpec(NamedTuple):
@@ -119,6 +172,6 @@ class TargetSpec(NamedTuple):
     kind: str
     summary: str
     settings: type[BaseModel]
-    build: Callable[[Any, Context], Target]
+    build: Callable[[Any, Context], Target | SpanTarget]
     check: Callable[[Any, Mapping[str, Any]], None] | None = None
     """Gets settings and definition (as JSON); raises ValueError: they do not fit together."""

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import Message as Delivered
-from pydantic import BaseModel, Field, field_validator
+from pydantic import Field
 
 from bridges.base import Context
-from bridges.kafka import REFUSALS, SECRET_OPTIONS
-from bridges.outward.base import Denied, Later, Message, Rejected, Target, TargetSpec
-from bridges.secrets import HOW, SecretKeys, is_reference, resolve
+from bridges.kafka_link import REFUSALS, KafkaServer, not_taken
+from bridges.outward.base import Denied, Later, Message, Rejected, TargetSpec
+from bridges.outward.blocking import BlockingTarget
 from hub.errors import PortError, Refused
-
-T = TypeVar("T")
 
 CALL_S: Final = 10.0
 PURGE_S: Final = 1.0
@@ -28,55 +24,24 @@ TOO_LARGE: Final = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_
 NEVER: Final = TOO_LARGE | {KafkaError.INVALID_RECORD, KafkaError.INVALID_MSG}
 
 
-class KafkaSettings(BaseModel, frozen=True, extra="forbid"):
+class KafkaSettings(KafkaServer, frozen=True, extra="forbid"):
     """Settings of a destination of type `kafka`."""
 
-    bootstrap: Annotated[str, Field(min_length=1, description="Brokers, host:port with commas between.")]
     topic: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$", description="Topic to write to.")]
     timeout_s: Annotated[float, Field(ge=1, le=300, description="How long the brokers may take to have it.")] = 15.0
-    options: Annotated[
-        dict[str, str | int | float | bool],
-        SecretKeys(SECRET_OPTIONS),
-        Field(description="Further librdkafka options, such as security.protocol and sasl.*. Secrets as env:NAME."),
-    ] = {}
-
-    @field_validator("options")
-    @classmethod
-    def _secrets_are_references(cls, options: dict[str, Any]) -> dict[str, Any]:
-        for name, value in options.items():
-            if name.endswith(SECRET_OPTIONS) and not is_reference(str(value)):
-                raise ValueError(f"{name} is {HOW}")
-        return options
 
 
-class KafkaTarget(Target):
+class KafkaTarget(BlockingTarget):
     """An idempotent producer: every in-sync replica has a message when it counts as sent."""
 
     most = 1000
 
     def __init__(self, settings: KafkaSettings, context: Context) -> None:
         """Does not connect yet."""
+        super().__init__(context)
         self._settings = settings
-        self._context = context
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"destination-{context.bridge}")
         self._producer: Producer | None = None
         self._error: KafkaError | None = None
-
-    async def connect(self) -> None:
-        """See Target."""
-        await self._run(self._connect)
-
-    async def send(self, batch: Sequence[Message]) -> Sequence[Rejected]:
-        """See Target."""
-        return await self._run(lambda: self._send(batch))
-
-    async def close(self) -> None:
-        """See Target. What is on its way is given up: it is sent again."""
-        await self._run(self._close)
-        self._thread.shutdown(wait=False)
-
-    async def _run(self, call: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
 
     # everything below runs on the target's own thread
 
@@ -95,17 +60,16 @@ class KafkaTarget(Target):
             "reconnect.backoff.max.ms": 1_000,
             "error_cb": self._on_error,
             "log_level": 2,
-            **{name: resolve(value, self._context.environ) for name, value in settings.options.items()},
+            **settings.resolved(self._context.environ),
         }
         try:
             self._producer = Producer(config)
         except (KafkaException, ValueError) as exc:
-            error = exc.args[0] if exc.args else exc
-            words = error.str() if isinstance(error, KafkaError) else str(error)
-            raise Refused("target", f"librdkafka does not take these settings: {words}") from exc
+            raise Refused("target", not_taken(exc)) from exc
         try:
             topic = self._producer.list_topics(settings.topic, timeout=CALL_S).topics[settings.topic]
         except KafkaException as exc:
+            self._producer.poll(0)  # it has more to tell than that nobody answers
             raise self._port_error(self._error or exc.args[0]) from exc
         if topic.error is not None:
             raise self._port_error(topic.error)
@@ -174,7 +138,7 @@ class KafkaTarget(Target):
 
     def _on_error(self, error: KafkaError) -> None:
         """librdkafka mends connections itself; only what it cannot mend is remembered."""
-        if error.fatal() or error.code() in REFUSALS:
+        if error.fatal() or error.code() in REFUSALS or error.code() == KafkaError._SSL:
             self._error = error
 
     def _port_error(self, error: KafkaError) -> PortError:
@@ -182,6 +146,8 @@ class KafkaTarget(Target):
         if error.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):
             return Later(f"there is no topic {settings.topic}: make it, or correct settings.topic")
         words = f"{error.str()} (brokers {settings.bootstrap})"
+        if error.code() == KafkaError._SSL:
+            return Denied(f"{words}. Correct security.protocol and ssl.ca.location in settings.options")
         if error.code() in REFUSALS:
             return Denied(f"{words}. Correct settings.options, or let the user write to {settings.topic}")
         return Later(f"{words}. Do they run, and is settings.bootstrap right?")

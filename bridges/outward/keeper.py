@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
 
 from bridges.base import Context, Rewind
 from bridges.kept import Hub, Kept, first_status
 from bridges.outlet import OPTIONS, Outlet
-from bridges.outward.base import Target
+from bridges.outward.base import SpanTarget, Target
 from bridges.outward.letters import Burial
 from bridges.outward.reader import StoredReader
 from bridges.outward.registry import spec_of, validate
-from bridges.outward.send import Memory, Sender
+from bridges.outward.send import Desk, Memory, Sender, Session
 from bridges.outward.shape import Shape
+from bridges.outward.spans import SpanReader
 from bridges.outward.state import OF_DESTINATIONS
+from bridges.outward.write import Writer
 from bridges.registry import BridgeError
 from bridges.runner import Family
 from bridges.secrets import secrets_of
@@ -22,6 +26,8 @@ from hub.definitions.catalogue import Entry
 from hub.definitions.kinds import Destination
 from hub.log.config import producer_config
 from schemas.topics import EVENTS
+
+Reader = TypeVar("Reader", bound=StoredReader)
 
 REWINDS_TO: Final = ["beginning", "offset", "time"]
 
@@ -36,7 +42,7 @@ class DestinationKeeper(Kept):
         self.longest_retry_s = self._definition.retry.longest_s
         self._memory = Memory(self._definition.give_up_s)
         self._reader: StoredReader | None = None
-        self._sender: Sender | None = None
+        self._sender: Session | None = None
         self._missed = 0
         status = first_status(id, self._definition.type, entry, hub, REWINDS_TO)
         super().__init__(id, entry, hub, status, OF_DESTINATIONS)
@@ -67,21 +73,20 @@ class DestinationKeeper(Kept):
         self.watch.enter("starting")
         target = build(self._id, definition, hub)
         shape = Shape(definition)
-        reader = _reader(self._id, self.entry, hub)
+        reader: StoredReader
+        if isinstance(target, Target):
+            reader = _reader(StoredReader, self._id, self.entry, hub)
+            session: Callable[[Desk], Session] = partial(Sender, reader, target)
+        else:
+            reader = spans = _reader(SpanReader, self._id, self.entry, hub)
+            session = partial(Writer, spans, target)
         outlet = Outlet(producer_config(hub.kafka, **OPTIONS), EVENTS.name(hub.namespace))
         try:
             await target.connect()
             await reader.connect()
-            self._sender = Sender(
-                reader,
-                target,
-                shape=shape,
-                burial=Burial(self._id, outlet, hub.blobs, hub.now_ms),
-                watch=self.watch,
-                memory=self._memory,
-                stop_rule=self.stop_rule,
-                now_ms=hub.now_ms,
-            )
+            burial = Burial(self._id, outlet, hub.blobs, hub.now_ms)
+            desk = Desk(shape, burial, self.watch, self._memory, self.stop_rule, hub.now_ms)
+            self._sender = session(desk)
             self._reader = reader
             if not self._stopping.is_set():
                 self.watch.enter("running")
@@ -94,7 +99,7 @@ class DestinationKeeper(Kept):
             await outlet.close()
 
 
-def build(id: str, definition: Destination, hub: Hub) -> Target:
+def build(id: str, definition: Destination, hub: Hub) -> Target | SpanTarget:
     """A target that is not connected yet. Raises BridgeError, Refused."""
     validate(definition)
     spec = spec_of(definition.type)
@@ -106,8 +111,8 @@ def _destination(entry: Entry) -> Destination:
     return entry.spec
 
 
-def _reader(id: str, entry: Entry, hub: Hub) -> StoredReader:
-    return StoredReader(id, _destination(entry), entry.updated_at_ms, hub.kafka, hub.namespace)
+def _reader(kind: type[Reader], id: str, entry: Entry, hub: Hub) -> Reader:
+    return kind(id, _destination(entry), entry.updated_at_ms, hub.kafka, hub.namespace)
 
 
 def _secrets(entry: Entry, hub: Hub) -> list[str]:
@@ -118,7 +123,7 @@ def _secrets(entry: Entry, hub: Hub) -> list[str]:
 
 
 async def _rewind(id: str, entry: Entry, hub: Hub, to: Rewind) -> None:
-    await _reader(id, entry, hub).rewind(to)
+    await _reader(StoredReader, id, entry, hub).rewind(to)
 
 
 DESTINATIONS: Final = Family(

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Annotated, Any, Final, Literal, TypeVar
+from collections.abc import Sequence
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
 from paho.mqtt.client import Client, MQTTMessageInfo
@@ -18,13 +16,12 @@ from paho.mqtt.reasoncodes import ReasonCode
 from pydantic import AfterValidator, Field
 
 from bridges.base import Context
-from bridges.mqtt_link import CONNECT_S, PORTS, MqttServer
+from bridges.mqtt_link import CONNECT_S, PORTS, Dialer, MqttServer
 from bridges.network import connect_error, tls_context
-from bridges.outward.base import Denied, Later, Message, Rejected, Target, TargetSpec, before
+from bridges.outward.base import Denied, Later, Message, Rejected, TargetSpec, before
+from bridges.outward.blocking import BlockingTarget
 from bridges.secrets import resolve
 from hub.errors import Refused
-
-T = TypeVar("T")
 
 IN_FLIGHT: Final = 100
 """Published and not acknowledged: more than the usual 20 of paho's, of which a broker may allow fewer."""
@@ -54,7 +51,7 @@ class MqttSettings(MqttServer, frozen=True, extra="forbid"):
     timeout_s: Annotated[float, Field(ge=0.1, le=300, description="How long the broker may take to have it.")] = 15.0
 
 
-class MqttTarget(Target):
+class MqttTarget(BlockingTarget):
     """
     A message counts as sent when the broker has acknowledged it; in the order in which they were published.
 
@@ -63,9 +60,8 @@ class MqttTarget(Target):
 
     def __init__(self, settings: MqttSettings, context: Context) -> None:
         """Does not connect yet."""
+        super().__init__(context)
         self._settings = settings
-        self._context = context
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"destination-{context.bridge}")
         self._client: Client | None = None
         self._answered = threading.Event()
         self._answer: ReasonCode | None = None
@@ -76,29 +72,13 @@ class MqttTarget(Target):
         self._host, self._port = parts.hostname or "", parts.port or PORTS[parts.scheme]
         self._address = f"{self._host}:{self._port}"
 
-    async def connect(self) -> None:
-        """See Target."""
-        await self._run(self._connect)
-
-    async def send(self, batch: Sequence[Message]) -> Sequence[Rejected]:
-        """See Target."""
-        return await self._run(lambda: self._send(batch))
-
-    async def close(self) -> None:
-        """See Target."""
-        await self._run(self._close)
-        self._thread.shutdown(wait=False)
-
-    async def _run(self, call: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
-
     # everything below runs on the target's own thread; the callbacks on paho's
 
     def _connect(self) -> None:
         settings = self._settings
         five = settings.version == "5"
         name = settings.client_id or f"{self._context.namespace}.destination.{self._context.bridge}"
-        client = Client(
+        client = Dialer(
             CallbackAPIVersion.VERSION2,
             name,
             None if five else True,
@@ -107,13 +87,12 @@ class MqttTarget(Target):
         )
         client.max_inflight_messages_set(IN_FLIGHT)
         if self._tls:
-            client.tls_set_context(tls_context(settings))
+            client.tls = tls_context(settings)
         if settings.username:
             client.username_pw_set(settings.username, resolve(settings.password, self._context.environ) or None)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
-        client.connect_timeout = CONNECT_S
         try:
             client.connect(self._host, self._port, settings.keepalive_s)
         except (OSError, ValueError) as exc:

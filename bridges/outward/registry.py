@@ -15,6 +15,7 @@ from hub.edge.mapping import MappingError
 from hub.store.query import QueryError
 
 MODULES: Final = {
+    "clickhouse": "bridges.outward.clickhouse",
     "http": "bridges.outward.http",
     "kafka": "bridges.outward.kafka",
     "mqtt": "bridges.outward.mqtt",
@@ -22,6 +23,7 @@ MODULES: Final = {
     "postgres": "bridges.outward.postgres",
     "rabbitmq": "bridges.outward.rabbitmq",
     "redis_streams": "bridges.outward.redis_streams",
+    "s3": "bridges.outward.s3",
     "smtp": "bridges.outward.smtp",
     "sqs": "bridges.outward.sqs",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
@@ -50,7 +51,7 @@ class Memory:
         return f"given up after {for_s:.0f} s: {self._stuck[2]}" if for_s >= self._give_up_s else ""
 
 
-class _Event(NamedTuple):
+class ToSend(NamedTuple):
     """One that is to be sent. `place`: of its record; `document`: as the store has it."""
 
     message: Message
@@ -59,42 +60,93 @@ class _Event(NamedTuple):
     document: bytes
 
 
-class Sender:
-    """One session of one destination."""
+class Desk(NamedTuple):
+    """What every session of a destination works with; everything is connected, and closed by the caller."""
 
-    def __init__(
-        self,
-        reader: Bridge,
-        target: Target,
-        *,
-        shape: Shape,
-        burial: Burial,
-        watch: Watch,
-        memory: Memory,
-        stop_rule: StopRule,
-        now_ms: Callable[[], int],
-    ) -> None:
-        """Everything is connected, and closed by the caller."""
-        self._reader = reader
-        self._target = target
-        self._shape = shape
-        self._burial = burial
-        self._watch = watch
-        self._memory = memory
-        self._stop_rule = stop_rule
-        self._now_ms = now_ms
+    shape: Shape
+    burial: Burial
+    watch: Watch
+    memory: Memory
+    stop_rule: StopRule
+    now_ms: Callable[[], int]
+
+
+class Session(ABC):
+    """From stored records to messages and letters; the way to the target is its subclasses'."""
+
+    def __init__(self, desk: Desk) -> None:
+        """Sends nothing yet."""
+        self._shape = desk.shape
+        self._burial = desk.burial
+        self._watch = desk.watch
+        self._memory = desk.memory
+        self._stop_rule = desk.stop_rule
+        self._now_ms = desk.now_ms
         self._stopping = False
+
+    @abstractmethod
+    async def run(self) -> None:
+        """
+        Until `stop`.
+
+        Raises: Unavailable, Refused: of target or Kafka; nothing of what is in hand is committed. NotByItself.
+        """
 
     def stop(self) -> None:
         """Let `run` return when the batch in hand is committed."""
         self._stopping = True
 
-    async def run(self) -> None:
-        """
-        Until `stop`. While one batch is sent, the next is read.
+    def _shaped(self, deliveries: Sequence[Delivery]) -> tuple[list[ToSend], list[Letter]]:
+        """What is to be sent, and what cannot be."""
+        events: list[ToSend] = []
+        letters: list[Letter] = []
+        now_ms = self._now_ms()
+        for delivery in deliveries:
+            try:
+                stored = decode_stored(delivery.body)
+            except CodecError as exc:
+                error = InvalidPayload("undecodable_record", f"on stored.v1: {exc}")
+                letters.append(Letter(None, delivery.position, delivery.body, error))
+                continue
+            told, document = told_of(stored), stored["event"]
+            try:
+                message = self._shape.message(told, document)
+            except InvalidPayload as exc:
+                letters.append(Letter(told, delivery.position, document, exc))
+                continue
+            if message is None:
+                continue
+            given_up = self._memory.given_up(told.id, now_ms)
+            if given_up:
+                error = InvalidPayload(UNDELIVERABLE, given_up)
+                letters.append(Letter(told, delivery.position, document, error))
+            else:
+                events.append(ToSend(message, told, delivery.position, document))
+        return events, letters
 
-        Raises: Unavailable, Refused: of target or Kafka; nothing of the batch in hand is committed. NotByItself.
-        """
+    def _judge(self, count: int, letters: Sequence[Letter]) -> None:
+        """Raises NotByItself, with nothing of these buried or committed."""
+        self._stop_rule.add(count, len(letters))
+        if self._stop_rule.broken:
+            raise NotByItself(
+                "destination",
+                f"{self._stop_rule}; the newest: {letters[-1].error.detail if letters else 'before these'}. They stay "
+                "where they are. Save the destination with a mapping or settings that fit, or start it again as it is, "
+                "and it goes on (docs/destinations.md)",
+            )
+
+
+class Sender(Session):
+    """One session of one destination that sends events as they come."""
+
+    def __init__(self, reader: Bridge, target: Target, desk: Desk) -> None:
+        """Everything is connected, and closed by the caller."""
+        super().__init__(desk)
+        self._reader = reader
+        self._target = target
+
+    async def run(self) -> None:
+        """See Session. While one batch is sent, the next is read."""
         taking = self._take()
         try:
             while not self._stopping:
@@ -123,35 +175,7 @@ class Sender:
         self._memory.sent.clear()
         self._watch.acknowledged(len(events) - len(rejected), 0)
 
-    def _shaped(self, deliveries: Sequence[Delivery]) -> tuple[list[_Event], list[Letter]]:
-        """What is to be sent, and what cannot be."""
-        events: list[_Event] = []
-        letters: list[Letter] = []
-        now_ms = self._now_ms()
-        for delivery in deliveries:
-            try:
-                stored = decode_stored(delivery.body)
-            except CodecError as exc:
-                error = InvalidPayload("undecodable_record", f"on stored.v1: {exc}")
-                letters.append(Letter(None, delivery.position, delivery.body, error))
-                continue
-            told, document = told_of(stored), stored["event"]
-            try:
-                message = self._shape.message(told, document)
-            except InvalidPayload as exc:
-                letters.append(Letter(told, delivery.position, document, exc))
-                continue
-            if message is None:
-                continue
-            given_up = self._memory.given_up(told.id, now_ms)
-            if given_up:
-                error = InvalidPayload(UNDELIVERABLE, given_up)
-                letters.append(Letter(told, delivery.position, document, error))
-            else:
-                events.append(_Event(message, told, delivery.position, document))
-        return events, letters
-
-    async def _send(self, events: Sequence[_Event]) -> list[Letter]:
+    async def _send(self, events: Sequence[ToSend]) -> list[Letter]:
         """Returns when the target has them all, but for those that it will never take. Raises Unavailable, Refused."""
         letters: list[Letter] = []
         memory = self._memory
@@ -171,20 +195,10 @@ class Sender:
             memory.failed = False
             never = {place for place, _ in rejected}
             memory.sent.update(event.told.id for place, event in enumerate(some) if place not in never)
-            letters += [_letter(some[place], detail) for place, detail in rejected]
+            letters += [letter_of(some[place], detail) for place, detail in rejected]
         return letters
 
-    def _judge(self, count: int, letters: Sequence[Letter]) -> None:
-        """Raises NotByItself, with nothing of these buried or committed."""
-        self._stop_rule.add(count, len(letters))
-        if self._stop_rule.broken:
-            raise NotByItself(
-                "destination",
-                f"{self._stop_rule}; the newest: {letters[-1].error.detail if letters else 'before these'}. They stay "
-                "where they are. Save the destination with a mapping or settings that fit, or start it again as it is, "
-                "and it goes on (docs/destinations.md)",
-            )
 
-
-def _letter(event: _Event, detail: str) -> Letter:
+def letter_of(event: ToSend, detail: str) -> Letter:
+    """Of an event that the target will never take."""
     return Letter(event.told, event.place, event.document, InvalidPayload(UNDELIVERABLE, detail))

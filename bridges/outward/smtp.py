@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import smtplib
 import ssl
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from email.errors import MessageError
 from email.message import EmailMessage
 from email.utils import format_datetime, parseaddr
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field
 
 from bridges.base import Context
 from bridges.network import TlsSettings, connect_error, tls_context
-from bridges.outward.base import ID_HEADER, Denied, Later, Message, Rejected, Target, TargetSpec, before
+from bridges.outward.base import ID_HEADER, Denied, Later, Message, Rejected, TargetSpec, before
+from bridges.outward.blocking import BlockingTarget
 from bridges.secrets import SecretRef, resolve
 from hub.edge.functions import EPOCH
 from hub.errors import Refused
-
-T = TypeVar("T")
 
 PORTS: Final = {"none": 25, "starttls": 587, "tls": 465}
 FIELDS: Final = frozenset({"to", "subject", "text", "html", "reply_to"})
@@ -54,7 +51,7 @@ class SmtpSettings(TlsSettings, frozen=True, extra="forbid"):
     timeout_s: Annotated[float, Field(ge=1, le=300, description="An answer may take so long.")] = 20.0
 
 
-class SmtpTarget(Target):
+class SmtpTarget(BlockingTarget):
     """
     One connection, one mail after the other; a mail counts as sent when the server has taken it over.
 
@@ -65,27 +62,10 @@ class SmtpTarget(Target):
 
     def __init__(self, settings: SmtpSettings, context: Context) -> None:
         """Does not connect yet."""
+        super().__init__(context)
         self._settings = settings
-        self._context = context
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"destination-{context.bridge}")
         self._smtp: smtplib.SMTP | None = None
         self._at = f"{settings.host}:{settings.port or PORTS[settings.security]}"
-
-    async def connect(self) -> None:
-        """See Target."""
-        await self._run(self._connect)
-
-    async def send(self, batch: Sequence[Message]) -> Sequence[Rejected]:
-        """See Target."""
-        return await self._run(lambda: self._send(batch))
-
-    async def close(self) -> None:
-        """See Target."""
-        await self._run(self._close)
-        self._thread.shutdown(wait=False)
-
-    async def _run(self, call: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
 
     # everything below runs on the target's own thread
 

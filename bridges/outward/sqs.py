@@ -9,50 +9,29 @@ from contextlib import suppress
 from typing import Annotated, Any, Final
 
 from botocore import exceptions as errors
-from botocore.config import Config
-from botocore.session import Session
-from pydantic import BaseModel, Field, model_validator
+from pydantic import Field
 
-from bridges import sqs
 from bridges.base import Context
 from bridges.outward.base import ID_HEADER, Denied, Later, Message, Rejected, Target, TargetSpec
-from bridges.secrets import SecretRef, resolve
+from bridges.sqs_link import ATTEMPTS, FAILURES, MOST, SqsServer, client, port_error, queue_url
 from hub.errors import PortError, Refused
 
-MOST: Final = 10
-"""Messages in one request: SQS allows no more."""
 REQUEST_BYTES: Final = 262_144
 """Of all messages of one request, that any queue takes."""
 CALLERS: Final = 4
-ATTEMPTS: Final = 3
 ONE_AT_FAULT: Final = ("TooLong", "InvalidMessageContents", "InvalidParameterValue", "InvalidAttributeValue")
 """Codes of errors of which a request with fewer messages may have none."""
 NO_GROUP: Final = "none"
 
 
-class SqsSettings(BaseModel, frozen=True, extra="forbid"):
-    """Settings of a destination of type `sqs`. Those that a bridge has, too, are the same."""
+class SqsSettings(SqsServer, frozen=True, extra="forbid"):
+    """Settings of a destination of type `sqs`."""
 
-    queue: Annotated[
-        str, Field(min_length=1, description="The queue: its name, or its URL if another account owns it.")
-    ]
-    region: Annotated[str, Field(description="Such as eu-west-2. Empty: that of AWS's default chain.")] = ""
-    endpoint_url: Annotated[
-        str, Field(pattern="^(https?://.+)?$", description="Of a server other than AWS. Empty: AWS.")
-    ] = ""
-    access_key_id: Annotated[
-        str, Field(description="Empty: AWS's default chain (variables, profile, role of the machine).")
-    ] = ""
-    secret_access_key: Annotated[SecretRef, Field(description="Of access_key_id. A secret.")] = ""
-    session_token: Annotated[SecretRef, Field(description="Of temporary credentials. A secret.")] = ""
-    ca_file: Annotated[str, Field(description="TLS: the authority to trust, a PEM file. Empty: the usual ones.")] = ""
+    rights = "sqs:GetQueueUrl and SendMessage"
+    key_rights = "kms:GenerateDataKey and kms:Decrypt"
+    slower = "it is tried again later; should it last, ask AWS for more"
+
     timeout_s: Annotated[float, Field(ge=1, le=60, description="An answer may take so long.")] = 5.0
-
-    @model_validator(mode="after")
-    def _both_halves(self) -> SqsSettings:
-        if bool(self.access_key_id) != bool(self.secret_access_key):
-            raise ValueError("access_key_id and secret_access_key go together: set both, or neither")
-        return self
 
     @property
     def fifo(self) -> bool:
@@ -110,36 +89,27 @@ class SqsTarget(Target):
     # everything below runs on the callers' threads
 
     def _connect(self) -> None:
-        settings, environ = self._settings, self._context.environ
+        settings = self._settings
         try:
-            self._client = Session().create_client(
-                "sqs",
-                region_name=settings.region or None,
-                endpoint_url=settings.endpoint_url or None,
-                verify=settings.ca_file or None,
-                aws_access_key_id=settings.access_key_id or None,
-                aws_secret_access_key=resolve(settings.secret_access_key, environ) or None,
-                aws_session_token=resolve(settings.session_token, environ) or None,
-                config=Config(
-                    connect_timeout=settings.timeout_s,
-                    read_timeout=settings.timeout_s,
-                    retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
-                    max_pool_connections=CALLERS,
-                    tcp_keepalive=True,
-                ),
+            self._client = client(
+                settings,
+                self._context,
+                connect_s=settings.timeout_s,
+                answer_s=settings.timeout_s,
+                attempts=ATTEMPTS,
+                connections=CALLERS,
             )
-            name = settings.queue
-            self._url = name if "://" in name else self._client.get_queue_url(QueueName=name)["QueueUrl"]
-        except sqs.FAILURES as exc:
-            raise self._port_error(exc) from exc
+            self._url = queue_url(self._client, settings)
+        except FAILURES as exc:
+            raise port_error(exc, settings) from exc
 
     def _put(self, run: _Run, places: Sequence[int]) -> None:
         """One request; if it is refused for one of its messages, each alone. Raises nothing: `run` has it."""
         entries = [self._entry(number, run.batch[place]) for number, place in enumerate(places)]
         try:
             answer = self._client.send_message_batch(QueueUrl=self._url, Entries=entries)
-        except sqs.FAILURES as exc:
-            error = self._port_error(exc)
+        except FAILURES as exc:
+            error = port_error(exc, self._settings)
             code = exc.response.get("Error", {}).get("Code", "") if isinstance(exc, errors.ClientError) else ""
             if not any(word in code for word in ONE_AT_FAULT):
                 run.fail(places[0], error)
@@ -170,10 +140,6 @@ class SqsTarget(Target):
         if self._settings.fifo:
             entry |= {"MessageGroupId": _id(message.key) or NO_GROUP, "MessageDeduplicationId": message.id}
         return entry
-
-    def _port_error(self, exc: Exception) -> PortError:
-        known = {name: value for name, value in self._settings if name in sqs.SqsSettings.model_fields}
-        return sqs.port_error(exc, sqs.SqsSettings.model_construct(**known))
 
 
 class _Run:

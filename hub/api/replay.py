@@ -260,6 +260,7 @@ class _Way:
                 payload_id=message.payload_id,
                 key=message.key,
                 time_ms=letter["time_ms"],
+                meta=message.meta,
             )
             return _Record(key, encode_inbound(record), exc)
 
@@ -330,6 +331,7 @@ def _message(letter: Document, bridge_id: str, body: bytes) -> Message:
         time_ms=_time_ms(letter),
         key=None if letter["key"] is None else letter["key"].encode("latin-1"),
         headers={name: str(value).encode("latin-1", "replace") for name, value in letter["headers"].items()},
+        meta=letter["meta"],
     )
 
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final
 
+import msgspec
 import structlog
 from pydantic import BaseModel, Field
 
 from hub.api.control import Control, Seen
-from hub.api.definitions import Editor, Invalid, condition
+from hub.api.definitions import Editor, Invalid, Rules, condition, parsed
 from hub.api.problems import Conflict, NotFound
 from hub.definitions.catalogue import Catalogue, Entry
+from hub.definitions.kinds import Definition
 from hub.edge.times import time_ms
 from hub.errors import InvalidPayload, Unavailable
 from hub.pipeline.documents import iso
@@ -48,6 +50,7 @@ class Steering:
         kind: str,
         editor: Editor,
         catalogue: Catalogue,
+        rules: Rules,
         *,
         control: Control | None,
         now_ms: Callable[[], int],
@@ -61,6 +64,7 @@ class Steering:
         self._kind = kind
         self._editor = editor
         self._catalogue = catalogue
+        self._rules = rules
         self._control = control
         self._now_ms = now_ms
 
@@ -96,6 +100,18 @@ class Steering:
         if entry is None:
             raise NotFound(f"there is no {self._kind} with this id: PUT /definitions/{self._kind}/{{id}} makes one")
         return entry
+
+    async def spec(self, id: str, definition: Mapping[str, Any] | None) -> Definition:
+        """
+        What is to be tried: a definition that need not be saved, as it would be kept, or (None) the one that is.
+
+        Raises: NotFound, Invalid, InvalidPayload.
+        """
+        if definition is None:
+            return self.entry(id).spec
+        entry = self._catalogue.entry(self._kind, id)
+        spec = parsed(self._kind, msgspec.json.encode(definition))
+        return await asyncio.to_thread(self._rules.checked, self._kind, spec, None if entry is None else entry.spec)
 
     async def switch(self, id: str, enabled: bool, if_match: str | None) -> bool:
         """Returns: whether that is a change."""

@@ -41,6 +41,10 @@ class Rest:
         """POST a JSON object; the answer's JSON."""
         return self._ask("POST", path, json=document).json()
 
+    def put(self, path: str, document: dict[str, Any]) -> Any:
+        """PUT a JSON object; the answer's JSON."""
+        return self._ask("PUT", path, json=document).json()
+
     def _ask(self, method: str, path: str, **more: Any) -> httpx.Response:
         try:
             answer = self._http.request(method, path, **more)

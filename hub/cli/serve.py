@@ -38,17 +38,16 @@ def api() -> None:
     from bridges.secrets import environ
     from bridges.vault import BridgeVault
     from hub.api.definitions import Rules
-    from hub.api.server import run
+    from hub.api.server import Parts, run
 
     with _process() as settings, ExitStack() as stack:
         settings.data.mkdir(parents=True, exist_ok=True)
         variables = environ(settings)
         key = secret_key(settings.secret_key, settings.data)
         blobs = stack.enter_context(closing(LateBlobs(settings.store_url)))
-        run(
+        parts = Parts(
             kafka=settings.kafka,
             namespace=settings.namespace,
-            api=settings.api,
             limits=settings.limits,
             admin_key=admin_key(settings.admin_key, settings.data),
             identity_key=identity_key(settings.identity.key, settings.data),
@@ -64,6 +63,7 @@ def api() -> None:
             redis_url=settings.redis.url,
             bulk=settings.bulk,
         )
+        run(parts, settings.api)
 
 
 def collector(

@@ -120,6 +120,8 @@ def _event(story: dict[str, Any]) -> Iterator[str]:
 def _change(change: dict[str, Any]) -> str:
     by = ", ".join(one["id"] + (" (changed since)" if one["changed_since"] else "") for one in change["mappings"])
     who = f", mapping {by}" if by else ", by a mapping that is no more"
+    if change["op"] == "derive":
+        who = ", it follows from other fields"
     if "appended" in change:
         return f"{change['field']}: appended {json.dumps(change['appended'], ensure_ascii=False)}{who}"
     before, after = (json.dumps(change[name], ensure_ascii=False) for name in ("before", "after"))

@@ -162,4 +162,5 @@ def _record(letter: DeadLetter) -> DeadLetterRecord:
         payload_id=letter.payload_id,
         key=letter.key,
         time_ms=letter.time_ms,
+        meta=letter.meta,
     )

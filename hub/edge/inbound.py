@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Literal, NamedTuple, TypeAlias, cast
+from typing import Any, Literal, TypeAlias, cast
 
 import msgspec
 
@@ -18,7 +18,7 @@ from schemas import records
 Door: TypeAlias = Literal["rest", "bridge", "webhook", "redirect"]
 
 
-class Taken(NamedTuple):
+class Taken(msgspec.Struct, frozen=True):
     """A record for events.v1, and the ids that the client shall keep."""
 
     key: bytes
@@ -110,6 +110,7 @@ def refused(
     payload_id: str | None = None,
     key: bytes | None = None,
     time_ms: int | None = None,
+    meta: Mapping[str, Any] | None = None,
 ) -> tuple[bytes, records.Inbound]:
     """
     The record of a broker's message that is no valid payload, on its way to the dead letters; with its key.
@@ -120,6 +121,7 @@ def refused(
         source: Event source id of the bridge, for a message whose own cannot be read.
         payload_id: Derived from the broker's coordinates. None: derived from `origin`, which names them.
         key: The message's key, and `time_ms` the broker's time of it: a replay has to find all that a mapping may use.
+        meta: What `meta(…)` gives of the message besides.
     """
     name = payload_id or derived("payload", origin)
     body_record: records.Refused = {
@@ -131,6 +133,7 @@ def refused(
         "headers": msgspec.json.encode({name: value.decode("latin-1") for name, value in headers.items()}),
         "key": key,
         "time_ms": time_ms,
+        "meta": msgspec.json.encode(meta) if meta else None,
     }
     record: records.Inbound = {
         "id": name,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -13,7 +13,13 @@ from hub.settings import Limits
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a bridge knew of a message. `time_ms`: for events that have no time of their own."""
+    """
+    All that a bridge knew of a message.
+
+    Attributes:
+        time_ms: For events that have no time of their own.
+        meta: What a mapping's `meta(…)` gives of it that the other attributes do not say.
+    """
 
     body: bytes
     position: str
@@ -21,6 +27,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     time_ms: int
     key: bytes | None
     headers: Mapping[str, bytes]
+    meta: Mapping[str, Any]
 
 
 Convert: TypeAlias = Callable[[Message, int], tuple[bytes, bytes]]

@@ -77,6 +77,7 @@ def refused(position: Position, inbound: Inbound, body: Refused) -> DeadLetter:
         payload_id=inbound["id"],
         key=body["key"],
         time_ms=body["time_ms"],
+        meta=body["meta"],
     )
 
 

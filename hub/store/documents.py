@@ -40,7 +40,8 @@ def dead_letter_document(letter: DeadLetter) -> dict[str, Any]:
         "time_ms": letter.time_ms,
         "body_size": letter.body_size,
         "body_sha256": letter.body_sha256,
-        "headers": _headers(letter.headers),
+        "headers": _object(letter.headers),
+        "meta": _object(letter.meta),
         "position": letter.position._asdict(),
     }
 
@@ -94,12 +95,12 @@ def _text(start: bytes, truncated: bool) -> str | None:
         return None
 
 
-def _headers(raw: bytes) -> dict[str, Any]:
+def _object(raw: bytes | None) -> dict[str, Any]:
     try:
         return msgspec.json.decode(raw or b"{}", type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeDecodeError):
         # a letter is the last resort: it is kept and shown even if its headers are no JSON object
-        return {"unreadable": raw.decode("latin-1")}
+        return {"unreadable": (raw or b"").decode("latin-1")}
 
 
 def _iso(at_ms: int) -> str:

@@ -85,6 +85,7 @@ def letter(
         payload_id=f"payload-{id}",
         key="ä".encode("latin-1"),
         time_ms=NOW_MS - 5,
+        meta=b'{"topic": "orders"}',
     )
 
 

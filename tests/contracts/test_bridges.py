@@ -22,7 +22,6 @@ from bridges.forward import Forwarder
 from bridges.outlet import OPTIONS, Outlet
 from bridges.registry import spec_of
 from hub.definitions.catalogue import Catalogue
-from hub.log.admin import ensure_topics
 from hub.log.config import producer_config
 from hub.pipeline.stop_rule import StopRule
 from hub.settings import Kafka, Limits
@@ -31,6 +30,7 @@ from schemas.codec import decode_inbound
 from schemas.records import REFUSED, Inbound
 from schemas.topics import EVENTS
 from tests.kafka_tools import eventually, read
+from tests.letters import Buried, telling, told
 from tests.sources import FURTHER, NAMES, Source, World, open_source, promises, unwrapped
 
 NOWHERE = "127.0.0.1:1"
@@ -43,14 +43,6 @@ WITHIN_S = 40.0
 def source(request: pytest.FixtureRequest, kafka: str, shared_folder: Path, namespace: str) -> Iterator[Source]:
     with open_source(request.param, World(kafka, shared_folder, namespace)) as made:
         yield made
-
-
-@pytest.fixture
-def ours(kafka: str, namespace: str) -> Kafka:
-    """Our own Kafka, with its topics; one partition, so that order can be seen."""
-    settings = Kafka(bootstrap=kafka, partitions=1)
-    ensure_topics(settings, namespace)
-    return settings
 
 
 class Recorder:
@@ -344,6 +336,24 @@ async def test_rubbish_is_put_aside_and_the_others_go_through(source: Source, ou
     assert arranged(source, numbers(good)) == list(range(len(rubbish) + 1))
     assert {unwrapped(source, body["body"]): body["reason"] for body in refused} == rubbish  # type: ignore[typeddict-item]
     assert all(record["origin"].startswith("bridge:contract:") for record in records)
+
+
+async def test_a_dead_letter_is_sent_again_with_all_that_its_message_had(source: Source) -> None:
+    """Also what its broker alone knows of it, such as a topic, an offset or a routing key; edited, too."""
+    source.put([b'{"n": 1}'])
+    async with opened(source) as bridge:
+        [delivery] = flat(await take(bridge, 1))
+    meta = delivery.meta()
+    letter = Buried(delivery, source.kind, source.settings, telling(meta))
+    id, [event] = told(letter.direct)
+    assert event[2] == {name: value for name, value in meta.items() if value is not None}
+    for body in (None, edited(source, delivery.body)):
+        assert told(await letter.replay(body)) == (id, [event])
+
+
+def edited(source: Source, body: bytes) -> bytes:
+    """Edited: a blank more, where the source's messages are what was put."""
+    return body if hasattr(source, "unwrapped") else body + b" "
 
 
 async def test_a_message_of_50_mb(source: Source, ours: Kafka, namespace: str) -> None:

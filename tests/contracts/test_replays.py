@@ -19,9 +19,10 @@ from hub.store.port import Reading
 from hub.store.sqlite import SqliteStore, schema
 from schemas.codec import decode_inbound, encode_inbound
 from schemas.records import REFUSED
-from schemas.replays import Replay, read_replay
+from schemas.replays import Replay
 from tests.contracts.batches import NOW_MS, batch, letter
 from tests.factories import event, track
+from tests.letters import Log
 
 FIRST_VERSION = {
     "source": "shop",
@@ -58,28 +59,6 @@ def old(tmp_path: Path) -> SqliteStore:
     return SqliteStore(path)
 
 
-class Log:
-    """Takes what is published."""
-
-    def __init__(self) -> None:
-        self.records: list[tuple[bytes, bytes, Replay | None]] = []
-
-    async def publish(
-        self,
-        topic: str,
-        key: bytes,
-        value: bytes | None,
-        headers: list[tuple[str, str | bytes | None]],
-        landed: Callable[[int, int], None] | None = None,
-    ) -> int:
-        """Returns the offset."""
-        assert topic == "hub.events.v1"
-        self.records.append((key, value or b"", read_replay(headers)))
-        if landed is not None:
-            landed(0, len(self.records) - 1)
-        return len(self.records) - 1
-
-
 def _replayer(log: Log, store: Reading, catalogue: Catalogue, now_ms: Callable[[], int]) -> Replayer:
     return Replayer(
         log,  # type: ignore[arg-type]
@@ -95,8 +74,8 @@ def _replayer(log: Log, store: Reading, catalogue: Catalogue, now_ms: Callable[[
 def test_they_are_open_and_can_be_found(old: SqliteStore) -> None:
     found = old.get("dead-letters", "message")
     assert found is not None
-    new = ("status", "first_at", "resolved_at", "payload_id", "key", "time_ms")
-    assert [found[name] for name in new] == ["open", found["at"], None, None, None, None]
+    new = ("status", "first_at", "resolved_at", "payload_id", "key", "time_ms", "meta")
+    assert [found[name] for name in new] == ["open", found["at"], None, None, None, None, {}]
     assert set(found) == set(_fresh(old))
     assert old.count("dead-letters", "status = open AND attempts = 1 AND payload_id = null") == 3
     old.write(batch(failed_again=[letter("message")], resolved={"bytes": NOW_MS}))

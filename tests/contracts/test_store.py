@@ -311,12 +311,14 @@ def test_a_dead_letter_shows_all_there_is(store: Store) -> None:
         "body_size": 4,
         "body_sha256": None,
         "headers": {"x-id": "42"},
+        "meta": {"topic": "orders"},
         "position": {"epoch": 1, "partition": 0, "offset": 5, "place": 0},
         "body": '{"ü',
         "body_base64": None,
         "body_truncated": False,
     }
     assert ids(store, "dead-letters", "reason = not_json AND headers.x-id = '42' AND position.offset = 5") == ["d1"]
+    assert ids(store, "dead-letters", "meta.topic = orders") == ["d1"]
     assert ids(store, "dead-letters", "origin = rest") == []
     with pytest.raises(QueryError, match="bytes"):
         store.search("dead-letters", "body = x", 10, None)

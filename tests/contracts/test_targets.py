@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 from bridges.outward.registry import spec_of
-from hub.log.admin import LogAdmin, ensure_topics
+from hub.log.admin import LogAdmin
 from hub.log.lag import DestinationLag
 from hub.settings import Kafka
 from schemas.topics import EVENTS
-from tests.destinations import event_id, running, store
+from tests.destinations import numbers, running, store
 from tests.sources import World
-from tests.targets import NAMES, Arrived, Sink, open_sink
+from tests.targets import NAMES, Sink, open_sink
 
 COUNT = 60
 
@@ -28,23 +28,6 @@ COUNT = 60
 def sink(request: pytest.FixtureRequest, kafka: str, shared_folder: Path, namespace: str) -> Iterator[Sink]:
     with open_sink(request.param, World(kafka, shared_folder, namespace)) as made:
         yield made
-
-
-@pytest.fixture
-def ours(kafka: str, namespace: str) -> Kafka:
-    settings = Kafka(bootstrap=kafka, partitions=1)
-    ensure_topics(settings, namespace)
-    return settings
-
-
-def numbers(arrived: Sequence[Arrived]) -> list[int]:
-    """In the order in which they came; each under its id."""
-    found = []
-    for id, content in arrived:
-        number = content["properties"]["number"]
-        assert id == content["id"] == event_id(number)
-        found.append(number)
-    return found
 
 
 def firsts(found: Sequence[int]) -> list[int]:

@@ -129,6 +129,20 @@ class Site:
         assert answer.status_code == status, answer.text
         return answer.json()
 
+    def command(self, *words: str | Path, code: int = 0) -> str:
+        """What `hub …` prints that is asked of this one; what goes to its errors if that is what it has to end with."""
+        done = subprocess.run(
+            [sys.executable, "-m", "hub", *map(str, words), "--url", str(self.http.base_url)],
+            cwd=ROOT,
+            env={**self._variables, "COLUMNS": "200"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout or done.stderr
+
     def until(self, id: str, **wanted: Any) -> dict[str, Any]:
         """Wait for a bridge to be so; a number is a least, a function says whether it is right."""
 

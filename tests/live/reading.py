@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -43,11 +43,15 @@ async def take(reading: Bridge, count: int) -> list[Batch]:
 
 
 async def taken(reading: Bridge, count: int, acknowledge: bool = True) -> list[Delivery]:
-    """`count` messages."""
-    batches = await take(reading, count)
-    for batch in batches if acknowledge else ():
-        await reading.ack(batch)
-    return [delivery for batch in batches for delivery in batch.deliveries]
+    """`count` messages, each batch acknowledged as it comes: else a prefetch would hold back the rest."""
+    found: list[Delivery] = []
+    async with asyncio.timeout(WITHIN_S):
+        while len(found) < count:
+            batch = await reading.take(count - len(found))
+            found += batch.deliveries
+            if acknowledge and batch.deliveries:
+                await reading.ack(batch)
+    return found
 
 
 async def nothing_more(reading: Bridge) -> bool:
@@ -75,6 +79,7 @@ class Pump:
     Reads as a bridge process does: from the beginning again after every error.
 
     Attributes:
+        sessions: How often it has connected.
         found: Bodies by position.
         order: Bodies as they came.
         errors: What ended its sessions.
@@ -82,13 +87,21 @@ class Pump:
 
     def __init__(self, kind: str, settings: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> None:
         """Begins."""
+        self.sessions = 0
         self.found: dict[str, bytes] = {}
         self.order: list[bytes] = []
         self.errors: list[PortError] = []
         self._changed = asyncio.Event()
         self._task = asyncio.create_task(self._run(kind, settings, environ))
 
-    async def until(self, bodies: Sequence[bytes]) -> None:
+    async def until_connected(self) -> None:
+        """Once at least."""
+        async with asyncio.timeout(WITHIN_S):
+            while not self.sessions:
+                self._changed.clear()
+                await self._changed.wait()
+
+    async def until(self, bodies: Collection[bytes]) -> None:
         """They have all come."""
         wanted = set(bodies)
         async with asyncio.timeout(WITHIN_S):
@@ -105,13 +118,16 @@ class Pump:
 
     async def until_error(self, words: str) -> PortError:
         """One that says this."""
-        async with asyncio.timeout(WITHIN_S):
-            while True:
-                for error in self.errors:
-                    if words in str(error):
-                        return error
-                self._changed.clear()
-                await self._changed.wait()
+        try:
+            async with asyncio.timeout(WITHIN_S):
+                while True:
+                    for error in self.errors:
+                        if words in str(error):
+                            return error
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            raise AssertionError(f"no error has {words!r}: {self.errors}") from None
 
     async def end(self) -> None:
         """Stop reading."""
@@ -123,6 +139,8 @@ class Pump:
             reading = bridge(kind, settings, environ)
             try:
                 await reading.connect()
+                self.sessions += 1
+                self._changed.set()
                 while True:
                     batch = await reading.take(500)
                     if not batch.deliveries:

@@ -168,6 +168,7 @@ async def test_a_folder_that_is_made_again_has_other_mails(source: ImapSource) -
     assert positions[0] != positions[1]
 
 
+@pytest.mark.long
 async def test_a_server_without_idle_and_move(tmp_path: Path, namespace: str) -> None:
     with own("dovecot_old", tmp_path / "old") as running:
         source = ImapSource(running.url, namespace, after="move", move_to="Done", poll_s=0.5)
@@ -363,6 +364,7 @@ async def test_a_folder_that_is_deleted_and_made_again_is_read_again(source: Ima
     await pump.end()
 
 
+@pytest.mark.long
 async def test_the_server_is_killed_under_load(tmp_path: Path, namespace: str) -> None:
     with own("dovecot", tmp_path / "d") as running:
         source = ImapSource(running.url, namespace)

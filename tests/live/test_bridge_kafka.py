@@ -82,13 +82,6 @@ def _reached(found: Any, wanted: Any) -> bool:
 
 
 @pytest.fixture
-def ours(kafka: str, namespace: str) -> Kafka:
-    settings = Kafka(bootstrap=kafka, partitions=1)
-    ensure_topics(settings, namespace)
-    return settings
-
-
-@pytest.fixture
 async def process(ours: Kafka, namespace: str) -> AsyncIterator[Process]:
     made = Process(ours, namespace)
     yield made
@@ -226,6 +219,7 @@ def test_a_definition_that_cannot_work_is_refused(change: dict[str, Any], words:
     assert words in str(caught.value)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)  # each time the group has to notice first, which takes it 10 s
 def test_the_process_is_killed_again_and_again(ours: Kafka, kafka: str, namespace: str, tmp_path: Path) -> None:
     """`kill -9` of `hub bridges` in full flow: everything is there at the end, each once, in order."""

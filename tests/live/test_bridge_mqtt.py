@@ -218,7 +218,8 @@ async def test_memory_stays_flat_while_nobody_takes(server: Own, namespace: str,
     async with opened("mqtt", source.settings) as reading:
         first = await taken(reading, 1)
         publish(server.url, f"{namespace}/other", [b"time for the rest to come"])
-        await asyncio.sleep(2)  # it comes by itself, if nothing holds it
+        # real time: that the rest does not come shows in nothing else, and in this time all of it would
+        await asyncio.sleep(2)
         assert process.memory_info().rss - before < 120 * MB
         rest = await taken(reading, 199)
     assert [delivery.body[:1] for delivery in first + rest] == [body[:1] for body in large]
@@ -228,7 +229,8 @@ async def test_a_connection_on_which_nothing_is_read_is_kept_alive(server: Own, 
     source = MqttSource(server.url, namespace, prefetch=5, keepalive_s=2)
     source.put(bodies(0, 20))
     async with opened("mqtt", source.settings) as reading:
-        await asyncio.sleep(9)  # the broker ends a silent connection after 3 s; it looks every 5 s
+        # real time: the broker, which nobody can ask, ends a connection that is silent for 3 s, and looks every 5 s
+        await asyncio.sleep(9)
         for first in (0, 5, 10, 15):
             assert [delivery.body for delivery in await taken(reading, 5)] == bodies(first, first + 5)
 

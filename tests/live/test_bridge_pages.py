@@ -12,6 +12,7 @@ import pytest
 
 from tests.live.test_readme import ROOT, Step, blocks, clone, script, steps, variables  # noqa: F401 - fixtures
 from tests.live.whole_hub import WholeHub
+from tests.packages import LINES, install
 from tests.servers.running import own
 
 START: Final = "\n.venv/bin/hub up --detach\n"
@@ -25,11 +26,13 @@ class Page(NamedTuple):
         server: Of tests/servers; empty: it needs none.
         address: How the page writes that one's.
         profile: Who has an event then.
+        package: That it installs.
     """
 
     server: str
     address: str
     profile: str
+    package: Path | None = None
 
 
 PAGES: Final = {
@@ -37,6 +40,7 @@ PAGES: Final = {
     "kafka": Page("kafka", "localhost:9092", "lee"),
     "mqtt": Page("mosquitto", "localhost:1883", "mia"),
     "nats": Page("nats", "localhost:4222", "kim"),
+    "own": Page("", "", "joe", LINES),
     "postgres": Page("postgres", "localhost:5432", "ola"),
     "rabbitmq": Page("rabbitmq", "localhost:5672", "ida"),
     "redis_list": Page("valkey", "localhost:6379", "zoe"),
@@ -67,6 +71,9 @@ def test_every_command_of_a_page_works(
 ) -> None:
     """From nothing to the first event, as somebody would type it."""
     known = PAGES[page]
+    if known.package is not None:
+        install(known.package, clone.parent / "packages")
+        variables["PYTHONPATH"] = str(clone.parent / "packages")
     wanted = [Step("start", START, []), *steps(ROOT / "docs" / "bridges" / f"{page}.md")]
     commands = script(wanted)
     if address:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -21,7 +18,7 @@ from hub.chaos.proxy import Proxy
 from hub.errors import Refused, Unavailable
 from hub.stack import ports
 from tests.live.reading import Pump, bridge, error_of, nothing_more, opened, take, taken
-from tests.servers import tls
+from tests.servers.relay import relay
 from tests.servers.running import Own, own
 from tests.sources.redis import ListSource, StreamSource
 
@@ -289,32 +286,10 @@ async def until(reading: Bridge, reached: Callable[[], bool]) -> None:
 # who may
 
 
-@asynccontextmanager
-async def relay(server: Own, folder: Path) -> AsyncIterator[int]:
-    """TLS in front of the server, as the wheel's Valkey has none. Gives its port."""
-    tls.make(folder)
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(folder / "server.pem", folder / "server.key")
-
-    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            while data := await reader.read(65_536):
-                writer.write(data)
-                await writer.drain()
-        writer.close()
-
-    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        back, forth = await asyncio.open_connection("127.0.0.1", urlsplit(server.url).port)
-        await asyncio.gather(pump(reader, forth), pump(back, writer))
-
-    listening = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=context)
-    async with listening:
-        yield listening.sockets[0].getsockname()[1]
-
-
 async def test_tls_with_an_authority_of_our_own(source: StreamSource | ListSource, server: Own, tmp_path: Path) -> None:
     source.put([b"%d" % n * 1_000 for n in range(300)])
-    async with relay(server, tmp_path) as port:
+    # the Valkey of the wheel has no TLS
+    async with relay(urlsplit(server.url).port or 0, tmp_path) as port:
         settings = {**source.settings, "url": f"rediss://localhost:{port}", "ca_file": str(tmp_path / "ca.pem")}
         async with opened(source.kind, settings) as reading:
             assert len(await taken(reading, 300)) == 300

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import closing
@@ -188,6 +189,26 @@ def test_a_broken_bridge_says_why_and_is_tried_at_once_when_it_is_started(hub: S
     started = hub.post(f"/bridges/{id}/start")
     assert started["version"] == version
     assert hub.until(id, refused=before + 1)["refused"] > before
+
+
+def test_the_command_does_the_same(hub: Site, topic: KafkaSource, tmp_path: Path) -> None:
+    id = fresh()
+    topic.put([body(1), b"no json", body(2)])
+    file = tmp_path / "orders.json"
+    file.write_text(json.dumps(spec(topic, enabled=False)))
+    assert hub.command("bridge", "put", id, file).startswith(f"{id} is saved; this is version ")
+    tried = hub.command("bridge", "test", id, code=1)
+    assert f"  message: {body(1).decode()}\n  payload: {{" in tried
+    assert "  refused: not_json: " in tried
+    broken = spec(topic, settings={**topic.settings, "options": {"sasl.password": "env:NOT_THERE"}})
+    file.write_text(json.dumps(broken))
+    failed = hub.command("bridge", "test", id, "--definition", file, code=1)
+    assert re.search("^failed: .*NOT_THERE.*\nwhat to do: ", failed)
+    assert "state            paused\n" not in hub.command("bridge", "start", id)
+    hub.until(id, state="running", forwarded=3)
+    assert f"│ {id} │ kafka │ running │" in hub.command("bridge", "list")
+    assert "state            paused\n" in hub.command("bridge", "pause", id)
+    assert "no bridge with this id" in hub.command("bridge", "show", "nobody", code=2)
 
 
 def test_every_version_is_kept_and_can_be_had_back(hub: Site) -> None:

@@ -14,7 +14,8 @@ import pytest
 from botocore.exceptions import ClientError, NoCredentialsError, NoRegionError, SSLError
 
 from bridges.base import Rewind
-from bridges.sqs import SqsSettings, port_error
+from bridges.sqs import SqsSettings
+from bridges.sqs_link import port_error
 from hub.chaos.proxy import Proxy
 from hub.errors import Refused, Unavailable
 from hub.stack import ports

@@ -73,6 +73,7 @@ def chaos_on(running: WholeHub, script: str, folder: Path, *options: str) -> tup
     return done.returncode, json.loads(report.read_text()), done.stdout
 
 
+@pytest.mark.long
 def test_on_a_hub_of_theirs(tmp_path: Path) -> None:
     """Twice on one, which takes its time to start: their collector is killed; an event is deleted from their store."""
     with whole_hub(tmp_path / "data") as running:

@@ -10,24 +10,14 @@ from typing import Any
 import pytest
 
 from bridges.outward.http import HttpSettings, retry_after
-from hub.log.admin import ensure_topics
 from hub.settings import Kafka
 from hub.stack import ports
-from schemas.codec import decode_inbound
-from schemas.records import REFUSED, Refused
-from schemas.topics import EVENTS, STORED
-from tests.destinations import document, event_id, running, store
-from tests.kafka_tools import read, write
+from schemas.topics import STORED
+from tests.destinations import document, event_id, letters, running, store
+from tests.kafka_tools import write
 from tests.targets.http import Answer, HttpServer, Received, server
 
 SOON = {"first_s": 0.05, "longest_s": 0.1}
-
-
-@pytest.fixture
-def ours(kafka: str, namespace: str) -> Kafka:
-    settings = Kafka(bootstrap=kafka, partitions=1)
-    ensure_topics(settings, namespace)
-    return settings
 
 
 @pytest.fixture
@@ -43,12 +33,6 @@ def to(url: str, **changes: Any) -> dict[str, Any]:
 def number(received: Received) -> int:
     found: int = json.loads(received.body)["properties"]["number"]
     return found
-
-
-def letters(ours: Kafka, namespace: str) -> list[Refused]:
-    """What is on its way to the dead letters."""
-    bodies = [decode_inbound(message.value() or b"")["body"] for message in read(ours, namespace, EVENTS)]
-    return [body[1] for body in bodies if body[0] == REFUSED]
 
 
 def buried(ours: Kafka, namespace: str) -> list[str]:

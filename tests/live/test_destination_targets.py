@@ -14,13 +14,11 @@ from bridges.outward.registry import validate
 from bridges.outward.smtp import NoMailError, made
 from bridges.registry import BridgeError
 from hub.definitions.kinds import Destination
-from hub.log.admin import ensure_topics
 from hub.settings import Kafka
-from schemas.codec import decode_inbound
-from schemas.records import REFUSED, Refused
-from schemas.topics import EVENTS, STORED
-from tests.destinations import event_id, record, running, store
-from tests.kafka_tools import read, write
+from schemas.records import Refused
+from schemas.topics import STORED
+from tests.destinations import event_id, letters, record, running, store
+from tests.kafka_tools import write
 from tests.sources import World
 from tests.targets import open_sink
 from tests.targets.kafka import KafkaSink
@@ -32,21 +30,13 @@ SOON = {"first_s": 0.05, "longest_s": 0.2}
 
 
 @pytest.fixture
-def ours(kafka: str, namespace: str) -> Kafka:
-    settings = Kafka(bootstrap=kafka, partitions=1)
-    ensure_topics(settings, namespace)
-    return settings
-
-
-@pytest.fixture
 def world(kafka: str, shared_folder: Path, namespace: str) -> World:
     return World(kafka, shared_folder, namespace)
 
 
-def letters(ours: Kafka, namespace: str) -> dict[str, Refused]:
-    """What is on its way to the dead letters, by event."""
-    bodies = [decode_inbound(message.value() or b"")["body"] for message in read(ours, namespace, EVENTS)]
-    return {json.loads(body[1]["body"])["id"]: body[1] for body in bodies if body[0] == REFUSED}
+def by_event(ours: Kafka, namespace: str) -> dict[str, Refused]:
+    """What is on its way to the dead letters."""
+    return {json.loads(letter["body"])["id"]: letter for letter in letters(ours, namespace)}
 
 
 async def test_postgres_finds_the_row_at_fault(world: World, ours: Kafka, namespace: str) -> None:
@@ -58,7 +48,7 @@ async def test_postgres_finds_the_row_at_fault(world: World, ours: Kafka, namesp
             await destination.until(forwarded=19, refused=1, state="running")
         arrived = await asyncio.to_thread(sink.arrived)
         assert {one.id for one in arrived} == {event_id(n) for n in range(20) if n != 7}
-        [(id, letter)] = letters(ours, namespace).items()
+        [(id, letter)] = by_event(ours, namespace).items()
         assert id == event_id(7)
         assert "many" in letter["detail"]
 
@@ -76,7 +66,7 @@ async def test_postgres_without_its_table_or_index_says_so(world: World, ours: K
             await destination.until_error("unique index")
             sink.execute(f'CREATE UNIQUE INDEX ON "{sink.table}" (event_id)')  # type: ignore[attr-defined]
             await destination.until(forwarded=3)
-    assert letters(ours, namespace) == {}
+    assert letters(ours, namespace) == []
 
 
 async def test_rabbitmq_waits_for_a_queue_that_gets_the_messages(world: World, ours: Kafka, namespace: str) -> None:
@@ -91,7 +81,7 @@ async def test_rabbitmq_waits_for_a_queue_that_gets_the_messages(world: World, o
             await destination.until(forwarded=6)
         arrived = await asyncio.to_thread(sink.arrived)
         assert [one.id for one in arrived] == [event_id(n) for n in range(6)]
-    assert letters(ours, namespace) == {}
+    assert letters(ours, namespace) == []
 
 
 async def test_kafka_does_not_take_a_message_that_is_too_large(world: World, ours: Kafka, namespace: str) -> None:
@@ -106,7 +96,7 @@ async def test_kafka_does_not_take_a_message_that_is_too_large(world: World, our
         arrived = [one.id for one in await asyncio.to_thread(sink.arrived)]
         assert set(arrived) == {event_id(n) for n in range(8) if n != 4}
         assert arrived[-3:] == [event_id(n) for n in (5, 6, 7)]
-    assert list(letters(ours, namespace)) == [event_id(4)]
+    assert list(by_event(ours, namespace)) == [event_id(4)]
 
 
 async def test_a_mail_that_cannot_be_delivered(ours: Kafka, namespace: str) -> None:
@@ -122,7 +112,7 @@ async def test_a_mail_that_cannot_be_delivered(ours: Kafka, namespace: str) -> N
             server.answers.pop("p2@example.com")
             await destination.until(forwarded=4, refused=2, state="running")
         assert [mail["hub-event-id"] for mail in server.mails] == [event_id(n) for n in (0, 2, 3, 5)]
-    found = letters(ours, namespace)
+    found = by_event(ours, namespace)
     assert set(found) == {event_id(1), event_id(4)}
     assert all("550 no such mailbox" in letter["detail"] for letter in found.values())
 

@@ -6,9 +6,11 @@ import base64
 import json
 import secrets
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from bridges.signatures import Signed, standard
 from tests.kafka_tools import eventually
@@ -216,4 +218,91 @@ def test_what_cannot_work_is_refused_when_it_is_saved(hub: Site, changes: dict[s
     assert answer.status_code == 422, answer.text
     problem = answer.json()
     assert words in f"{problem['detail']} {problem.get('where', '')}"
+    assert hub.http.get("/definitions/destination/wrong").status_code == 404
+
+
+# the command
+
+
+def row(table: str, id: str) -> list[str]:
+    """Of a table, as people see it."""
+    [line] = [line for line in table.splitlines() if f"│ {id} " in line]
+    return [cell.strip() for cell in line.split("│")[1:-1]]
+
+
+def test_the_command_from_a_file_to_its_events_and_back(hub: Site, crm: HttpServer, id: str, tmp_path: Path) -> None:
+    file = tmp_path / "crm.yaml"
+    file.write_text(yaml.safe_dump(spec(crm.url, id, name="the first", start="2026-01-01T00:00:00Z")))
+    saved = hub.command("destination", "put", id, file)
+    version = hub.get(f"/destinations/{id}")["version"]
+    assert saved == f"{id} is saved; this is version {version}\n"
+    track(hub, id, 1, 2)
+    until(hub, id, sent=2, lag=0)
+    listed = row(hub.command("destination", "list"), id)
+    assert (listed[:4], listed[5:7]) == ([id, "http", "running", "0"], ["2", "0"])
+    shown = hub.command("destination", "show", id)
+    assert "state            running\n" in shown
+    assert f"condition        type = {id}\n" in shown
+    assert f"  {hub.namespace}.stored.v1/0: lag 0, read up to " in shown
+    document = json.loads(hub.command("destination", "show", id, "--json"))
+    assert (document["id"], document["sent"]) == (id, 2)
+    assert id in [one["id"] for one in json.loads(hub.command("destination", "list", "--json"))]
+
+    assert "state            paused\n" in hub.command("destination", "pause", id)
+    file.write_text(json.dumps(spec(crm.url, id, name="the second", enabled=False)))
+    hub.command("destination", "put", id, file)
+    hub.command("destination", "rewind", id, "--to", "beginning")
+    assert sent(crm) == [1, 2]
+    assert hub.command("destination", "rollback", id, str(version)).startswith(f"{id} is as in version {version} again")
+    until(hub, id, sent=2, lag=0, name="the first")
+    assert sent(crm) == [1, 2, 1, 2]
+    versions = json.loads(hub.command("destination", "versions", id, "--json"))
+    assert [one["spec"]["name"] for one in versions] == ["the first", "the second", "the first", "the first"]
+    table = hub.command("destination", "versions", id)
+    assert row(table, str(version))[3] == "http, the first"
+    assert row(table, str(versions[0]["version"]))[2] == "yes"
+    hub.command("destination", "pause", id)
+    assert "state            paused\n" not in hub.command("destination", "start", id)
+    until(hub, id, state="running")
+
+
+def test_the_command_shows_what_would_be_sent(hub: Site, crm: HttpServer, id: str, tmp_path: Path) -> None:
+    track(hub, id, 1, 2)
+    eventually(lambda: hub.get("/events/count", q=f"type = {id}")["count"] == 2)
+    hub.put("destination", id, spec(crm.url, id, mapping={"n": "properties.number"}, enabled=False))
+    words = ("destination", "test", id, "--q", f"type = {id}")
+    shown = hub.command(*words)
+    assert f'  key: of-{id}\n  message: {{"n":1}}\n' in shown
+    assert '  message: {"n":2}\n' in shown
+    [message] = json.loads(hub.command(*words, "--events", "1", "--json"))["messages"]
+    assert json.loads(message["body"])["n"] in (1, 2)
+    assert "no stored event" in hub.command("destination", "test", id, "--q", "type = nobody-has-this")
+
+    file = tmp_path / "other.json"
+    file.write_text(json.dumps(spec(crm.url, id, condition=f"type = {id} AND properties.number = 1")))
+    assert hub.command(*words, "--definition", file).count("  not sent: ") == 1
+    file.write_text(json.dumps(spec(crm.url, id, mapping={"n": "number(type)"})))
+    refused = hub.command(*words, "--definition", file, code=1)
+    assert refused.count("  refused: mapping_failed: ") == 2
+    assert "(at mapping.n)" in refused
+    assert crm.requests == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["show", "nobody"], "GET /destinations/nobody is answered with 404: there is no destination with this id"),
+        (["pause", "nobody"], "there is no destination with this id"),
+        (["put", "wrong", "FILE"], "there is no destination of type 'pigeon'"),
+        (["put", "wrong", "BROKEN"], "broken.yaml:2:1"),
+        (["put", "wrong", "/no/such/file"], "/no/such/file"),
+        (["test", "wrong", "--q", "type ="], "there is no destination with this id"),
+        (["rewind", "wrong"], "--to"),
+    ],
+)
+def test_the_command_says_what_is_wrong(hub: Site, tmp_path: Path, words: list[str], said: str) -> None:
+    files = {"FILE": tmp_path / "pigeon.yaml", "BROKEN": tmp_path / "broken.yaml"}
+    files["FILE"].write_text("type: pigeon\n")
+    files["BROKEN"].write_text("type: http\n]\n")
+    assert said in hub.command("destination", *(files.get(word, word) for word in words), code=2)
     assert hub.http.get("/definitions/destination/wrong").status_code == 404

@@ -9,7 +9,6 @@ from confluent_kafka import Producer
 
 from hub.collector.output import Output
 from hub.errors import Unavailable
-from hub.log.admin import ensure_topics
 from hub.log.config import producer_config
 from hub.model import Outgoing, Position
 from hub.settings import Kafka
@@ -19,13 +18,6 @@ from tests.waiting import wait_for
 
 NOWHERE = Kafka(bootstrap="127.0.0.1:1")
 COUNT = 50
-
-
-@pytest.fixture
-def ours(kafka: str, namespace: str) -> Kafka:
-    settings = Kafka(bootstrap=kafka, partitions=1)
-    ensure_topics(settings, namespace)
-    return settings
 
 
 def producers(*configs: Kafka, timeout_ms: int) -> Iterator[Producer]:

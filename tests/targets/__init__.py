@@ -10,6 +10,8 @@ from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 from tests.sources import World
 
 NAMES: Final = (
+    "clickhouse",
+    "clickhouse:columns",
     "http",
     "http:array",
     "http:lines",
@@ -20,6 +22,8 @@ NAMES: Final = (
     "postgres:columns",
     "rabbitmq",
     "redis_streams",
+    "s3",
+    "s3:columns",
     "smtp",
     "sqs",
     "sqs:fifo",

@@ -44,14 +44,21 @@ class MqttSink:
 
 
 @contextmanager
-def topic(world: World) -> Iterator[Sink]:
-    with running.shared("mosquitto", world.folder / "mosquitto") as url, connected(url) as client:
-        sink = MqttSink(url, f"sink/{world.namespace}")
+def at(url: str, name: str) -> Iterator[MqttSink]:
+    """Whoever is subscribed has a lasting session: what comes while the broker restarts is kept for it."""
+    with connected(url, f"sink-{name}", lasting=True) as client:
+        sink = MqttSink(url, f"sink/{name}")
         client.on_message = sink.came
         subscribed = threading.Event()
         client.on_subscribe = lambda *_: subscribed.set()
         client.subscribe(sink.topic, 1)
         assert subscribed.wait(WITHIN_S)
+        yield sink
+
+
+@contextmanager
+def topic(world: World) -> Iterator[Sink]:
+    with running.shared("mosquitto", world.folder / "mosquitto") as url, at(url, world.namespace) as sink:
         yield sink
 
 

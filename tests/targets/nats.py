@@ -22,15 +22,16 @@ class NatsSink:
     kind = "nats"
     exactly_once = True  # within the stream's duplicate window
 
-    def __init__(self, url: str, name: str) -> None:
-        self.url, self.stream = url, name
+    def __init__(self, url: str, name: str, **options: Any) -> None:
+        """Args: options: of the test's own connections."""
+        self.url, self.stream, self._options = url, name, options
         settings = {"url": url, "subject": f"sink.{name}"}
         self.definition: dict[str, Any] = {"settings": settings}
         self.away = {**settings, "url": "nats://127.0.0.1:1"}
-        on_jetstream(url, partial(JetStreamContext.add_stream, name=name, subjects=[f"sink.{name}"]))
+        on_jetstream(url, partial(JetStreamContext.add_stream, name=name, subjects=[f"sink.{name}"]), **options)
 
     def arrived(self) -> Sequence[Arrived]:
-        return on_jetstream(self.url, self._read)
+        return on_jetstream(self.url, self._read, **self._options)
 
     async def _read(self, js: JetStreamContext) -> list[Arrived]:
         count = (await js.stream_info(self.stream)).state.messages

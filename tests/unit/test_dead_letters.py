@@ -57,6 +57,7 @@ def refusal(reason: str = "mapping_failed") -> Inbound:
         payload_id="payload-7",
         key=b"\xff",
         time_ms=5,
+        meta={"topic": "t"},
     )
     return record
 
@@ -76,6 +77,7 @@ def test_a_letter_keeps_all_that_a_replay_needs() -> None:
     found = hub.store.get("dead-letters", dead(hub))
     assert found is not None
     assert (found["payload_id"], found["key"], found["time_ms"]) == ("payload-7", "ÿ", 5)
+    assert found["meta"] == {"topic": "t"}
     (rubbish,) = hub.take(*log(b"rubbish", start=1)).batch.dead_letters
     assert (rubbish.key, rubbish.payload_id) == (b"key", None)
 

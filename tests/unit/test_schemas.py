@@ -87,6 +87,7 @@ def test_the_official_reader_reads_what_we_write() -> None:
                 "headers": b"{}",
                 "key": b"\xff",
                 "time_ms": 5,
+                "meta": b'{"topic":"t"}',
             },
         ),
     ],

@@ -104,6 +104,7 @@ def test_a_dead_letter_tells_what_became_of_it() -> None:
         "headers": b"{}",
         "key": None,
         "time_ms": None,
+        "meta": None,
     }
     inbound: Inbound = {**track("", event("e1")), "origin": "bridge:orders:t/0/7", "body": (REFUSED, body)}
     letter = refused(Position(1, 0, 5, 0), inbound, body)

@@ -54,6 +54,7 @@ OTHERS = [
             "headers": BYTES,
             "key": st.none() | BYTES,
             "time_ms": st.none() | LONG,
+            "meta": st.none() | BYTES,
         },
     ),
 ]

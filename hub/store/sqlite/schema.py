@@ -87,6 +87,10 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         """CREATE TABLE definition_versions (kind TEXT NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL,
             at_ms INTEGER NOT NULL, spec TEXT, PRIMARY KEY (kind, id, version, at_ms)) STRICT""",
     ),
+    (
+        # dead letters that know what their bridge knew of the message
+        "UPDATE dead_letters SET doc = json_set(doc, '$.meta', json('{}'))",
+    ),
 )
 """One entry a version, each a list of statements; the version of a file is the number of entries applied to it."""
 

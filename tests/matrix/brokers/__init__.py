@@ -67,7 +67,7 @@ class Broker(ABC):
 
     @abstractmethod
     def kill(self) -> None:
-        """SIGKILL; or SIGTERM if it promises nothing else, as `notes` says then."""
+        """SIGKILL; of one that confirms before it saves, when it has saved, as `notes` says then."""
 
     @abstractmethod
     def stop(self) -> None:

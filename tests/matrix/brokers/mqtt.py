@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from tests.matrix.load import Message, Send
 from tests.servers.kinds import found
 from tests.servers.mosquitto import port_of
 from tests.sources.mqtt import connected, own_id
+from tests.waiting import wait_for
 
 SEND_S: Final = 8.0
 SESSION: Final = "matrix"
@@ -31,9 +33,10 @@ class Mqtt(OwnServer):
     kind = "mqtt"
     server = "mosquitto"
     notes = (
-        "the broker is ended with SIGTERM: killed, mosquitto forgets up to a second of what it has confirmed. The "
-        "queue is the bridge's session, so nothing is sent between its deletion and the bridge's return; and "
-        "mosquitto keeps nothing for a user that it does not let in, so nothing is sent meanwhile"
+        "the broker is killed when it has just saved, and nothing is sent meanwhile: mosquitto confirms first and "
+        "saves once a second, and what it forgets in between is lost whoever reads it. The queue is the bridge's "
+        "session, so nothing is sent between its deletion and the bridge's return; and mosquitto keeps nothing for a "
+        "user that it does not let in, so nothing is sent then, either"
     )
     keeps_for_locked_out = False
     queue_is_the_bridge = True
@@ -41,6 +44,7 @@ class Mqtt(OwnServer):
     def __init__(self, folder: Path, link: Link) -> None:
         """Does not start it."""
         super().__init__(folder, link)
+        self._sending = threading.Lock()
         self.settings = {
             "url": f"mqtt://{self.through}",
             "topics": QUEUE,
@@ -58,17 +62,25 @@ class Mqtt(OwnServer):
         return port_of(self.own.home, "passwords")
 
     def kill(self) -> None:
-        self.own.stop()
+        saved = self.own.home / "mosquitto.db"
+        # autosave_on_changes is no help: it saves after it has confirmed, too. One thread does both, so a save that
+        # ends while nothing is sent has all that was confirmed
+        with self._sending:
+            saved.unlink(missing_ok=True)
+            os.kill(self.own.pid, signal.SIGUSR1)
+            wait_for("mosquitto has saved", saved.exists)
+            self.own.kill()
 
     @contextmanager
     def sender(self) -> Iterator[Send]:
         with connected(self.own.url) as client:
 
             def send(messages: Sequence[Message]) -> None:
-                sent = [client.publish(QUEUE, message.body, 1, properties=_named(message)) for message in messages]
-                for one in sent:
-                    one.wait_for_publish(SEND_S)
-                    assert one.is_published(), "not confirmed"
+                with self._sending:
+                    sent = [client.publish(QUEUE, message.body, 1, properties=_named(message)) for message in messages]
+                    for one in sent:
+                        one.wait_for_publish(SEND_S)
+                        assert one.is_published(), "not confirmed"
 
             yield send
 

@@ -1,0 +1,55 @@
+"""A Kafka cluster as bridges and destinations reach it: settings, and librdkafka's errors in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+
+from confluent_kafka import KafkaError
+from pydantic import BaseModel, Field, field_validator
+
+from bridges.secrets import HOW, SecretKeys, is_reference, resolve
+
+SECRET_OPTIONS: Final = ("password", "secret", "ssl.key.pem")
+REFUSALS: Final = {
+    KafkaError._AUTHENTICATION,
+    KafkaError.SASL_AUTHENTICATION_FAILED,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+}
+"""Codes of errors that somebody has to mend: it does not let us in."""
+
+
+class KafkaServer(BaseModel, frozen=True, extra="forbid"):
+    """Settings that say where a cluster is, and who we are there."""
+
+    bootstrap: Annotated[str, Field(min_length=1, description="Brokers, host:port with commas between.")]
+    options: Annotated[
+        dict[str, str | int | float | bool],
+        SecretKeys(SECRET_OPTIONS),
+        Field(description="Further librdkafka options, such as security.protocol and sasl.*. Secrets as env:NAME."),
+    ] = {}
+
+    @field_validator("options")
+    @classmethod
+    def _secrets_are_references(cls, options: dict[str, Any]) -> dict[str, Any]:
+        for name, value in options.items():
+            if name.endswith(SECRET_OPTIONS) and not is_reference(str(value)):
+                raise ValueError(f"{name} is {HOW}")
+        return options
+
+    def resolved(self, environ: Mapping[str, str]) -> dict[str, Any]:
+        """The options with their secrets. Raises Refused: a variable is not there."""
+        return {name: resolve(value, environ) for name, value in self.options.items()}
+
+
+def words(exc: BaseException) -> str:
+    """What an error of the client says."""
+    error: object = exc.args[0] if exc.args else exc
+    return error.str() if isinstance(error, KafkaError) else str(error)
+
+
+def not_taken(exc: BaseException) -> str:
+    """Why no client can be made."""
+    return f"librdkafka does not take these settings: {words(exc)}"
