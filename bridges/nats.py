@@ -248,6 +248,24 @@ class NatsBridge(Bridge):
         await self._tell(link, replies[:-1], NAK)
         with contextlib.suppress(errors.TimeoutError, errors.NoRespondersError):
             await link.client.request(replies[-1], NAK, timeout=1)  # it has seen them all when it answers
+        await self._gather(link, last, info.num_ack_pending)
+
+    async def _gather(self, link: ConsumerLink, last: int, count: int) -> None:
+        """
+        Have all that was left behind before any of it is taken, the oldest first.
+
+        The server gives them in the order in which it gave them up: one whose time was over already before one that
+        was given back just now, or that it could not deliver in between. Newer ones come behind all of them.
+        """
+        while len(self._waiting) < count and not any(delivery.sequence > last for delivery in self._waiting):
+            before = len(self._waiting)
+            await self._ask(link, before + ROUND)
+            if len(self._waiting) == before:
+                await self._arrival(WAIT_S)
+            if len(self._waiting) == before:
+                break  # they have been acknowledged after all, or another process has them
+            link.check()
+        self._waiting = deque(sorted(self._waiting, key=lambda delivery: delivery.sequence))
 
     async def _ask(self, link: ConsumerLink, limit: int) -> None:
         """For the next round, unless one is under way or enough wait."""

@@ -398,3 +398,22 @@ async def test_the_server_is_killed_under_load_and_nothing_is_lost(tmp_path: Pat
         await pump.end()
         assert pump.errors
         assert len(pump.found) == 1500
+
+
+async def test_what_was_left_behind_comes_in_order_however_the_server_gave_it_up(source: NatsSource) -> None:
+    """The time of nine is over, the first went to somebody who is gone, and is given up last."""
+    settings = {**source.settings, "ack_wait_s": 1}
+    send(source, "a", bodies(1, 11))
+    async with opened("nats", settings) as reading:
+        assert len(await taken(reading, 10, acknowledge=False)) == 10
+
+    async def one_goes_astray(js: JetStreamContext) -> None:
+        other = await js.pull_subscribe_bind(durable="t_bridge_b", stream=source.stream)
+        [message] = await other.fetch(1, timeout=20)  # the first whose time is over
+        assert message.data == b"m1"
+
+    on_jetstream(source.url, one_goes_astray)
+    send(source, "a", bodies(11, 13))
+    async with opened("nats", settings) as reading:
+        found = await taken(reading, 12)
+    assert [delivery.body for delivery in found] == bodies(1, 13)
