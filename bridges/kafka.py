@@ -37,6 +37,7 @@ THE_END_MS: Final = 2**62
 """Later than any message: a partition is begun at its end."""
 NO_END: Final = -1
 """What librdkafka has for the end of a partition of which the broker says that it is none of its own."""
+AWAY: Final = {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT}
 GONE: Final = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.UNKNOWN_TOPIC_ID}
 
 
@@ -102,6 +103,8 @@ class KafkaBridge(Bridge):
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"kafka-{context.bridge}")
         self._consumer: Consumer | None = None
         self._trackers: dict[tuple[str, int], Tracker] = {}
+        self._trouble: PortError | None = None
+        """What librdkafka said last of a connection that it tries to mend."""
         self._marks: dict[str, str] = {}
         """What is committed beside an offset, by topic: which topic of that name it was when we got its partitions."""
         self._ends: set[tuple[str, int]] = set()
@@ -214,7 +217,8 @@ class KafkaBridge(Bridge):
                 self._settings.topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
             )
         except KafkaException as exc:
-            raise self._error or _port_error(exc.args[0], self._settings.bootstrap) from exc
+            consumer.poll(0)  # it has more to tell than that nobody answers
+            raise self._error or self._trouble or _port_error(exc.args[0], self._settings.bootstrap) from exc
         self._asked_at = time.monotonic()
 
     @staticmethod
@@ -426,6 +430,9 @@ class KafkaBridge(Bridge):
         if error.fatal() or error.code() in REFUSALS:
             self._error = _port_error(error, self._settings.bootstrap)
         else:
+            # of all brokers together it only tells that they are down; each of them said why before
+            if error.code() != KafkaError._ALL_BROKERS_DOWN:
+                self._trouble = _port_error(error, self._settings.bootstrap)
             log.warning("bridge.source_trouble", bridge=self._context.bridge, error=error.str())
 
     def _on_message_error(self, error: KafkaError | None) -> None:
@@ -435,8 +442,16 @@ class KafkaBridge(Bridge):
 
 
 def _port_error(error: KafkaError, bootstrap: str) -> PortError:
-    kind = Refused if error.code() in REFUSALS else Unavailable
-    return kind("source", f"{error.str()} (brokers {bootstrap})")
+    words = f"{error.str()} (brokers {bootstrap})"
+    if error.code() == KafkaError._SSL:
+        return Refused("source", f"{words}. Correct security.protocol and ssl.ca.location in settings.options")
+    if error.code() in REFUSALS:
+        return Refused("source", f"{words}. Correct settings.options, or let the user read there")
+    if error.code() in AWAY:
+        return Unavailable(
+            "source", f"{words}. Do they run, is settings.bootstrap right, and does security.protocol say TLS or not?"
+        )
+    return Unavailable("source", words)
 
 
 def decoder(settings: KafkaSettings, context: Context) -> Callable[[Delivery], None] | None:
