@@ -14,7 +14,7 @@ from bridges.base import Batch, Bridge
 from bridges.convert import Converted, Converter
 from bridges.kept import NotByItself
 from bridges.outlet import Outlet, Shipment
-from bridges.pace import TokenBucket
+from hub.edge.token_bucket import TokenBucket
 from hub.errors import Unavailable
 from hub.log.bulk import BulkWindow
 from hub.pipeline.stop_rule import StopRule

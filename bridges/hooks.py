@@ -10,13 +10,13 @@ from typing import Final, NamedTuple, cast
 from bridges import trial
 from bridges.base import Context, Receive
 from bridges.convert import Converter
-from bridges.pace import TokenBucket
 from bridges.registry import BridgeError, is_brought, spec_of, validate
 from bridges.secrets import scrubbed
 from bridges.state import Watch
 from hub.definitions.catalogue import Catalogue, Entry
 from hub.definitions.kinds import Bridge
 from hub.edge.hook import Letter, Record, Request
+from hub.edge.token_bucket import TokenBucket
 from hub.errors import HubError, Unavailable
 from hub.ids import derived
 from hub.settings import Limits

@@ -22,6 +22,8 @@ Row: TypeAlias = tuple[Any, ...]
 Statement: TypeAlias = bytes | SQL | Composed
 
 CONNECT_S: Final = 5
+HEAR_S: Final = 0.02
+"""How long after its first byte a notification may take to be whole."""
 DEFAULT_PORT: Final = 5432
 FAILURES: Final = (psycopg.Error, OSError)
 """What a statement may raise."""
@@ -70,6 +72,8 @@ class Link:
         self._context = context
         self._connection: AsyncConnection[Row] | None = None
         self._late: set[asyncio.Task[list[Row]]] = set()
+        self._asked = False
+        """Whether there was a statement since somebody asked for notifications."""
 
     async def open(self) -> None:
         """Raises Unavailable, Refused."""
@@ -98,6 +102,7 @@ class Link:
     async def ask(self, statement: Statement, parameters: Sequence[Any] | None = None) -> list[Row]:
         """Its rows; none if it has none. Raises Unavailable, Refused."""
         connection = self._opened()
+        self._asked = True
         asking = asyncio.create_task(_ask(connection, statement, parameters), name=f"ask-{self._context.bridge}")
         try:
             done, _ = await asyncio.wait({asking}, timeout=self._settings.timeout_s)
@@ -120,16 +125,15 @@ class Link:
     async def notified(self, timeout_s: float) -> bool:
         """Whether a notification came within that time; takes all that are there. Raises Unavailable."""
         connection = self._opened()
-        came = False
         try:
-            async for _ in connection.notifies(timeout=max(timeout_s, 0.0), stop_after=1):
-                came = True
-            if came:
-                async for _ in connection.notifies(timeout=0):
-                    pass
+            # an answer to a statement may have brought some, and then the socket says nothing of them
+            asked, self._asked = self._asked, False
+            if (asked or timeout_s <= 0) and await _notifications(connection, 0):
+                return True
+            # psycopg itself would look ten times a second
+            return await _readable(connection, timeout_s) and await _notifications(connection, HEAR_S)
         except FAILURES as exc:
             raise port_error(exc, self._settings) from exc
-        return came
 
     async def close(self) -> None:
         """Raises nothing."""
@@ -153,6 +157,33 @@ class Link:
         if mode == "verify-full" and not settings.ca_file:
             files["sslrootcert"] = "system"
         return {"sslmode": mode, **{name: value for name, value in files.items() if value}}
+
+
+async def _readable(connection: AsyncConnection[Row], timeout_s: float) -> bool:
+    """Whether the server says something within that time."""
+    if timeout_s <= 0:
+        return False
+    loop, said, socket = asyncio.get_running_loop(), asyncio.Event(), connection.fileno()
+    loop.add_reader(socket, said.set)
+    try:
+        async with asyncio.timeout(timeout_s):
+            await said.wait()
+    except TimeoutError:
+        return False
+    finally:
+        loop.remove_reader(socket)
+    return True
+
+
+async def _notifications(connection: AsyncConnection[Row], timeout_s: float) -> bool:
+    """Whether there is one within that time; takes all."""
+    came = False
+    async for _ in connection.notifies(timeout=timeout_s, stop_after=1):
+        came = True
+    if came:
+        async for _ in connection.notifies(timeout=0):
+            pass
+    return came
 
 
 async def _ask(connection: AsyncConnection[Row], statement: Statement, parameters: Sequence[Any] | None) -> list[Row]:

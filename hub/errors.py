@@ -3,6 +3,7 @@
 HubError
 ├─ EventError     one event is at fault: 4xx, or a dead letter
 │  └─ InvalidPayload(reason, detail, where)
+│     └─ OverLimit   more than its event source may send
 └─ PortError      the world is at fault
    ├─ Unavailable   back off and try again; 503
    ├─ Refused       it will say no again; stop and tell a person
@@ -30,12 +31,18 @@ REASONS: Final[dict[str, tuple[int, str]]] = {
     "bad_encoding": (400, "The Content-Encoding is unknown, or the compressed body is damaged."),
     "bad_signature": (401, "The request is not signed as its webhook demands, or was signed too long ago."),
     "unknown_source": (401, "No event source has this id."),
+    "unknown_write_key": (401, "The request has no write key, or no event source has it."),
+    "origin_not_allowed": (403, "The event source does not take events from pages of this origin."),
     "disabled_source": (401, "The event source is switched off."),
     "source_type": (401, "The event source does not take events from this door."),
+    "rate_limited": (429, "The event source sends more events a second than it may."),
+    "not_their_session": (403, "The session is not one of this profile, or not known."),
+    "unknown_consent": (422, "No consent type that is in force has this id."),
     "mapping_failed": (422, "The bridge's mapping could not make a payload of the message."),
     "undecodable_message": (422, "The message is not in the format that its bridge was told of."),
     "undecodable_record": (422, "A record on the hub's own topic is not one of its Avro records."),
     "unsupported_record": (422, "This version of the collector does not know this kind of record."),
+    "schema_violation": (422, "An event is not as a validator of mode dead-letter says."),
     "undeliverable": (422, "A destination's target will never take the message, or has not for too long."),
     "mapping_type": (422, "An event mapping met a value that it cannot work with."),
 }
@@ -72,6 +79,25 @@ class InvalidPayload(EventError):
     def status(self) -> int:
         """The HTTP status that answers it."""
         return REASONS[self.reason][0]
+
+
+class OverLimit(InvalidPayload):
+    """More than the definition of its event source allows.
+
+    Attributes:
+        limit: Which member of the source.
+        value: What it says.
+        retry_after_s: When the same payload may be sent again; 0: never.
+    """
+
+    def __init__(
+        self, reason: str, detail: str, source: str, *, limit: str, value: float, retry_after_s: int = 0
+    ) -> None:
+        """Args: see the attributes, and those of InvalidPayload."""
+        super().__init__(reason, detail, "", source)
+        self.limit = limit
+        self.value = value
+        self.retry_after_s = retry_after_s
 
 
 class PortError(HubError):

@@ -97,6 +97,15 @@ class Identity(_Part):
     ] = 2_000
 
 
+class Geo(_Part):
+    """Where customers are, by their IP address."""
+
+    file: Annotated[
+        Path | None,
+        Field(description="City or country database in MaxMind's format (.mmdb), for `device.geo`. Unset: none."),
+    ] = None
+
+
 class Bridges(_Part):
     """The process that pulls from other queues."""
 
@@ -172,6 +181,7 @@ class Settings(BaseSettings):
     limits: Limits = Limits()
     collector: Collector = Collector()
     identity: Identity = Identity()
+    geo: Geo = Geo()
     bridges: Bridges = Bridges()
     bulk: Bulk = Bulk()
     health: Health = Health()

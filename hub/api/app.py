@@ -29,15 +29,22 @@ from hub.api import (
 )
 from hub.api.access import Front
 from hub.api.asgi import App, Message, Receive, Scope, Send, respond
+from hub.api.collect import COLLECT, Collect
+from hub.api.consent import CONSENT, Consents
 from hub.api.control import Control
+from hub.api.doors import Doors
+from hub.api.gate import Gate
 from hub.api.gauges import BalanceGauges
+from hub.api.intake import Intake
 from hub.api.openapi import describe, page
 from hub.api.problems import failure, hub_problem, problem, refusal
+from hub.api.redirect import REDIRECT, Redirects
 from hub.api.refusals import Refusals
 from hub.api.replay import Replayer
 from hub.api.responses import response
 from hub.api.sheet import Offsets
 from hub.api.track import Publish, Track
+from hub.api.vendors import ROUTES
 from hub.api.webhooks import Webhooks
 from hub.definitions.catalogue import Catalogue
 from hub.edge.hook import Hooks
@@ -99,7 +106,7 @@ def create_app(
     Put the API together; it opens and closes nothing.
 
     Args:
-        admin_key: Not empty; for every route but /track, /webhooks/, /live, /ready, /metrics and the documentation.
+        admin_key: Not empty; for every route but those that take events, /live, /ready, /metrics and the documentation.
         offsets: By partition of events.v1, where it begins and ends. Blocks.
         record_at: One record of events.v1 by its coordinates, if Kafka still has it. Blocks.
         converter: The way of a bridge's messages, for those that are replayed.
@@ -116,12 +123,14 @@ def create_app(
         now_ms: The clock, milliseconds since 1970.
     """
     refusals = Refusals(now_ms())
+    gate = Gate(catalogue)
     track = Track(
         publisher=publisher,
         namespace=namespace,
         catalogue=catalogue,
         limits=limits,
         refusals=refusals,
+        gate=gate,
         now_ms=now_ms,
         bulk=bulk,
     )
@@ -136,6 +145,30 @@ def create_app(
             refusals=refusals,
             now_ms=now_ms,
         )
+    doors = Doors(
+        ROUTES,
+        publisher=publisher,
+        namespace=namespace,
+        catalogue=catalogue,
+        limits=limits,
+        refusals=refusals,
+        gate=gate,
+        now_ms=now_ms,
+    )
+    intake = Intake(
+        publisher=publisher,
+        namespace=namespace,
+        catalogue=catalogue,
+        limits=limits,
+        refusals=refusals,
+        gate=gate,
+        now_ms=now_ms,
+    )
+    others: dict[str, App] = {
+        COLLECT: Collect(intake),
+        REDIRECT: Redirects(intake),
+        CONSENT: Consents(intake, store),
+    }
     replayer = Replayer(
         publisher,
         store,
@@ -185,7 +218,7 @@ def create_app(
     )
     _add_docs(app)
     _add_errors(app, limits)
-    return Front(track, app, admin_key, webhooks)
+    return Front(track, app, admin_key, webhooks, doors, others=others)
 
 
 def _add_docs(app: FastAPI) -> None:

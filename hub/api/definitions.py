@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Annotated, Any, Final, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import msgspec
@@ -12,12 +13,15 @@ from pydantic import BaseModel, ValidationError
 from starlette.responses import Response
 
 from hub.api.body import read_body
+from hub.api.lines import check_lines
 from hub.api.problems import Conflict, NotFound
 from hub.api.responses import json_response
 from hub.api.track import Publish
 from hub.definitions.catalogue import Catalogue, Entry
-from hub.definitions.kinds import KINDS, Definition
-from hub.edge.admit import clean_id
+from hub.definitions.event_types import built_in
+from hub.definitions.kinds import KINDS, Definition, Source
+from hub.definitions.write_keys import taken
+from hub.edge.admit import clean_id, event_type
 from hub.edge.json_check import check
 from hub.errors import HubError, InvalidPayload, Unavailable
 from schemas.topics import DEFINITIONS
@@ -27,6 +31,8 @@ M = TypeVar("M", bound=BaseModel)
 READ_BACK_S: Final = 10.0
 BODY_BYTES: Final = 1_048_576
 ID_CHARS: Final = 256
+BUILT_IN_VERSION: Final = -1
+"""Of definitions that come with the hub and have no place on the log."""
 VERSIONS: Final = "/versions"
 """What a route has behind an id, which may have slashes itself."""
 
@@ -69,6 +75,7 @@ class Rules(NamedTuple):
                 spec = self.vaults[kind].sealed(spec, old)
             if kind in self.validators:
                 self.validators[kind](spec)
+            check_lines(spec)
         except (HubError, ValueError) as exc:
             raise Invalid(str(exc)) from exc
         return spec
@@ -97,16 +104,23 @@ class Editor:
             The entry as the catalogue has it now.
 
         Raises:
-            Conflict: `condition` does not hold.
+            Conflict: `condition` does not hold, or a write key belongs to another source.
             Unavailable: Kafka did not take it, or it was not read back within 10 s; it may come into force later.
         """
         async with self._turn:
             condition(self._catalogue.entry(kind, id))
+            if isinstance(spec, Source):
+                self._check_keys(id, spec)
             value = None if spec is None else self._value(kind, id, spec)
             offset = await self._publish(self._topic, f"{kind}/{id}".encode(), value)
             if not await asyncio.to_thread(self._catalogue.wait_for, offset, READ_BACK_S):
                 raise Unavailable("kafka", f"the definition is written, but was not read back within {READ_BACK_S:g} s")
         return self._catalogue.entry(kind, id)
+
+    def _check_keys(self, id: str, spec: Source) -> None:
+        other = taken(id, spec, self._catalogue)
+        if other is not None:
+            raise Conflict(f"the write key {other[0]} belongs to the source {other[1]}; a key has one source")
 
     def _value(self, kind: str, id: str, spec: Definition) -> bytes:
         document = {"kind": kind, "id": id, "spec": spec.model_dump(mode="json"), "updated_at_ms": self._now_ms()}
@@ -120,13 +134,13 @@ def router(editor: Editor, catalogue: Catalogue, rules: Rules) -> APIRouter:
     @routes.get("/definitions/{kind}", name="All definitions of a kind")
     async def all_of(kind: str) -> Response:
         check_kind(kind)
-        entries = sorted(catalogue.entries(kind).items())
+        entries = sorted({**built_in_of(kind), **catalogue.entries(kind)}.items())
         return json_response({"items": [_shown(kind, id, entry, rules) for id, entry in entries], "next": None})
 
     @routes.get("/definitions/{kind}/{id:path}", name="One definition")
     async def get(kind: str, id: str) -> Response:
         check_kind(kind)
-        entry = catalogue.entry(kind, id)
+        entry = catalogue.entry(kind, id) or built_in_of(kind).get(id)
         if entry is None:
             raise NotFound(f"there is no {kind} with this id")
         return answer(kind, id, entry, rules)
@@ -136,12 +150,9 @@ def router(editor: Editor, catalogue: Catalogue, rules: Rules) -> APIRouter:
         kind: str, id: str, request: Request, if_match: IfMatch = None, if_none_match: IfNoneMatch = None
     ) -> Response:
         check_kind(kind)
-        if clean_id(id, "id", ID_CHARS) != id:
-            raise InvalidPayload("bad_id", "there is space around it", "id")
-        if id.endswith(VERSIONS) or id.rpartition("/")[0].endswith(VERSIONS):
-            raise InvalidPayload(
-                "bad_id", f"with {VERSIONS} in it, it would be taken for versions of another one", "id"
-            )
+        _check_id(kind, id)
+        if if_match == f'"{BUILT_IN_VERSION}"' and id in built_in_of(kind):
+            if_match, if_none_match = None, "*"
         headers = request.headers
         encoding = headers.get("content-encoding", "").encode("latin-1")
         body = await read_body(request.receive, None, encoding, BODY_BYTES)
@@ -158,11 +169,23 @@ def router(editor: Editor, catalogue: Catalogue, rules: Rules) -> APIRouter:
     async def delete(kind: str, id: str, if_match: IfMatch = None) -> Response:
         check_kind(kind)
         if catalogue.entry(kind, id) is None:
+            if id in built_in_of(kind):
+                raise Conflict('it comes with the hub: to switch it off, PUT one with "enabled": false')
             raise NotFound(f"there is no {kind} with this id")
         await editor.write(kind, id, None, condition(if_match, None))
         return Response(status_code=204)
 
     return routes
+
+
+def _check_id(kind: str, id: str) -> None:
+    """Raises InvalidPayload: nobody could find a definition with this id."""
+    if clean_id(id, "id", ID_CHARS) != id:
+        raise InvalidPayload("bad_id", "there is space around it", "id")
+    if id.endswith(VERSIONS) or id.rpartition("/")[0].endswith(VERSIONS):
+        raise InvalidPayload("bad_id", f"with {VERSIONS} in it, it would be taken for versions of another one", "id")
+    if kind == "event-type" and id != event_type(id):
+        raise InvalidPayload("bad_id", f"no event is of this type: it would be {event_type(id)!r}", "id")
 
 
 def parsed(kind: str, body: bytes) -> Definition:
@@ -219,14 +242,25 @@ def condition(if_match: str | None, if_none_match: str | None = None) -> Conditi
     return holds
 
 
+@cache
+def built_in_of(kind: str) -> Mapping[str, Entry]:
+    """The definitions of a kind that come with the hub; whoever defines one of the same id replaces it."""
+    if kind != "event-type":
+        return {}
+    return {id: Entry(spec, BUILT_IN_VERSION, 0) for id, spec in built_in().items()}
+
+
 def _shown(kind: str, id: str, entry: Entry, rules: Rules) -> dict[str, Any]:
-    return {
+    shown = {
         "kind": kind,
         "id": id,
         "version": entry.version,
         "updated_at_ms": entry.updated_at_ms,
         "spec": rules.shown(kind, entry.spec.model_dump(mode="json")),
     }
+    if built_in_of(kind):
+        shown["built_in"] = entry.version == BUILT_IN_VERSION
+    return shown
 
 
 def answer(kind: str, id: str, entry: Entry, rules: Rules, status: int = 200) -> Response:

@@ -13,6 +13,12 @@ UNAVAILABLE: Final = Counter("hub_unavailable_answers", "Payloads answered with 
 BULK_UNAVAILABLE: Final = Counter(
     "hub_bulk_unavailable_answers", "Bulk payloads answered with 503: live events left no room in time."
 )
+REDIRECTED: Final = Counter(
+    "hub_redirects",
+    "Links that were followed, by what became of the event: event (Kafka has it), late (nobody waited), refused, "
+    "lost, no_person (none is made).",
+    ["outcome"],
+)
 REPLAYED: Final = Counter(
     "hub_replayed_dead_letters", "Dead letters that were to be replayed: sent, refused again or skipped.", ["outcome"]
 )

@@ -10,6 +10,9 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
+from hub.api.doors import Reply, Route
+from hub.api.openapi_own import own_doors
+from hub.api.vendors import CLOUDEVENTS, ROUTES
 from hub.definitions.kinds import KINDS
 
 _TEMPLATE: Final = "#/components/schemas/{model}"
@@ -68,6 +71,7 @@ _TAKEN: Final = {
         "detail": {"type": "string"},
     },
 }
+_DOORS: Final = {path.replace("{}", "{key}"): route for path, route in ROUTES.items()}
 _PROBLEM: Final = {
     "type": "object",
     "properties": {
@@ -85,6 +89,7 @@ _REFUSALS: Final = {
     "401": "The event source is unknown, switched off, or not for this door.",
     "413": "Larger than a limit, which the answer names.",
     "422": "Malformed; the answer names the field.",
+    "429": "The event source sends too many events; send it again after Retry-After seconds.",
     "503": "Kafka did not acknowledge in time; send it again after Retry-After seconds.",
 }
 
@@ -94,6 +99,16 @@ _WEBHOOK_REFUSALS: Final = {
     "404": "There is no webhook here, or it is switched off.",
     "413": "Larger than the limit.",
     "503": "Kafka did not acknowledge in time, or the bridge cannot work now; send it again.",
+}
+
+
+_DOOR_REFUSALS: Final = {
+    "400": "One of the messages is malformed, or the compressed body is damaged; the answer names it. None was taken.",
+    "401": "No event source has this write key.",
+    "403": "The event source is switched off, or pages of this origin may not send.",
+    "413": "Larger than a limit, which the answer names.",
+    "429": "The event source sends too many events; send it again after Retry-After seconds.",
+    "503": "Kafka did not acknowledge in time; send it again after Retry-After seconds, with the same ids.",
 }
 
 
@@ -148,13 +163,35 @@ def _webhook() -> dict[str, Any]:
     }
 
 
+def _door(path: str, route: Route | Reply) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "summary": route.summary,
+        "operationId": path.strip("/").replace("/", "-"),
+        "tags": ["other vendors' clients"],
+        "security": [],
+    }
+    if "{key}" in path:
+        operation["parameters"] = [{"name": "key", "in": "path", "required": True, "schema": {"type": "string"}}]
+    if isinstance(route, Reply):
+        return {"get": {**operation, "responses": {"200": {"description": "Always the same."}}}}
+    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    responses = {
+        "202" if route.door == CLOUDEVENTS else "200": {"description": "Kafka has the events."},
+        **{status: {"description": text, "content": problem} for status, text in _DOOR_REFUSALS.items()},
+    }
+    body = {"required": True, "content": {"*/*": {"schema": {}}}}
+    return {"post": {**operation, "requestBody": body, "responses": responses}}
+
+
 def describe(app: FastAPI) -> dict[str, Any]:
     """The OpenAPI document, made once."""
     if app.openapi_schema is None:
         document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         document["paths"] = {
-            "/track": {"post": _track()},
+            "/track": {"post": _track(), "put": {**_track(), "operationId": "track-put"}},
+            **own_doors(),
             "/webhooks/{bridge}": {"post": _webhook()},
+            **{path: _door(path, route) for path, route in _DOORS.items()},
             **document["paths"],
         }
         _, definitions = models_json_schema([(model, "validation") for model in KINDS.values()], ref_template=_TEMPLATE)

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from hub.api.asgi import Answer, Header
-from hub.errors import REASONS, HubError, InvalidPayload, PortError, Unavailable
+from hub.errors import REASONS, HubError, InvalidPayload, OverLimit, PortError, Unavailable
 from hub.settings import Limits
 from hub.store.query import QueryError
 
@@ -62,14 +62,32 @@ def problem(
     return Answer(status, body, (PROBLEM, *headers))
 
 
-def refusal(error: InvalidPayload, limits: Limits) -> Answer:
-    """The answer to a payload that cannot be taken; says which field, and which limit."""
-    status, title = REASONS[error.reason]
-    more: dict[str, Any] = {"where": error.where}
+def refusal(error: InvalidPayload, limits: Limits, *, status: int = 0, **more: Any) -> Answer:
+    """
+    The answer to a payload that cannot be taken; says which field, and which limit.
+
+    Args:
+        status: Instead of the reason's own.
+        more: Further members.
+    """
+    own_status, title = REASONS[error.reason]
     limit = _LIMITS.get(error.reason)
-    if limit:
+    headers: tuple[Header, ...] = ()
+    if isinstance(error, OverLimit):
+        more["limit"] = {"name": f"source.{error.limit}", "value": error.value}
+        if error.retry_after_s:
+            headers = ((b"retry-after", b"%d" % error.retry_after_s),)
+    elif limit:
         more["limit"] = {"name": limit, "value": getattr(limits, limit)}
-    return problem(status, error.detail, title=title, reason=error.reason, **more)
+    return problem(
+        status or own_status,
+        error.detail,
+        title=title,
+        reason=error.reason,
+        headers=headers,
+        where=error.where,
+        **more,
+    )
 
 
 def hub_problem(error: HubError) -> Answer:

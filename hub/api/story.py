@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from hub.definitions.catalogue import Entry
+from hub.definitions.fields import FieldMapping
+from hub.definitions.kinds import EventType
 from hub.definitions.kinds import Mapping as MappingDefinition
 from hub.log.reader import Record
 from hub.model import Position
 from hub.pipeline.documents import iso
+from hub.pipeline.mapping import EVENT_TYPE
 from hub.store.port import Neighbour
 from schemas.codec import CodecError, decode_inbound
 from schemas.records import TRACK, Inbound
@@ -23,6 +26,12 @@ FLAGS: Final[Mapping[str, str]] = {
     "session_of_another_profile": "its session belongs to another profile and was left as it is: it came out too late, "
     "so the event was not handed on",
     "visit_started": "its session began with it",
+    "odd_index_field": "an index field is not as the schema says: it is kept as it is, and named among the problems",
+    "mapping_problem": "a line of a mapping or an event type could not do all that it should: see the problems",
+    "filtered": "a filter met it, which marks and does not drop: see the rules",
+    "invalid": "it is not as a validator says: it is kept, and nothing of it went into the profile",
+    "rule_failed": "a filter, validator, data-compliance or reshaper could not be used on it: see the rules",
+    "consent_missing": "something of it was not kept, as its profile has not agreed to that: see the rules",
     "identifier_shared": "too many profiles have come with one of its identifiers, so it joined nobody",
 }
 """What the flags of an event mean."""
@@ -44,6 +53,7 @@ class Found(NamedTuple):
         record: None when Kafka has deleted it; `log_note` then says what is known.
         written_at_ms: None when it was written by a version that did not keep it.
         mappings: Those of now.
+        types: The event types of now.
     """
 
     topic: str
@@ -55,6 +65,7 @@ class Found(NamedTuple):
     session: Mapping[str, Any] | None = None
     before: Sequence[Neighbour] = ()
     after: Sequence[Neighbour] = ()
+    types: Mapping[str, Entry] = {}
 
 
 def position_of(document: Mapping[str, Any]) -> Position:
@@ -84,11 +95,11 @@ def event_story(document: Mapping[str, Any], found: Found) -> dict[str, Any]:
         },
         "log": _log(position, found, inbound),
         "validation": {"flags": [{"flag": flag, "meaning": meaning} for flag, meaning in flags.items()]},
+        "rules": outcome.get("rules", []),
         "mappings": {
             "definitions": metadata["definitions"],
             "changes": [
-                _change(change, document["type"], metadata["definitions"], found.mappings)
-                for change in outcome["changes"]
+                _change(change, document["type"], metadata["definitions"], found) for change in outcome["changes"]
             ],
             "problems": outcome["problems"],
         },
@@ -170,19 +181,27 @@ def _log(position: Position, found: Found, inbound: Inbound | None) -> dict[str,
     return log
 
 
-def _change(
-    change: Mapping[str, Any], event_type: str, definitions: int, mappings: Mapping[str, Entry]
-) -> dict[str, Any]:
+def _change(change: Mapping[str, Any], event_type: str, definitions: int, found: Found) -> dict[str, Any]:
     field, op = change["field"], change["op"]
     by = []
-    for id, entry in sorted(mappings.items()):
-        spec = entry.spec
-        assert isinstance(spec, MappingDefinition)
-        if spec.event_type == event_type and any((line.profile, line.op) == (field, op) for line in spec.fields):
+    for id, entry, lines in _lines(event_type, found):
+        if any(line.op == op and line.writes(field) for line in lines):
             by.append({"id": id, "version": entry.version, "changed_since": entry.version > definitions})
-    if op == "append-unique":
+    if op in ("append", "append-unique"):
         return {"field": field, "op": op, "appended": change["new"], "mappings": by}
     return {"field": field, "op": op, "before": change["old"], "after": change["new"], "mappings": by}
+
+
+def _lines(event_type: str, found: Found) -> Iterator[tuple[str, Entry, Sequence[FieldMapping]]]:
+    """What may have changed a profile for events of a type, as it is now."""
+    entry = found.types.get(event_type)
+    if entry is not None:
+        assert isinstance(entry.spec, EventType)
+        yield f"{EVENT_TYPE}{event_type}", entry, entry.spec.profile
+    for id, entry in sorted(found.mappings.items()):
+        assert isinstance(entry.spec, MappingDefinition)
+        if entry.spec.event_type == event_type:
+            yield id, entry, entry.spec.fields
 
 
 def _profile(document: Mapping[str, Any], found: Found) -> dict[str, Any] | None:

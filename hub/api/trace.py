@@ -10,6 +10,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from hub.api.definitions import built_in_of
 from hub.api.problems import NotFound
 from hub.api.responses import json_response
 from hub.api.sheet import Offsets, judge
@@ -95,7 +96,8 @@ class _Tracer:
     def _found(self, position: Position) -> Found:
         record, note = self._record(position)
         written_at_ms = self._store.written_at(position)
-        return Found(self._topic, record, note, written_at_ms, self._catalogue.entries("mapping"))
+        types = {**built_in_of("event-type"), **self._catalogue.entries("event-type")}
+        return Found(self._topic, record, note, written_at_ms, self._catalogue.entries("mapping"), types=types)
 
     def _record(self, position: Position) -> tuple[Record | None, str]:
         epoch, _ = self._store.latest_progress()

@@ -1,4 +1,4 @@
-"""POST /track: a payload goes onto the log, and is answered when Kafka has it. Plain ASGI: this is the hot path."""
+"""POST or PUT /track: a payload goes onto the log, and is answered when Kafka has it. Plain ASGI: the hot path."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import structlog
 from hub.api import metrics
 from hub.api.asgi import Answer, Header, Receive, Scope, Send, respond
 from hub.api.body import Disconnected, read_body
+from hub.api.gate import Gate
 from hub.api.problems import failure, hub_problem, problem, refusal
 from hub.api.refusals import Refusals
 from hub.definitions.catalogue import Catalogue
@@ -32,6 +33,7 @@ from schemas.topics import EVENTS, MAX_RECORD_BYTES
 log: Final = structlog.get_logger()
 
 DOOR: Final = "rest"
+METHODS: Final = "POST, PUT, OPTIONS"
 # any page may send events; without credentials, so nothing of the user's is lent to it
 CORS: Final[tuple[Header, ...]] = (
     (b"access-control-allow-origin", b"*"),
@@ -39,7 +41,7 @@ CORS: Final[tuple[Header, ...]] = (
 )
 BULK_WAIT_S: Final = 5.0
 """How long a bulk payload waits for room before its sender is asked to come again; live ones never wait."""
-_FRAMING_BYTES: Final = 4096
+FRAMING_BYTES: Final = 4096
 """Room that Kafka's own framing of a record takes at most, its key included."""
 _YES_OR_NO: Final = {
     "true": True,
@@ -79,6 +81,7 @@ class Track:
         catalogue: Catalogue,
         limits: Limits,
         refusals: Refusals,
+        gate: Gate,
         now_ms: Callable[[], int],
         bulk: BulkWindow | None = None,
     ) -> None:
@@ -89,6 +92,7 @@ class Track:
         self._catalogue = catalogue
         self._limits = limits
         self._refusals = refusals
+        self._gate = gate
         self._now_ms = now_ms
         self._payloads = metrics.PAYLOADS.labels(DOOR)
         self._events = metrics.EVENTS.labels(DOOR)
@@ -96,7 +100,7 @@ class Track:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         method = scope["method"]
-        if method == "POST":
+        if method in ("POST", "PUT"):
             try:
                 answer = await self._post(scope, receive)
             except Disconnected:
@@ -114,10 +118,13 @@ class Track:
                 log.exception("request.failed", error_id=error_id)
                 answer = failure(error_id)
         elif method == "OPTIONS":
-            answer = _preflight(scope["headers"])
+            answer = preflight(scope["headers"], METHODS)
         else:
             answer = problem(
-                405, "events are sent with POST", reason="method_not_allowed", headers=((b"allow", b"POST, OPTIONS"),)
+                405,
+                "events are sent with POST",
+                reason="method_not_allowed",
+                headers=((b"allow", METHODS.encode()),),
             )
         await respond(send, answer, CORS)
 
@@ -145,17 +152,18 @@ class Track:
         taken = inbound(
             payload,
             catalogue=self._catalogue,
-            payload_id=None if key is None else _idempotency_key(key, payload.source_id, limits),
+            payload_id=None if key is None else idempotency_key(key, payload.source_id, limits),
             now_ms=self._now_ms(),
             origin=DOOR,
-            request=_request(headers, scope.get("client")),
+            request=request_of(headers, scope.get("client")),
             new_id=ordered,
         )
         value = encode_inbound(taken.record)
-        if len(value) > MAX_RECORD_BYTES - _FRAMING_BYTES:
+        if len(value) > MAX_RECORD_BYTES - FRAMING_BYTES:
             raise InvalidPayload(
                 "body_too_large", f"the record of this payload has {len(value)} bytes", "", payload.source_id
             )
+        self._gate.enter(payload.source_id, len(body), len(payload.events))
         if priority is None or not _is_bulk(priority, payload.source_id):
             await self._publish(self._topic, taken.key, value)
             metrics.TRACK_S.observe(time.perf_counter() - started_s)
@@ -163,7 +171,7 @@ class Track:
             await self._publish_bulk(taken.key, value, len(payload.events))
         self._payloads.inc()
         self._events.inc(len(payload.events))
-        return _accepted(taken)
+        return accepted(taken)
 
     async def _publish_bulk(self, key: bytes, value: bytes, events: int) -> None:
         """Raises Unavailable when live events leave no room in time."""
@@ -181,7 +189,8 @@ class Track:
         return refusal(error, self._limits)
 
 
-def _accepted(taken: Taken) -> Answer:
+def accepted(taken: Taken) -> Answer:
+    """The answer to a payload that Kafka has."""
     # "profile" is what the client has to keep: it may be another one than it sent
     return Answer(
         200,
@@ -200,7 +209,8 @@ def _accepted(taken: Taken) -> Answer:
     )
 
 
-def _idempotency_key(value: bytes, source: str, limits: Limits) -> str:
+def idempotency_key(value: bytes, source: str, limits: Limits) -> str:
+    """A payload id from the header Idempotency-Key. Raises InvalidPayload: bad_id."""
     # a structured header has quotes around it (draft-ietf-httpapi-idempotency-key-header), but few clients send them
     try:
         return clean_id(value.decode().strip().strip('"'), "Idempotency-Key", limits.id_chars)
@@ -228,19 +238,21 @@ def _overridden(payload: Payload, query: bytes) -> Payload:
     return msgspec.structs.replace(payload, profile_less=profile_less)
 
 
-def _request(headers: Iterable[Header], client: tuple[str, int] | None) -> bytes:
+def request_of(headers: Iterable[Header], client: tuple[str, int] | None) -> bytes:
+    """What is kept of a request, as JSON: its headers, without credentials, and who sent it."""
     shown = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers if name not in SECRET}
     return msgspec.json.encode({"headers": shown, "ip": client[0] if client else None})
 
 
-def _preflight(headers: Iterable[Header]) -> Answer:
+def preflight(headers: Iterable[Header], methods: str = "POST, OPTIONS") -> Answer:
+    """What a browser is told that asks whether a page may send. Args: methods: with which."""
     asked = next((value for name, value in headers if name == b"access-control-request-headers"), b"Content-Type")
     return Answer(
         204,
         b"",
         (
-            (b"allow", b"POST, OPTIONS"),
-            (b"access-control-allow-methods", b"POST, OPTIONS"),
+            (b"allow", methods.encode()),
+            (b"access-control-allow-methods", methods.encode()),
             (b"access-control-allow-headers", asked),
             (b"access-control-max-age", b"86400"),
             (b"vary", b"Access-Control-Request-Headers"),

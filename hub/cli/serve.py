@@ -83,6 +83,7 @@ def collector(
             health=settings.health,
             identity_key=identity_key(settings.identity.key, settings.data),
             most_profiles=settings.identity.most_profiles,
+            geo=settings.geo.file,
             accept_gap=accept_gap,
         )
 

@@ -94,6 +94,9 @@ def _letter(story: dict[str, Any]) -> Iterator[str]:
 def _event(story: dict[str, Any]) -> Iterator[str]:
     for flag in story["validation"]["flags"]:
         yield f"  flag      {flag['flag']}: {flag['meaning']}"
+    for rule in story["rules"]:
+        what = ": ".join(text for text in (rule["field"], rule["detail"]) if text)
+        yield f"  rule      {rule['rule']}: {rule['did']} {what}".rstrip()
     mappings = story["mappings"]
     for change in mappings["changes"]:
         yield f"  changed   {_change(change)}"

@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import cast
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
 
 from msgspec.structs import replace
 
 from hub.definitions.catalogue import Catalogue, Entry
+from hub.definitions.event_types import built_in
+from hub.definitions.kinds import EventType, Source
 from hub.definitions.kinds import Mapping as MappingDefinition
 from hub.edge.identifiers import Points
 from hub.edge.inbound import identification_points
 from hub.errors import Unavailable
 from hub.pipeline.definitions import MOST_PROFILES, Definitions
-from hub.pipeline.mapping import Compiled, compile_mappings
+from hub.pipeline.event_types import Rules, compile_event_types
+from hub.pipeline.mapping import compile_mappings
+from hub.pipeline.rules.enrichment import Places
+from hub.pipeline.rules.steps import KINDS, compile_steps
 
 
 class CompiledDefinitions:
     """Compiles only what has changed."""
 
-    def __init__(self, catalogue: Catalogue, most_profiles: int = MOST_PROFILES, timeout_s: float = 30.0) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        most_profiles: int = MOST_PROFILES,
+        timeout_s: float = 30.0,
+        places: Places | None = None,
+    ) -> None:
         """
-        Args: most_profiles: as in `Definitions`. timeout_s: how long a record may wait for the definitions that its
-        edge had seen.
+        Args: most_profiles, places: as in `Definitions`. timeout_s: how long a record may wait for the definitions that
+        its edge had seen.
         """
         self._catalogue = catalogue
         self._timeout_s = timeout_s
-        self._current = Definitions(-1, {}, Points(), catalogue.identity_key, most_profiles)
+        self._current = Definitions(-1, {}, Points(), catalogue.identity_key, most_profiles, places=places)
+        self._entries: Mapping[str, Entry] | None = None
+        self._rules: tuple[Mapping[str, Entry], ...] = ()
 
     def at_least(self, offset: int) -> Definitions:
         """The definitions in force, once they are as new as `offset`. Raises Unavailable."""
@@ -37,13 +50,34 @@ class CompiledDefinitions:
                 "was the topic made anew?",
             )
         reached = self._catalogue.offset
-        mappings = self._catalogue.compiled("mapping", _mappings)
+        types = self._catalogue.compiled("event-type", _event_types)
+        entries = self._catalogue.entries("mapping")
         points = self._catalogue.compiled("identification-point", identification_points)
         now = self._current
-        if reached != now.offset or mappings is not now.mappings or points is not now.points:
-            self._current = replace(now, offset=reached, mappings=mappings, points=points)
+        if types is not now.types or entries is not self._entries:
+            specs = ((id, cast("MappingDefinition", entry.spec)) for id, entry in entries.items())
+            self._current = replace(now, offset=reached, mappings=compile_mappings(specs, types), types=types)
+            self._entries = entries
+        channels = self._catalogue.compiled("source", _channels)
+        if reached != now.offset or points is not now.points or channels is not now.channels:
+            self._current = replace(self._current, offset=reached, points=points, channels=channels)
+        rules = tuple(self._catalogue.entries(kind) for kind in KINDS)
+        if rules != self._rules:
+            key = self._catalogue.identity_key
+            self._current = replace(self._current, rules=compile_steps(*map(_specs, rules), key=key))
+            self._rules = rules
         return self._current
 
 
-def _mappings(entries: Mapping[str, Entry]) -> Compiled:
-    return compile_mappings((id, cast("MappingDefinition", entry.spec)) for id, entry in entries.items())
+def _specs(entries: Mapping[str, Entry]) -> Iterator[tuple[str, Any]]:
+    return ((id, entry.spec) for id, entry in entries.items())
+
+
+def _channels(entries: Mapping[str, Entry]) -> dict[str, str]:
+    return {id: spec.channel for id, entry in entries.items() if (spec := cast("Source", entry.spec)).channel}
+
+
+def _event_types(entries: Mapping[str, Entry]) -> Rules:
+    """Those that come with the hub, and what people have put in their place."""
+    own = {id: cast("EventType", entry.spec) for id, entry in entries.items()}
+    return compile_event_types({**built_in(), **own}.items())

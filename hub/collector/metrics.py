@@ -9,6 +9,7 @@ from prometheus_client import Counter, Gauge, Histogram
 STORED: Final = Counter("hub_stored_events", "Events that the store has acknowledged.", ["source"])
 DUPLICATES: Final = Counter("hub_duplicate_events", "Events that the store had already.", ["source"])
 CONFLICTS: Final = Counter("hub_conflicting_events", "Duplicates that say something else than the first.", ["source"])
+FILTERED: Final = Counter("hub_filtered_events", "Events that a filter has dropped, by its id.", ["filter"])
 DEAD: Final = Counter("hub_dead_letters", "Events that could not be taken, replays that failed among them.", ["reason"])
 RESOLVED: Final = Counter("hub_resolved_dead_letters", "Dead letters of which a replay has been stored.")
 BATCH_S: Final = Histogram("hub_batch_seconds", "From the poll to the commit of a batch, in seconds.")

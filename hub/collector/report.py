@@ -37,6 +37,8 @@ class Report:
             self._sum.dead += counts.dead
         for source, conflicts in outcome.conflicts.items():
             metrics.CONFLICTS.labels(source).inc(conflicts)
+        for id, filtered in outcome.filtered.items():
+            metrics.FILTERED.labels(id).inc(filtered)
         for letter in (*outcome.batch.dead_letters, *outcome.batch.failed_again):
             metrics.DEAD.labels(letter.reason).inc()
         metrics.RESOLVED.inc(len(outcome.batch.resolved))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from contextlib import ExitStack, closing
 from functools import partial
+from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from confluent_kafka import Consumer, Producer
 
 from hub.collector.crash import At, nowhere
 from hub.collector.definitions import CompiledDefinitions
+from hub.collector.geo import places
 from hub.collector.loop import Loop
 from hub.collector.output import Output
 from hub.collector.ownership import Ownership
@@ -51,13 +53,14 @@ def run_collector(
     health: Health,
     identity_key: bytes,
     most_profiles: int,
+    geo: Path | None = None,
     accept_gap: bool = False,
     at: At = nowhere,
 ) -> None:
     """
     Collect until SIGTERM or SIGINT. Call it from the main thread.
 
-    Args: identity_key, most_profiles: as in hub.pipeline.definitions.Definitions.
+    Args: identity_key, most_profiles: as in hub.pipeline.definitions.Definitions. geo: a MaxMind file.
 
     Raises: Refused, Fenced or Unavailable, as Loop.run does.
     """
@@ -74,7 +77,7 @@ def run_collector(
             output=Output(partial(Producer, telling), namespace, TELL_TIMEOUT_S),
             reading=reading,
             writing=writing,
-            definitions=CompiledDefinitions(catalogue, most_profiles),
+            definitions=CompiledDefinitions(catalogue, most_profiles, places=places(geo)),
             settings=settings,
             at=at,
         )

@@ -138,7 +138,7 @@ class Memory:
         """Who holds the identifiers of these records; those that are new go to who came first."""
         points, key = definitions.points, definitions.identity_key
         whose = _Whose(held)
-        every = list(claims(records, points, key, whose))
+        every = list(claims(records, points, key, whose, definitions.rules))
         if not every:
             return {}
         new = [inbound for claim, inbound in every if claim.identifier not in self._claimed]
@@ -146,7 +146,7 @@ class Memory:
             finish()  # new ones have to be written, and only one of two connections can write at a time
             if _claim_sessions(new, whose.first, held.sessions, store):
                 held.roots.update(self._roots(_others(records, held.sessions), store))
-                every = list(claims(records, points, key, _Whose(held)))
+                every = list(claims(records, points, key, _Whose(held), definitions.rules))
         wanted = {claim.identifier: claim for claim, _ in reversed(every)}
         claimed = store.claim(reversed(wanted.values()))
         for name, found in claimed.items():

@@ -44,7 +44,7 @@ class Catalogue:
     def __init__(self, identity_key: bytes = b"") -> None:
         """Starts empty, at offset -1. Args: identity_key: what this hub hashes identifiers with, 64 bytes at most."""
         self.identity_key = identity_key
-        self._compiled: dict[str, tuple[object, Any]] = {}
+        self._compiled: dict[tuple[str, Callable[..., Any]], tuple[object, Any]] = {}
         self._kinds: dict[str, dict[str, Entry]] = {kind: {} for kind in KINDS}
         self._moved = threading.Condition()
         self._listeners: list[Callable[[], None]] = []
@@ -61,11 +61,15 @@ class Catalogue:
         return self._kinds[kind]
 
     def compiled(self, kind: str, compile: Callable[[Mapping[str, Entry]], T]) -> T:
-        """What `compile` makes of all of a kind, made anew only when one of them has changed."""
+        """
+        What `compile` makes of all of a kind, made anew only when one of them has changed.
+
+        Args: compile: a function of a module: what it gave is kept for as long as the catalogue.
+        """
         entries = self._kinds[kind]
-        seen = self._compiled.get(kind)
+        seen = self._compiled.get((kind, compile))
         if seen is None or seen[0] is not entries:
-            seen = self._compiled[kind] = (entries, compile(entries))
+            seen = self._compiled[kind, compile] = (entries, compile(entries))
         return cast("T", seen[1])
 
     def on_change(self, listener: Callable[[], None]) -> None:

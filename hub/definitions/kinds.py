@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, model_validator
 
-Operation: TypeAlias = Literal["set", "set-if-empty", "add", "min", "max", "append-unique"]
-Strategy: TypeAlias = Literal["last", "first", "min", "max", "sum", "union"]
-"""How the values of one field in two profiles become one. last and first go by event time."""
+from hub.definitions.fields import INDEXED, SOURCE, FieldMapping, ShortFieldMapping
+
+
+def _network(text: str) -> str:
+    ip_network(text)  # raises ValueError, which says what is wrong
+    return text
+
+
+WriteKey: TypeAlias = Annotated[str, Field(pattern=r"^[!-9;-~]{1,256}$")]
+"""Printable ASCII without space; without a colon, too, as it is the user of a basic authorization."""
+Origin: TypeAlias = Annotated[str, Field(pattern=r"^[a-z][a-z0-9+.-]*://[^/\sA-Z]+$")]
+"""As browsers write it: scheme and host in lower case, the port unless it is the usual one, no slash at the end."""
+Network: TypeAlias = Annotated[str, AfterValidator(_network)]
+IndexField: TypeAlias = Annotated[str, Field(pattern=INDEXED)]
+EventPath: TypeAlias = Annotated[str, Field(pattern=SOURCE)]
 
 
 class _Definition(BaseModel, frozen=True, extra="forbid"):
@@ -22,36 +35,141 @@ class Source(_Definition):
 
     type: Annotated[
         list[Literal["rest", "bridge", "webhook", "redirect", "internal"]],
-        Field(min_length=1, description="The doors that it may use: rest is /track, bridge a queue."),
+        Field(min_length=1, description="The doors that it may use: rest is /track and its like, bridge a queue."),
     ] = ["rest", "bridge"]
-    channel: Annotated[str, Field(description="Copied to sessions and events.")] = ""
+    channel: Annotated[str, Field(description="Copied to new sessions and to events, as `metadata.channel`.")] = ""
+    tags: list[str] = []
+    rate_limit: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1_000_000,
+            description="Most events a second that each API process takes, then 429 with Retry-After; 0: no limit.",
+        ),
+    ] = 0
+    body_bytes: Annotated[
+        int, Field(ge=0, description="Most bytes of a request's body, unpacked; 0: as HUB_LIMITS__BODY_BYTES says.")
+    ] = 0
+    transitional: Annotated[
+        bool,
+        Field(description="Its events change profiles and go to destinations; they and their sessions are not kept."),
+    ] = False
+    permanent_profile_id: Annotated[
+        bool,
+        Field(
+            description="A payload has to name its profile, and goes there even if its session belongs to another one."
+        ),
+    ] = False
+    write_keys: Annotated[
+        list[WriteKey],
+        Field(
+            description="By one of these a client of another vendor, which does not know our ids, says that it is this "
+            "source (docs/doors.md). No secrets: each page that sends shows its own. Several: to change to a new one."
+        ),
+    ] = []
+    allowed_origins: Annotated[
+        list[Origin],
+        Field(
+            description="Pages that may send by a write key, such as https://shop.example. Empty: all. What comes "
+            "without an Origin, from a server or an app, is not held up."
+        ),
+    ] = []
+
+
+class Redirect(_Definition):
+    """A link that counts: who follows /redirect/{id} goes to a page, and an event says so."""
+
+    url: Annotated[
+        str,
+        Field(
+            pattern=r"^https?://[!-~]+$", max_length=2_000, description="Where people are sent; the same for everybody."
+        ),
+    ]
+    source: Annotated[str, Field(min_length=1, description="Event source id; its `type` must have redirect in it.")]
+    event_type: Annotated[
+        str, Field(min_length=1, max_length=256, pattern=r"[^\s]", description="Lower case, `-` for spaces.")
+    ]
+    properties: Annotated[
+        dict[str, Any] | str,
+        Field(
+            description="Template on `{params, body, session}`: expressions by property, as in a mapping "
+            "(docs/mapping.md). `params` is the query string, `session` has its id."
+        ),
+    ] = {}
+
+
+class ConsentType(_Definition):
+    """Something that customers may agree to; its id is that of the consent in their profiles."""
+
+    revokable: Annotated[bool, Field(description="Whether the consent ends by itself after `auto_revoke`.")] = False
+    default_value: Annotated[
+        Literal["grant", "deny"], Field(description="What a form shows until somebody has decided.")
+    ] = "deny"
+    required: Annotated[bool, Field(description="Whether a form insists on it.")] = False
+    auto_revoke: Annotated[
+        str,
+        Field(
+            pattern=r"^(\d{1,6}[smhdw])*$",
+            description="How long a consent holds, such as 15d or 1d12h: s, m, h, d, w. Needed if `revokable`.",
+        ),
+    ] = ""
     tags: list[str] = []
 
-
-class FieldMapping(BaseModel, frozen=True, extra="forbid"):
-    """One event property that goes into one profile field."""
-
-    event: Annotated[
-        str, Field(pattern=r"^(properties|context|type|time|id)(\.[^.]+)*$", description="Path in the event.")
-    ]
-    profile: Annotated[
-        str, Field(pattern=r"^(traits|data|stats|interests)(\.[^.]+)+$", description="Path in the profile.")
-    ]
-    op: Annotated[Operation, Field(description="What to do with the value. add, min and max work on numbers.")] = "set"
-    merge: Annotated[
-        Strategy | None,
-        Field(
-            description="When two profiles become one. Unset: last for set, first for set-if-empty, sum for add, "
-            "min, max, union for append-unique."
-        ),
-    ] = None
+    @model_validator(mode="after")
+    def _ends(self) -> ConsentType:
+        if self.revokable and not self.auto_revoke:
+            raise ValueError("a consent that is revokable needs auto_revoke, such as 365d")
+        return self
 
 
 class Mapping(_Definition):
-    """Copies event properties into profile traits when an event of a type is stored."""
+    """Copies event properties into profile fields when an event of a type is stored."""
 
     event_type: Annotated[str, Field(min_length=1, description="The event type, lower case, `-` for spaces.")]
+    when: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            description="JMESPath on the event, with `profile` in it: the mapping is used when true. Unset: always.",
+        ),
+    ] = None
     fields: Annotated[list[FieldMapping], Field(min_length=1)]
+
+
+class EventType(_Definition, serialize_by_alias=True, validate_by_name=True, validate_by_alias=True):
+    """What events of a type have in common; its id is the type, lower case, `-` for spaces."""
+
+    tags: Annotated[list[str], Field(description="Labels that its events get, besides their own.")] = []
+    journey: Annotated[str, Field(description="Where on their way customers are then, as `journey.state`.")] = ""
+    journey_again: Annotated[
+        str, Field(description="The same from the second visit of a profile on. Empty: as `journey`.")
+    ] = ""
+    copied: Annotated[
+        dict[IndexField, EventPath],
+        Field(
+            alias="copy",  # which is a method of pydantic's models
+            description="Index fields (below data, traits, hit or device), each with its place in the event.",
+        ),
+    ] = {}
+    defaults: Annotated[
+        dict[IndexField, Any], Field(description="What index fields hold where `copy` has found nothing.")
+    ] = {}
+    profile: Annotated[
+        list[ShortFieldMapping],
+        Field(
+            description="What goes into the profile, as the fields of a mapping. A text, such as data.pii.firstname, "
+            "takes that index field into the profile's field of the same name, if it is newer."
+        ),
+    ] = []
+
+    @model_validator(mode="after")
+    def _apart(self) -> EventType:
+        paths = sorted({*self.copied, *self.defaults})
+        for path in paths:
+            below = next((other for other in paths if other.startswith(f"{path}.")), None)
+            if below is not None:
+                raise ValueError(f"{path} and {below} cannot both be copied: one is in the other")
+        return self
 
 
 class IdentifierField(BaseModel, frozen=True, extra="forbid"):
@@ -82,6 +200,102 @@ class IdentificationPoint(_Definition):
     ]
     source: Annotated[str, Field(description="Only events of this event source. Empty: of any.")] = ""
     identifiers: Annotated[list[IdentifierField], Field(min_length=1, description="In the order of their weight.")]
+
+
+class Rule(_Definition):
+    """What filters, validators, reshapers and data-compliance have in common: docs/rules.md."""
+
+    event_type: Annotated[
+        str, Field(min_length=1, description="The event type, lower case, `-` for spaces; `*` for every type.")
+    ] = "*"
+    source: Annotated[str, Field(description="Only events of this event source. Empty: of any.")] = ""
+    when: Annotated[
+        str | None,
+        Field(min_length=1, description="JMESPath on the event: the rule is used when it is true. Unset: always."),
+    ] = None
+
+
+class Filter(Rule):
+    """Keeps traffic out that nobody wants, or marks it: an event is met by all that is said here."""
+
+    bots: Annotated[bool, Field(description="Only events whose user agent is a robot's.")] = False
+    networks: Annotated[
+        list[Network],
+        Field(description="Only events from an address in one of these, such as 10.0.0.0/8 or 2001:db8::/32."),
+    ] = []
+    action: Annotated[
+        Literal["drop", "flag"],
+        Field(description="drop: it is counted and not stored. flag: it is marked as filtered."),
+    ] = "drop"
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Filter:
+        if not (self.bots or self.networks or self.when or self.source or self.event_type != "*"):
+            raise ValueError("a filter for every event: say bots, networks, when, source or event_type")
+        return self
+
+
+class Validator(Rule):
+    """What events have to be like: JSON Schemas, draft 2020-12."""
+
+    properties: Annotated[dict[str, Any] | bool | None, Field(description="JSON Schema of `properties`.")] = None
+    context: Annotated[dict[str, Any] | bool | None, Field(description="JSON Schema of `context`.")] = None
+    mode: Annotated[
+        Literal["flag", "dead-letter", "off"],
+        Field(
+            description="Of an event that is not so. flag: it is kept and marked as invalid, and goes into no profile. "
+            "dead-letter: it is not stored, and can be replayed. off: nobody looks."
+        ),
+    ] = "flag"
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Validator:
+        if self.properties is None and self.context is None:
+            raise ValueError("a validator needs a schema of properties, or of context")
+        return self
+
+
+class Reshaper(Rule):
+    """Brings events into the shape that all the rest works with. The first one that fits is used."""
+
+    properties: Annotated[
+        dict[str, Any] | str | None,
+        Field(
+            description="Template on the event: expressions by property, or one that gives an object. Unset: as sent."
+        ),
+    ] = None
+    context: Annotated[dict[str, Any] | str | None, Field(description="Template, as properties.")] = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Reshaper:
+        if self.properties is None and self.context is None:
+            raise ValueError("a reshaper needs a template of properties, or of context")
+        return self
+
+
+class GuardedField(BaseModel, frozen=True, extra="forbid"):
+    """A place in an event that may be kept only with somebody's consent."""
+
+    event: Annotated[
+        str,
+        Field(
+            pattern=r"^(properties|context|request)(\.[^.]+)+$",
+            description="Path in the event as it was sent; digits are a position where it has a list.",
+        ),
+    ]
+    consents: Annotated[
+        list[str], Field(min_length=1, description="Ids of the consents that its profile must have given, all of them.")
+    ]
+    action: Annotated[
+        Literal["remove", "hash"],
+        Field(description="Without them: remove it, or put a hash in its place that only this hub can make."),
+    ] = "remove"
+
+
+class DataCompliance(Rule):
+    """What may be kept of an event, by what its customer has agreed to."""
+
+    fields: Annotated[list[GuardedField], Field(min_length=1)]
 
 
 class Bridge(_Definition):
@@ -153,9 +367,29 @@ class Destination(_Definition):
 
 KINDS: Final[dict[str, type[_Definition]]] = {
     "source": Source,
+    "redirect": Redirect,
+    "consent-type": ConsentType,
+    "filter": Filter,
+    "validator": Validator,
+    "reshaper": Reshaper,
+    "data-compliance": DataCompliance,
+    "event-type": EventType,
     "mapping": Mapping,
     "identification-point": IdentificationPoint,
     "bridge": Bridge,
     "destination": Destination,
 }
-Definition: TypeAlias = Source | Mapping | IdentificationPoint | Bridge | Destination
+Definition: TypeAlias = (
+    Source
+    | Redirect
+    | ConsentType
+    | Filter
+    | Validator
+    | Reshaper
+    | DataCompliance
+    | EventType
+    | Mapping
+    | IdentificationPoint
+    | Bridge
+    | Destination
+)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any, Final, NoReturn
 
 import msgspec
@@ -121,6 +122,11 @@ def clean_id(text: str, where: str, limit: int) -> str:
     return text
 
 
+def event_type(text: str) -> str:
+    """An event's type as events have it: lower case, `-` for spaces. Args: text: a clean id."""
+    return text.lower().replace(" ", "-")
+
+
 def _payload(wire: _Payload, limits: Limits, default_source: str | None) -> Payload:
     chars = limits.id_chars
     source = wire.source
@@ -137,7 +143,7 @@ def _payload(wire: _Payload, limits: Limits, default_source: str | None) -> Payl
     event_bytes = limits.event_bytes
     return Payload(
         id=None if payload_id is None else clean_id(payload_id, "id" if wire.id is not None else "messageId", chars),
-        source_id=clean_id(source_id, "source.id", chars),
+        source_id=_source_id(source_id, chars),
         session_id=None if session_id is None else clean_id(session_id, "session.id", chars),
         profile_id=None if profile_id is None else clean_id(profile_id, "profile.id", chars),
         profile_less=wire.profile_less,
@@ -153,7 +159,7 @@ def _event(wire: _Event, index: int, chars: int, event_bytes: int) -> Event:
     try:
         event = Event(
             client_id=None if wire.id is None else clean_id(wire.id, "id", chars),
-            type=clean_id(wire.type, "type", chars).lower().replace(" ", "-"),
+            type=_type(wire.type, chars),
             time_ms=None if wire.time is None else _own_time(wire.time),
             properties=_object(wire.properties, "properties"),
             context=_object(wire.context, "context"),
@@ -170,6 +176,17 @@ def _event(wire: _Event, index: int, chars: int, event_bytes: int) -> Event:
             f"events[{index}]",
         )
     return event
+
+
+# of these there are a few, which come again and again; what raises is not kept
+@lru_cache(1024)
+def _type(text: str, limit: int) -> str:
+    return event_type(clean_id(text, "type", limit))
+
+
+@lru_cache(1024)
+def _source_id(text: str, limit: int) -> str:
+    return clean_id(text, "source.id", limit)
 
 
 def _own_time(times: _Times) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Final, Literal, TypeAlias, cast
 
 import msgspec
 
@@ -14,6 +14,11 @@ from hub.edge.payload import Event, Payload
 from hub.errors import InvalidPayload
 from hub.ids import derived, is_uuid
 from schemas import records
+
+SAVE_EVENTS: Final = "saveEvents"
+"""Option of a payload. false: its events change the profile and are told, but neither they nor its session are kept."""
+STATIC_PROFILE: Final = "static_profile_id"
+"""Option of a payload. true: it belongs to the profile that it names, whoever holds its session."""
 
 Door: TypeAlias = Literal["rest", "bridge", "webhook", "redirect"]
 
@@ -71,7 +76,14 @@ def inbound(
         origin: `rest`, or `bridge:<id>:<position in the source>`.
         request: JSON object about the request; its fields win over those that the client put into `request`.
         new_id: `hub.ids.ordered`.
+
+    Raises:
+        InvalidPayload: missing_field: the source wants to be told the profile.
     """
+    options = payload.options
+    entry = catalogue.entry("source", payload.source_id)
+    if entry is not None:
+        options = _as_its_source_says(cast("Source", entry.spec), payload)
     name = payload.id or payload_id or new_id(now_ms)
     # two sources may both have a payload 1001: what is derived from such a name must not meet
     root = name if is_uuid(name) else derived("payload", payload.source_id, name)
@@ -81,7 +93,7 @@ def inbound(
         "profile_less": payload.profile_less,
         "context": payload.context,
         "properties": payload.properties,
-        "options": payload.options,
+        "options": options,
         "request": _merged(payload.request, request),
         "events": [_event(event, payload.source_id, root, index) for index, event in enumerate(payload.events)],
     }
@@ -202,6 +214,22 @@ def _event(event: Event, source_id: str, root: str, index: int) -> records.Event
         "options": event.options,
         "tags": event.tags,
     }
+
+
+def _as_its_source_says(spec: Source, payload: Payload) -> bytes:
+    """The payload's options, with what the collector has to know of the source as it is now."""
+    if spec.permanent_profile_id and payload.profile_id is None and not payload.profile_less:
+        raise InvalidPayload(
+            "missing_field", "the event source wants to be told the profile", "profile.id", payload.source_id
+        )
+    if not (spec.transitional or spec.permanent_profile_id):
+        return payload.options
+    options = msgspec.json.decode(payload.options)
+    if spec.transitional:
+        options[SAVE_EVENTS] = False
+    if spec.permanent_profile_id:
+        options[STATIC_PROFILE] = True
+    return msgspec.json.encode(options)
 
 
 def _merged(theirs: bytes, ours: bytes) -> bytes:

@@ -15,6 +15,7 @@ _LARGEST: Final = 2**63 - 1
 _ZEROS: Final = bytes(b"0"[0] if chr(byte).isdigit() and byte < 128 else byte for byte in range(256))
 _LONG_NUMBER: Final = b"0" * 19
 _CONTAINERS: Final = frozenset({dict, list})
+_encode: Final = msgspec.json.Encoder().encode
 
 
 class _Object(list[tuple[str, Any]]):
@@ -62,9 +63,14 @@ def surely_clean(text: bytes, document: Any) -> bool:
     Args:
         document: What the text decodes to.
     """
-    if b"\\u0000" in text or b"\\u003" in text or _LONG_NUMBER in text.translate(_ZEROS):
+    # one byte is found in half the time of six, and most texts have no escape at all
+    if b"\\" in text and (b"\\u0000" in text or b"\\u003" in text):
         return False
-    return text.count(b":") == msgspec.json.encode(document).count(b":")
+    if _LONG_NUMBER in text.translate(_ZEROS):
+        return False
+    again = _encode(document)
+    # programs write JSON as we would, without spaces: then there is nothing to count
+    return again == text or text.count(b":") == again.count(b":")
 
 
 def check(text: bytes) -> None:

@@ -14,3 +14,16 @@ def value_at(document: Mapping[str, Any], path: Iterable[str], missing: Any = No
             return missing
         value = value[key]
     return value
+
+
+def found_at(document: Any, path: Iterable[str]) -> Any:
+    """As `value_at`, None when it is missing; and digits are a position where there is a list on the way."""
+    value: Any = document
+    for key in path:
+        if isinstance(value, dict):
+            value = value.get(key)
+        elif isinstance(value, list) and key.isascii() and key.isdecimal() and len(key) < 10 and int(key) < len(value):
+            value = value[int(key)]
+        else:
+            return None
+    return value

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from hub.edge.identifiers import Points
+from hub.pipeline.event_types import Rules
 from hub.pipeline.mapping import Compiled
+from hub.pipeline.rules.enrichment import Places
+from hub.pipeline.rules.steps import NO_STEPS, Steps
 
 MOST_PROFILES = 2_000
 
@@ -16,9 +21,14 @@ class Definitions(msgspec.Struct, frozen=True):
 
     Attributes:
         offset: Of the newest definition.
+        mappings: The lines of mappings and of event types.
         points: The identification points.
         identity_key: Secret that identifiers are hashed with, 64 bytes at most.
         most_profiles: How many profiles may share an identifier before it identifies nobody.
+        types: The event types in force.
+        channels: By event source, where it has a channel.
+        rules: Filters, validators, data-compliance and reshapers.
+        places: Where IP addresses are; None: nobody knows.
     """
 
     offset: int
@@ -26,3 +36,7 @@ class Definitions(msgspec.Struct, frozen=True):
     points: Points = msgspec.field(default_factory=Points)
     identity_key: bytes = b""
     most_profiles: int = MOST_PROFILES
+    types: Rules = {}
+    channels: Mapping[str, str] = {}
+    rules: Steps = NO_STEPS
+    places: Places | None = None

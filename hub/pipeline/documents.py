@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from functools import lru_cache
 from typing import Any, Final
@@ -11,10 +11,14 @@ import msgspec
 
 from hub.model import DAY_MS, Position
 from hub.pipeline.mapping import Change, Problem
+from hub.pipeline.rules.enrichment import NOTHING as UNTOLD
+from hub.pipeline.rules.enrichment import Enriched
+from hub.pipeline.rules.hand import Did, Hand
 from schemas.records import Event, Inbound, Track
 
 CLAIMED_BY: Final = "claimed_by"
 """In the metadata of a session: the profile id that it was claimed with, where that has become part of another."""
+NOTHING: Final[Mapping[str, Any]] = {}
 _EPOCH: Final = date(1970, 1, 1)
 
 
@@ -25,10 +29,16 @@ class Ref(msgspec.Struct, frozen=True):
 
 
 class EventTime(msgspec.Struct, frozen=True):
-    """RFC 3339 in UTC. `insert`: when the edge took it; `create`: the event's own time, if it has one."""
+    """
+    RFC 3339 in UTC. `insert`: when the edge took it; `create`: the event's own time, if it has one.
+
+    `zone`, `hour`: the client's time zone, if it says it, and the hour of its day, 0 to 23.
+    """
 
     insert: str
     create: str | None
+    zone: str | msgspec.UnsetType = msgspec.UNSET
+    hour: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -53,27 +63,48 @@ class EventMetadata(msgspec.Struct, frozen=True):
     position: Place
     sent_as: str | msgspec.UnsetType = msgspec.UNSET  # the profile id that was sent, if that is another one now
     forwarded_for: str | msgspec.UnsetType = msgspec.UNSET  # why: alias, session or return, as in the Avro record
+    channel: str | msgspec.UnsetType = msgspec.UNSET  # of its source, if that has one
+    static_profile: bool | msgspec.UnsetType = msgspec.UNSET  # true: it was not to follow its session
 
 
 class Tags(msgspec.Struct, frozen=True):
-    """Labels of an event."""
+    """Labels of an event: its own, then those of its type. `sent`: how many are its own, if not all."""
 
     values: list[str]
     count: int
+    sent: int | msgspec.UnsetType = msgspec.UNSET
+
+
+class Journey(msgspec.Struct, frozen=True):
+    """Where the customer is on the way, as the event's type says."""
+
+    state: str
 
 
 class Result(msgspec.Struct, frozen=True):
-    """What the event did: the fields it changed, the mappings that failed on it."""
+    """
+    What the event did: the fields it changed, the lines of mappings and event types that failed on it.
+
+    `rules`: what filters, validators, data-compliance and reshapers did to it before.
+    """
 
     profile_version: int
     profile_created: bool
     changes: Sequence[Change]
     problems: Sequence[Problem]
     identity: Sequence[Any] | msgspec.UnsetType = msgspec.UNSET  # of hub.pipeline.identity.Decision
+    rules: Sequence[Did] | msgspec.UnsetType = msgspec.UNSET
 
 
 class EventDocument(msgspec.Struct, frozen=True):
-    """An event; `properties`, `context` and `request` are the JSON that the client sent."""
+    """
+    An event; `properties`, `context` and `request` are the JSON that the client sent, less what it may not be kept
+    without a consent. Where a reshaper has changed one of the first two, `raw` has it as it was before.
+
+    `device`, `os`, `app`, `hit` and `utm` are what its request and context tell (docs/rules.md). `data`, `traits`,
+    `hit` and `device` are its index fields, `journey` is where the customer is on the way: as its type says
+    (docs/event-types.md), and not there where that says nothing.
+    """
 
     id: str
     type: str
@@ -88,6 +119,15 @@ class EventDocument(msgspec.Struct, frozen=True):
     request: msgspec.Raw
     tags: Tags
     outcome: Result
+    data: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    traits: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    hit: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    device: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    os: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    app: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    utm: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    raw: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    journey: Journey | msgspec.UnsetType = msgspec.UNSET
 
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -121,9 +161,37 @@ def event_document(
     changes: Sequence[Change],
     problems: Sequence[Problem],
     identity: Sequence[Any] = (),
+    index: Mapping[str, Any] = NOTHING,
+    tags: Sequence[str] = (),
+    journey: str = "",
+    channel: str = "",
+    static_profile: bool = False,
+    hand: Hand | None = None,
+    told: Enriched = UNTOLD,
 ) -> bytes:
-    """The event's document as JSON. Args: received_at, own_time: RFC 3339. identity: decisions, if any."""
+    """
+    The event's document as JSON.
+
+    Args:
+        received_at, own_time: RFC 3339.
+        identity: Decisions, if any.
+        index: Its index fields, and what its request and context tell.
+        tags: Those of its type.
+        journey: Empty for none.
+        channel: That of its source; empty for none.
+        static_profile: Whether it belongs to the profile that was named, whoever holds its session.
+        hand: As the rules have left it; None: there are none for it.
+        told: What its client's clock showed.
+    """
     session_id = track["session_id"]
+    properties, context, request = event["properties"], event["context"], track["request"]
+    time = EventTime(received_at, own_time)
+    if told.hour is not None:
+        time = EventTime(received_at, own_time, told.zone, told.hour)
+    if hand is not None and hand.changed:
+        properties = _encode(hand.properties) if "properties" in hand.changed else properties
+        context = _encode(hand.context) if "context" in hand.changed else context
+        request = hand.request
     return _encode(
         EventDocument(
             id=event["id"],
@@ -133,7 +201,7 @@ def event_document(
             profile=Ref(inbound["profile_id"]) if inbound["profile_id"] else None,
             session=Ref(session_id) if session_id else None,
             metadata=EventMetadata(
-                time=EventTime(received_at, own_time),
+                time=time,
                 payload_id=inbound["id"],
                 client_id=event["client_id"],
                 origin=inbound["origin"],
@@ -143,21 +211,32 @@ def event_document(
                 position=Place(*position),
                 sent_as=inbound.get("sent_as") or msgspec.UNSET,
                 forwarded_for=inbound.get("forwarded_for") or msgspec.UNSET,
+                channel=channel or msgspec.UNSET,
+                static_profile=static_profile or msgspec.UNSET,
             ),
-            properties=msgspec.Raw(event["properties"]),
-            context=msgspec.Raw(event["context"]),
+            properties=msgspec.Raw(properties),
+            context=msgspec.Raw(context),
             options=msgspec.Raw(event["options"]),
-            request=msgspec.Raw(track["request"]),
-            tags=Tags(event["tags"], len(event["tags"])),
+            request=msgspec.Raw(request),
+            tags=_tags(event["tags"], tags),
             outcome=Result(
                 profile_version,
                 profile_created,
                 changes,
                 problems,
                 identity or msgspec.UNSET,
+                msgspec.UNSET if hand is None else hand.did or msgspec.UNSET,
             ),
+            raw=msgspec.UNSET if hand is None else hand.raw or msgspec.UNSET,
+            journey=Journey(journey) if journey else msgspec.UNSET,
+            **index,
         )
     )
+
+
+def _tags(sent: list[str], more: Sequence[str]) -> Tags:
+    values = [*sent, *(tag for tag in more if tag not in sent)] if more else sent
+    return Tags(values, len(values), len(sent) if len(values) > len(sent) else msgspec.UNSET)
 
 
 def new_profile(profile_id: str, at: str) -> dict[str, Any]:
@@ -177,7 +256,7 @@ def new_profile(profile_id: str, at: str) -> dict[str, Any]:
         },
         "stats": {"events": 0, "visits": 0},
         "traits": {},
-        "data": {},
+        "data": {"anonymous": True},
         "segments": [],
         "interests": {},
         "consents": {},

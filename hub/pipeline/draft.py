@@ -43,6 +43,18 @@ class Draft:
     def set(self, path: tuple[str, ...], value: Any) -> None:
         """Set the value at a path."""
         self.object(path[:-1])[path[-1]] = value
+        self._let_go(path)
+
+    def remove(self, path: tuple[str, ...]) -> None:
+        """Take the value at a path away, and the objects around it that are empty then, but for the outermost."""
+        if self.get(path) is MISSING:
+            return
+        self.object(path[:-1]).pop(path[-1])
+        self._let_go(path)
+        if len(path) > 2 and not self.get(path[:-1]):
+            self.remove(path[:-1])
+
+    def _let_go(self, path: tuple[str, ...]) -> None:
         # an object that was in hand at this path, or below it, is no longer part of the document
         if path in self._own:
             self._own = {key: kept for key, kept in self._own.items() if key[: len(path)] != path}

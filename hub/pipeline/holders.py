@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from hub.model import Session
 from hub.pipeline.identity import Why
+from hub.pipeline.modes import is_ephemeral, is_static
 from schemas.records import TRACK, Inbound
 
 
@@ -25,21 +26,26 @@ class Holders:
 
     def of(self, inbound: Inbound) -> str:
         """
-        The profile that holds the record's session, under the id that it had as it was stored; without a session, the
-        record's own.
+        The profile that holds the record's session, under the id that it had as it was stored; without a session, or
+        when the record says that it is not to follow it, the record's own.
 
         Ask for every record, in their order.
         """
         profile_id = inbound["profile_id"]
         if not profile_id or inbound["body"][0] != TRACK:
             return profile_id
-        session_id = inbound["body"][1]["session_id"]
+        track = inbound["body"][1]
+        session_id = track["session_id"]
         if not session_id:
             return profile_id
         stored = self._stored.get(session_id)
         if stored is not None and stored.profile_id:
-            return stored.profile_id
-        return self.first.setdefault(session_id, inbound)["profile_id"]
+            holder = stored.profile_id
+        elif is_ephemeral(track):
+            return profile_id  # its session is not kept, so nobody holds it
+        else:
+            holder = self.first.setdefault(session_id, inbound)["profile_id"]
+        return profile_id if is_static(track) else holder
 
 
 def claims_as(inbound: Inbound) -> str:

@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
-from hub.definitions.kinds import Operation, Strategy
+from hub.definitions.fields import Operation, Strategy
 from hub.edge.paths import value_at
+from hub.pipeline.derived import DERIVED, derive
 from hub.pipeline.draft import Draft
 from hub.pipeline.mapping import Stamp, read_stamp, stamp
 from hub.pipeline.operations import MISSING, OperationError, apply
 
-FREE: Final = ("traits", "data", "interests", "consents")
+FREE: Final = ("traits", "data", "interests", "consents", "aux")
 """Parts of a profile that may hold fields of which no mapping has left a stamp."""
-_OPERATIONS: Final[dict[Strategy, Operation]] = {"sum": "add", "min": "min", "max": "max", "union": "append-unique"}
+_OPERATIONS: Final[dict[Strategy, Operation]] = {
+    "sum": "add",
+    "min": "min",
+    "max": "max",
+    "union": "append-unique",
+    "concat": "append",
+}
 
 
 class FieldChange(msgspec.Struct, frozen=True):
-    """What a merge did to a field of the survivor. `old` is None when the field was not there."""
+    """
+    What a merge did to a field of the survivor.
+
+    `old` is None when the field was not there, `new` when it is not any more. `strategy` is `derive` for a field that
+    follows from others.
+    """
 
     field: str
-    strategy: Strategy
+    strategy: Strategy | Literal["derive"]
     old: Any
     new: Any
 
@@ -34,7 +46,7 @@ def merge(survivor: Draft, loser: Mapping[str, Any]) -> list[FieldChange]:
     Each field with the strategy that its mapping left in its stamp: last and first by the time of their events, then by
     the id they were sent with, so that the end is the same in whatever order profiles are merged. A field without a
     stamp goes to the profile that was updated later. Two values that do not go together (a text and a sum) count as
-    last.
+    last. A field that was deleted in one of them is gone if that came later than what the other one has.
 
     Args: loser: its document, which is not changed.
     """
@@ -42,7 +54,7 @@ def merge(survivor: Draft, loser: Mapping[str, Any]) -> list[FieldChange]:
     stamped = {name: tuple(name.split(".")) for name in sorted(loser["metadata"]["fields"])}
     for name, path in stamped.items():
         origin, value = read_stamp(loser, name), value_at(loser, path, MISSING)
-        if origin is None or value is MISSING:
+        if origin is None:
             continue
         changed = _field(survivor, name, path, value, origin)
         if changed is not None:
@@ -55,6 +67,7 @@ def merge(survivor: Draft, loser: Mapping[str, Any]) -> list[FieldChange]:
             survivor.set(path, value)
             old = None if current is MISSING else current
             changes.append(FieldChange(".".join(path), "last", old, value))
+    changes += [FieldChange(field, "derive", old, new) for field, old, new in derive(survivor)]
     _stats(survivor, loser)
     _times(survivor, loser)
     _ids(survivor, loser)
@@ -63,15 +76,25 @@ def merge(survivor: Draft, loser: Mapping[str, Any]) -> list[FieldChange]:
 
 def _field(survivor: Draft, name: str, path: tuple[str, ...], value: Any, origin: Stamp) -> FieldChange | None:
     current, before = survivor.get(path), read_stamp(survivor.doc, name)
-    if current is MISSING or before is None:
+    strategy: Strategy
+    if before is not None and (value is MISSING or current is MISSING):
+        # deleted in one of the two, or in both
+        if _rank(origin) <= _rank(before):
+            return None
+        new, strategy, kept = value, "last", origin
+    elif current is MISSING or before is None:
         new, strategy, kept = value, origin.strategy, origin
     else:
         new, strategy, kept = _joined(current, before, value, origin)
     stamp(survivor, name, kept)
-    if current is not MISSING and type(new) is type(current) and new == current:
+    if type(new) is type(current) and new == current:
         return None
+    old = None if current is MISSING else current
+    if new is MISSING:
+        survivor.remove(path)
+        return FieldChange(name, strategy, old, None)
     survivor.set(path, new)
-    return FieldChange(name, strategy, None if current is MISSING else current, new)
+    return FieldChange(name, strategy, old, new)
 
 
 def _joined(current: Any, before: Stamp, value: Any, origin: Stamp) -> tuple[Any, Strategy, Stamp]:
@@ -97,7 +120,7 @@ def _leaves(doc: Mapping[str, Any], stamped: frozenset[tuple[str, ...]]) -> Iter
     """Values in the free parts that lie neither at a stamped path nor below one."""
 
     def walk(path: tuple[str, ...], value: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
-        if path in stamped:
+        if path in stamped or path in DERIVED:
             return
         if isinstance(value, dict) and value:
             for key, below in value.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
@@ -25,16 +25,22 @@ from hub.model import (
 )
 from hub.pipeline import letters
 from hub.pipeline.definitions import Definitions
-from hub.pipeline.documents import event_document, iso
+from hub.pipeline.documents import NOTHING, event_document, iso
 from hub.pipeline.holders import Holders, claims_as, onward
 from hub.pipeline.identity import LATE, Decision, Identities, Known, Why, cause_of
-from hub.pipeline.mapping import Change, Problem, Sent, map_event
+from hub.pipeline.mapping import EVENT_TYPE, Change, Problem, Sent, map_event
+from hub.pipeline.modes import is_ephemeral, is_static
 from hub.pipeline.records import Decoded, LogRecord
+from hub.pipeline.rules.enrichment import NOTHING as UNTOLD
+from hub.pipeline.rules.enrichment import Enriched, enriched, joined
+from hub.pipeline.rules.hand import INVALID, Hand
+from hub.pipeline.rules.steps import Verdict
 from hub.pipeline.touched import Open, Touched, claimed_by, touch_profile, touch_session
 from hub.pipeline.undo import rebuild
 from schemas.records import MERGE, REFUSED, TRACK, Event, Inbound, Merge, Stored, Track
 
 MINUTE_MS: Final = 60_000
+REFUSED_BY_SCHEMA: Final = "schema_violation"
 MOST_STUMBLES: Final = 10
 """Records of one batch that our own code may stumble over before it stops."""
 _decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
@@ -62,7 +68,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
     `known`: the events stored by this batch. `conflicts`: duplicates that say something else than the first, by source.
     `own_dead`: events that died here, of those counted for the first time; neither what a bridge refused nor what was
-    dead before.
+    dead before, nor what a validator refused. `filtered`: those that a filter dropped, by its id.
     """
 
     batch: Batch
@@ -71,6 +77,7 @@ class Outcome(msgspec.Struct, frozen=True):
     known: dict[str, KnownEvent]
     conflicts: dict[str, int]
     own_dead: int
+    filtered: dict[str, int] = {}
 
 
 def process(records: Sequence[Decoded], state: State, definitions: Definitions) -> Outcome:
@@ -113,6 +120,7 @@ class _Payload(NamedTuple):
     profile: Open | None
     profile_lacks: bool
     session: Open | None
+    is_kept: bool = True
 
     @property
     def sender(self) -> str:
@@ -128,11 +136,18 @@ class _Payload(NamedTuple):
 
 
 class _Done(NamedTuple):
-    """What one event did."""
+    """What one event did, and what its type makes of it: index fields, tags, where the customer is on the way."""
 
-    changes: Sequence[Change]
-    problems: Sequence[Problem]
-    decisions: Sequence[Decision]
+    changes: Sequence[Change] = ()
+    problems: Sequence[Problem] = ()
+    decisions: Sequence[Decision] = ()
+    fields: Mapping[str, Any] = NOTHING
+    tags: Sequence[str] = ()
+    journey: str = ""
+    is_odd: bool = False
+    has_failed: bool = False
+    told: Enriched = UNTOLD
+    hand: Hand | None = None
 
 
 class _Run:
@@ -156,6 +171,7 @@ class _Run:
         self._resolved: dict[str, int] = {}
         self._own_dead = 0
         self._conflicts: dict[str, int] = {}
+        self._filtered: dict[str, int] = {}
 
     def take(self, decoded: Decoded) -> None:
         told = len(self._told_dead)
@@ -189,19 +205,25 @@ class _Run:
                 self._identities.forward(cause_of(record, inbound, position), alias.into, "alias")
             return True
         if not fresh:
-            return is_merge or not self._was_applied(inbound, position)
+            return is_merge or not self._was_applied(inbound, position, holder)
         if inbound["body"][0] == MERGE:
             self._merge(record, inbound, inbound["body"][1], position)
             return True
         return self._goes_on(record, inbound, position, holder)
 
-    def _was_applied(self, inbound: Inbound, position: Position) -> bool:
-        """Of a record that was counted before: whether that was here, so that its events lie at its own coordinates."""
+    def _was_applied(self, inbound: Inbound, position: Position, holder: str) -> bool:
+        """
+        Of a record that was counted before: whether that was here, so that its events lie at its own coordinates.
+
+        What is not kept lies nowhere: it was applied here if it would be now.
+        """
         if inbound["body"][0] != TRACK:
             return True
         track = inbound["body"][1]
         if not track["session_id"] and not inbound.get("first_at"):
             return True
+        if is_ephemeral(track):
+            return holder == inbound["profile_id"] or self._way(inbound, holder) is None
         known = [self._state.events.get(event["id"]) for event in track["events"]]
         return any(one is not None and one.position == position._replace(place=n) for n, one in enumerate(known))
 
@@ -283,7 +305,8 @@ class _Run:
             resolved=self._resolved,
             identity=self._identities.outcome(),
         )
-        return Outcome(batch, self._stored, self._told_dead, self._known, self._conflicts, self._own_dead)
+        known, conflicts = self._known, self._conflicts
+        return Outcome(batch, self._stored, self._told_dead, known, conflicts, self._own_dead, self._filtered)
 
     def _advance(self, decoded: Decoded) -> bool:
         """Move the progress past the record. Returns whether it is the first time: else it was counted before."""
@@ -308,7 +331,8 @@ class _Run:
         if record.replay is None:
             self._dead.append(letter)
             self._told_dead.append(letter)
-            if letter.stage == "collector" and counts.received:
+            # what a validator refuses was asked for, and stops nobody
+            if letter.stage == "collector" and letter.reason != REFUSED_BY_SCHEMA and counts.received:
                 self._own_dead += 1
             return
         # several events of one record may fail again: that is one attempt of one letter
@@ -334,10 +358,10 @@ class _Run:
                 counts.duplicate += 1
                 if known.digest != _digest(event):
                     self._conflicts[inbound["source"]] = self._conflicts.get(inbound["source"], 0) + 1
-            elif self._event(payload, event, position, counts, replayed=known is not None):
+            elif self._event(payload, event, position, counts, replayed=known is not None, first=not new):
                 new += 1
         if new:
-            _count(payload, new)
+            _count(payload, new, self._definitions.channels.get(inbound["source"], ""))
             if payload.profile is not None:
                 position = Position(self._state.epoch, record.partition, record.offset, 0)
                 self._identities.settle(payload.profile, cause_of(record, inbound, position))
@@ -345,21 +369,27 @@ class _Run:
     def _open(self, record: LogRecord, inbound: Inbound, track: Track) -> _Payload:
         version = Position(self._state.epoch, record.partition, record.offset, 0).version
         at = iso(inbound["received_at_ms"])
-        profile_id, session_id = inbound["profile_id"], track["session_id"]
+        profile_id, session_id, is_kept = inbound["profile_id"], track["session_id"], not is_ephemeral(track)
         if not profile_id:
             # only the owner of a session's profile writes the session, so a profile-less payload leaves it alone
-            return _Payload(record, inbound, track, version, at, None, False, None)
+            return _Payload(record, inbound, track, version, at, None, False, None, is_kept)
         if self._identities.alias(profile_id) is not None:
             # it was applied before its profile was merged, and is only told again
-            return _Payload(record, inbound, track, version, at, None, False, None)
+            return _Payload(record, inbound, track, version, at, None, False, None, is_kept)
         profile = self._touched.profile(profile_id, at)
         session: Open | None = None
-        if session_id:
+        if session_id and is_kept:
             session = self._touched.session(session_id, profile, at, self._identities.holds, claims_as(inbound))
-        return _Payload(record, inbound, track, version, at, profile, profile.version < version, session)
+        return _Payload(record, inbound, track, version, at, profile, profile.version < version, session, is_kept)
 
-    def _event(self, payload: _Payload, event: Event, position: Position, counts: Counts, *, replayed: bool) -> bool:
-        """Store, or tell again. Returns whether the profile still had to learn of it."""
+    def _event(
+        self, payload: _Payload, event: Event, position: Position, counts: Counts, *, replayed: bool, first: bool
+    ) -> bool:
+        """
+        Store, or tell again. Returns whether the profile still had to learn of it.
+
+        Args: first: whether the profile has learned of no event of this payload yet.
+        """
         try:
             properties, context = _decode(event["properties"]), _decode(event["context"])
             _decode(event["options"])
@@ -369,25 +399,100 @@ class _Run:
             self._bury(payload.record, letter, counts)
             return False
         own_time = None if event["time_ms"] is None else iso(event["time_ms"])
-        changes: list[Change] = []
-        problems: list[Problem] = []
-        decisions: list[Decision] = []
-        lines, points = self._definitions.mappings.get(event["type"]), self._definitions.points.of(event["type"])
-        if (lines or points) and payload.profile is not None and payload.profile_lacks:
-            at = own_time or payload.received_at
-            view = {"id": event["id"], "type": event["type"], "time": at, "properties": properties, "context": context}
-            sent = Sent(at, event["id"], payload.sender, payload.is_late)
-            changes, problems = map_event(lines or (), view, payload.profile.draft, sent)
-            found, faults = identifiers(points, payload.inbound["source"], view, self._definitions.identity_key)
-            decisions = self._identities.decide(payload.profile, found, event["id"], at)
-            problems += [Problem(*fault) for fault in faults]
+        hand, chain = None, self._definitions.rules.of(event["type"])
+        if chain is not None:
+            hand = _hand(payload, event, own_time or payload.received_at, properties, context)
+            verdict = chain.judge(hand)
+            if verdict.is_over and not replayed:
+                self._end(verdict, hand, payload, position, counts)
+                return False
+            chain.work(hand)
+        if payload.is_kept and not (replayed or counts.received):
+            # counted before and not stored: a rule that has changed since does not bring it back when it is told again
+            return False
+        done = self._done(payload, event, own_time, properties, context, hand=hand, replayed=replayed)
         if replayed:
             self._tell(payload, event, self._state.replayed[event["id"]])
         else:
-            counts.stored += 1
-            done = _Done(changes, problems, decisions)
-            self._store(payload, event, position, own_time=own_time, done=done)
+            if payload.is_kept:
+                counts.stored += 1
+            else:
+                counts.dropped += 1
+            self._store(payload, event, position, own_time=own_time, done=done, first=first)
         return payload.profile_lacks
+
+    def _end(self, verdict: Verdict, hand: Hand, payload: _Payload, position: Position, counts: Counts) -> None:
+        """The event goes no further: count it, or bury it."""
+        if verdict.dropped_by:
+            counts.dropped += 1
+            if counts.received:
+                id = verdict.dropped_by.partition("/")[2]
+                self._filtered[id] = self._filtered.get(id, 0) + 1
+            return
+        faults = "; ".join(f"{one.field}: {one.detail}" for one in hand.did if one.rule == verdict.buried_by)
+        detail = f"event {position.place} is not as {verdict.buried_by} says: {faults}"
+        letter = letters.failed(payload.record, position, payload.inbound, REFUSED_BY_SCHEMA, detail)
+        self._bury(payload.record, letter, counts)
+
+    def _done(
+        self,
+        payload: _Payload,
+        event: Event,
+        own_time: str | None,
+        properties: Any,
+        context: Any,
+        *,
+        hand: Hand | None,
+        replayed: bool,
+    ) -> _Done:
+        """Apply the event to its profile, if that lacks it. One that is only told again is looked at no further."""
+        definitions, type = self._definitions, event["type"]
+        rule, lines, points = definitions.types.get(type), definitions.mappings.get(type), definitions.points.of(type)
+        is_invalid = hand is not None and INVALID in hand.flags
+        is_applied = payload.profile is not None and payload.profile_lacks and not is_invalid
+        is_mapped = is_applied and (lines or points)
+        if replayed and not is_mapped:
+            return _Done()
+        # identification points see what was sent: what is kept of that are hashes that only this hub can make
+        sent_properties, sent_context, request = properties, context, payload.track["request"]
+        if hand is not None:
+            properties, context, request = hand.properties, hand.context, hand.request
+        time_ms = payload.inbound["received_at_ms"] if event["time_ms"] is None else event["time_ms"]
+        told = enriched(request, context, time_ms, definitions.places)
+        if not is_mapped and rule is None:
+            return _Done(fields=told.fields, told=told, hand=hand)
+        source, at = payload.inbound["source"], own_time or payload.received_at
+        view = {
+            "id": event["id"],
+            "type": type,
+            "time": at,
+            "source": source,
+            "properties": properties,
+            "context": context,
+            **told.fields,
+        }
+        problems: list[Problem] = []
+        index: Mapping[str, Any] = told.fields
+        if rule is not None:
+            own, odd = rule.indexed(view)
+            index = joined(index, own)
+            view.update(index)
+            problems += [Problem(f"{EVENT_TYPE}{type}", *one) for one in odd]
+        is_odd, has_failed = bool(problems), False
+        changes: list[Change] = []
+        decisions: list[Decision] = []
+        if payload.profile is not None and is_mapped:
+            sent = Sent(_counts_at(payload, event, at), event["id"], payload.sender, payload.is_late)
+            changes, failed = map_event(lines or (), view, payload.profile.draft, sent)
+            problems += failed
+            has_failed = bool(failed)
+            if hand is not None:
+                view = {**view, "properties": sent_properties, "context": sent_context}
+            found, faults = identifiers(points, source, view, definitions.identity_key)
+            decisions = self._identities.decide(payload.profile, found, event["id"], at)
+            problems += [Problem(*fault) for fault in faults]
+        tags, journey = ((), "") if rule is None else (rule.tags, rule.state(_visits(payload)))
+        return _Done(changes, problems, decisions, index, tags, journey, is_odd, has_failed, told, hand)
 
     def _store(
         self,
@@ -397,6 +502,7 @@ class _Run:
         *,
         own_time: str | None,
         done: _Done,
+        first: bool,
     ) -> None:
         inbound, track, profile = payload.inbound, payload.track, payload.profile
         time_ms = inbound["received_at_ms"] if event["time_ms"] is None else event["time_ms"]
@@ -410,14 +516,24 @@ class _Run:
             position,
             received_at=payload.received_at,
             own_time=own_time,
-            flags=_flags(payload, partition, position.place, done.decisions),
+            flags=_flags(payload, partition, done, first=first),
             definitions=self._definitions.offset,
             profile_version=version,
-            profile_created=profile is not None and profile.created and not profile.dirty and position.place == 0,
+            profile_created=profile is not None and profile.created and not profile.dirty and first,
             changes=done.changes,
             problems=done.problems,
             identity=done.decisions,
+            index=done.fields,
+            tags=done.tags,
+            journey=done.journey,
+            hand=done.hand,
+            told=done.told,
+            channel=self._definitions.channels.get(inbound["source"], ""),
+            static_profile=is_static(track),
         )
+        if not payload.is_kept:
+            self._tell(payload, event, doc)
+            return
         self._events.append(
             StoredEvent(
                 id=event["id"],
@@ -454,12 +570,12 @@ class _Run:
         )
 
 
-def _count(payload: _Payload, new: int) -> None:
+def _count(payload: _Payload, new: int, channel: str) -> None:
     at = payload.received_at
     session, profile = payload.session, payload.profile
     new_visit = _starts_visit(payload)
     if session is not None and session.holder == payload.inbound["profile_id"] and session.version < payload.version:
-        touch_session(session, payload.version, new, at, payload.track)
+        touch_session(session, payload.version, new, at, payload.track, channel=channel)
     if profile is not None and payload.profile_lacks:
         touch_profile(profile, payload.version, new, at, new_visit=new_visit)
 
@@ -475,16 +591,52 @@ def _starts_visit(payload: _Payload) -> bool:
     )
 
 
-def _flags(payload: _Payload, partition: str, place: int, decisions: Sequence[Decision]) -> list[str]:
+def _counts_at(payload: _Payload, event: Event, at: str) -> str:
+    """The time that an event counts at, beside others: its own (`at`), unless that is out of range."""
+    time_ms, received_at_ms = event["time_ms"], payload.inbound["received_at_ms"]
+    is_outlier = time_ms is not None and partition_of(time_ms, received_at_ms) == OUTLIERS
+    return payload.received_at if is_outlier else at
+
+
+def _visits(payload: _Payload) -> int:
+    """Of the profile, one that begins with this payload included."""
+    if payload.profile is None:
+        return 0
+    visits = payload.profile.draft.doc.get("stats", NOTHING).get("visits", 0)
+    return int(visits) + _starts_visit(payload)
+
+
+def _hand(payload: _Payload, event: Event, at: str, properties: Any, context: Any) -> Hand:
+    profile = payload.profile
+    return Hand(
+        event["id"],
+        event["type"],
+        at,
+        payload.inbound["source"],
+        properties=properties,
+        context=context,
+        request=payload.track["request"],
+        received_at=payload.received_at,
+        profile=None if profile is None else profile.draft.doc,
+    )
+
+
+def _flags(payload: _Payload, partition: str, done: _Done, *, first: bool) -> list[str]:
     flags = []
     if partition == OUTLIERS:
         flags.append("time_out_of_range")
     if payload.session is not None and payload.session.holder != payload.inbound["profile_id"]:
         flags.append("session_of_another_profile")
-    if place == 0 and _starts_visit(payload):
+    if first and _starts_visit(payload):
         flags.append("visit_started")
-    if any(decision.did == "shared" for decision in decisions):
+    if any(decision.did == "shared" for decision in done.decisions):
         flags.append("identifier_shared")
+    if done.is_odd:
+        flags.append("odd_index_field")
+    if done.has_failed:
+        flags.append("mapping_problem")
+    if done.hand is not None:
+        flags += done.hand.flags
     return flags
 
 

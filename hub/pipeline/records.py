@@ -9,6 +9,9 @@ import msgspec
 
 from hub.edge.identifiers import Points, identifiers
 from hub.model import DAY_MS, OUTLIERS, Claim, EventKey, Wanted, month_of, partition_of, previous_month
+from hub.pipeline.documents import iso
+from hub.pipeline.rules.hand import Hand
+from hub.pipeline.rules.steps import NO_STEPS, Steps
 from schemas.codec import CodecError, decode_inbound
 from schemas.records import MERGE, TRACK, Event, Inbound
 from schemas.replays import Replay
@@ -18,6 +21,8 @@ FIRST_MS: Final = -62_135_596_800_000
 LAST_MS: Final = 253_370_764_799_999
 """The year 9998 ends."""
 
+WAVERING_MS: Final = 15 * 60 * 1000
+"""How far the corrected times of one event may lie apart that was sent again and again."""
 
 EMPTY: Final = b"{}"
 _object: Final = msgspec.json.Decoder(dict[str, Any]).decode
@@ -149,7 +154,11 @@ def wanted(decoded: Iterable[Decoded]) -> Wanted:
 
 
 def claims(
-    decoded: Iterable[Decoded], points: Points, key: bytes, whose: Callable[[Inbound], str]
+    decoded: Iterable[Decoded],
+    points: Points,
+    key: bytes,
+    whose: Callable[[Inbound], str],
+    rules: Steps = NO_STEPS,
 ) -> Iterator[tuple[Claim, Inbound]]:
     """
     Who comes with which identifier, and in which record, in the order of the records.
@@ -157,6 +166,7 @@ def claims(
     Args:
         key: As `identifiers` takes it.
         whose: The profile that a record is for, empty for none; asked for each record that has one.
+        rules: An event that goes no further, or into no profile, claims nothing.
     """
     for record in decoded:
         inbound = record.inbound
@@ -173,8 +183,18 @@ def claims(
                 view = {"properties": _object(event["properties"]), "context": _object(event["context"])}
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 continue  # it will be a dead letter, and who sent it claims nothing
+            chain = rules.of(event["type"])
+            if chain is not None and not chain.identifies(_hand(inbound, event, view)):
+                continue
             for found in identifiers(lines, inbound["source"], view, key)[0]:
                 yield Claim(*found, profile_id, event["id"], inbound["received_at_ms"]), inbound
+
+
+def _hand(inbound: Inbound, event: Event, view: dict[str, Any]) -> Hand:
+    """The event as `process` will have it in hand. Args: inbound: with a Track."""
+    time_ms = inbound["received_at_ms"] if event["time_ms"] is None else event["time_ms"]
+    request = inbound["body"][1]["request"] if inbound["body"][0] == TRACK else EMPTY
+    return Hand(event["id"], event["type"], iso(time_ms), inbound["source"], **view, request=request)
 
 
 def lookup_partitions(time_ms: int | None, received_at_ms: int) -> tuple[str, ...]:
@@ -183,10 +203,16 @@ def lookup_partitions(time_ms: int | None, received_at_ms: int) -> tuple[str, ..
 
     An event without its own time was filed by when it was received, which may have been last month; or next month, if
     that clock was set back since, by a day at most. One with its own time may have been an outlier when its first copy
-    came and no longer be one now.
+    came and no longer be one now. And near the end of a month it may have had another time: that of a client whose
+    clock is wrong is corrected by when it sends (`hub.edge.vendors.clocks`).
     """
     if time_ms is None:
         month = month_of(received_at_ms)
         return tuple(dict.fromkeys((month, previous_month(month), month_of(received_at_ms + DAY_MS))))
     place = partition_of(time_ms, received_at_ms)
-    return (place,) if place == OUTLIERS else (place, OUTLIERS)
+    if place == OUTLIERS:
+        return (place,)
+    if WAVERING_MS <= time_ms % DAY_MS < DAY_MS - WAVERING_MS:
+        return (place, OUTLIERS)
+    near = (month_of(time_ms - WAVERING_MS), month_of(time_ms + WAVERING_MS))
+    return tuple(dict.fromkeys((place, OUTLIERS, *near)))

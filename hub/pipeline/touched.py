@@ -132,13 +132,20 @@ def touch_profile(profile: Open, version: int, events: int, at: str, *, new_visi
     profile.dirty = True
 
 
-def touch_session(session: Open, version: int, events: int, at: str, track: Track) -> None:
-    """Count `events` new events, and take the payload's context and properties over."""
+def touch_session(session: Open, version: int, events: int, at: str, track: Track, *, channel: str) -> None:
+    """
+    Count `events` new events, and take the payload's context and properties over.
+
+    Args: channel: of the event source; a session keeps that of its first payload. Empty: none.
+    """
     draft = session.draft
     time = draft.object(("metadata", "time"))
     time["update"] = at
     time["duration_s"] = _seconds(time.get("insert"), at)
-    draft.object(("metadata",))["status"] = "started" if session.created else "active"
+    metadata = draft.object(("metadata",))
+    metadata["status"] = "started" if session.created else "active"
+    if channel and session.created:
+        metadata.setdefault("channel", channel)
     stats = draft.object(("stats",))
     stats["events"] = _number(stats.get("events")) + events
     if track["context"] != EMPTY:

@@ -15,6 +15,9 @@ from hub.pipeline.draft import Draft
 from hub.pipeline.identity import IDENTIFIERS, LATE, Follower, Reason
 from hub.pipeline.mapping import Sent, map_event
 from hub.pipeline.merging import merge
+from hub.pipeline.rules.compliance import as_sent
+from hub.pipeline.rules.enrichment import FIELDS, joined
+from hub.pipeline.rules.hand import INVALID
 from hub.pipeline.touched import claimed_by
 
 
@@ -108,18 +111,26 @@ def _event(parts: Parts, event: dict[str, Any], definitions: Definitions, sessio
         return
     received, own = metadata["time"]["insert"], metadata["time"]["create"]
     at = own or received
-    view = {
+    view: dict[str, Any] = {
         "id": event["id"],
         "type": event["type"],
         "time": at,
+        "source": event["source"]["id"],
         "properties": event["properties"],
         "context": event["context"],
+        **{name: event[name] for name in FIELDS if name in event},
     }
-    is_late = way in LATE or claimant not in ("", sender)
-    map_event(definitions.mappings.get(event["type"], ()), view, profile, Sent(at, event["id"], sender, is_late))
-    found, _ = identifiers(definitions.points.of(event["type"]), event["source"]["id"], view, definitions.identity_key)
-    for identifier in found:
-        profile.object(IDENTIFIERS).setdefault(identifier.hash, [identifier.label, at, event["id"]])
+    rule = definitions.types.get(event["type"])
+    if rule is not None:
+        view.update(joined(view, rule.indexed(view)[0]))
+    sent_at = received if "time_out_of_range" in metadata["flags"] else at
+    sent = Sent(sent_at, event["id"], sender, way in LATE or claimant not in ("", sender))
+    if INVALID not in metadata["flags"]:
+        map_event(definitions.mappings.get(event["type"], ()), view, profile, sent)
+        view.update(as_sent(event))
+        points, key = definitions.points.of(event["type"]), definitions.identity_key
+        for identifier in identifiers(points, event["source"]["id"], view, key)[0]:
+            profile.object(IDENTIFIERS).setdefault(identifier.hash, [identifier.label, at, event["id"]])
     stats, time = profile.object(("stats",)), profile.object(("metadata", "time"))
     stats["events"] += 1
     time["update"] = max(time["update"], received)

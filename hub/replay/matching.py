@@ -16,7 +16,18 @@ from schemas.records import TRACK, Event, Inbound, Track
 Filter: TypeAlias = Callable[[Inbound], Inbound | None]
 """A Track with those of its events that match; None when none does."""
 
-_LATER: Final = ("outcome", "metadata.flags", "metadata.definitions", "metadata.position")
+_LATER: Final = (
+    "outcome",
+    "metadata.flags",
+    "metadata.definitions",
+    "metadata.position",
+    "data",
+    "traits",
+    "hit",
+    "device",
+    "journey",
+    "tags.sent",
+)
 """What the collector adds to the document: a replay is there to find it out anew."""
 _json: Final = msgspec.json.decode
 

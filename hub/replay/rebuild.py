@@ -8,9 +8,11 @@ from typing import Final
 
 import msgspec
 
+from hub.edge.inbound import STATIC_PROFILE
 from schemas.records import TRACK, Event, Inbound, Track
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_NONE: Final = msgspec.Raw(b"")
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
 
@@ -30,10 +32,19 @@ class _Metadata(msgspec.Struct, frozen=True):
     origin: str
     profile_less: bool
     sent_as: str | None = None  # the profile id that the client sent, where it was merged into another one
+    static_profile: bool = False  # it was not to follow its session
 
 
 class _Tags(msgspec.Struct, frozen=True):
     values: list[str]
+    sent: int | None = None  # how many are the client's; the others are of the event's type
+
+
+class _Raw(msgspec.Struct, frozen=True):
+    """What was reshaped, as it was before; empty: it was not."""
+
+    properties: msgspec.Raw = _NONE
+    context: msgspec.Raw = _NONE
 
 
 class _Document(msgspec.Struct, frozen=True):
@@ -50,17 +61,20 @@ class _Document(msgspec.Struct, frozen=True):
     options: msgspec.Raw
     request: msgspec.Raw
     tags: _Tags
+    raw: _Raw = _Raw()
 
 
 _decode: Final = msgspec.json.Decoder(_Document).decode
+_STATIC: Final = msgspec.json.encode({STATIC_PROFILE: True})
 
 
 def inbound_of(documents: Sequence[bytes]) -> Inbound:
     """
     The record that these events came in, under the same ids and with the same receive time.
 
-    A payload's own context, properties and options are in no event's document: they are empty here. They go into
-    sessions only, so events and profiles come out as they were.
+    A payload's own context, properties and options are in no event's document: they are empty here, but for what tells
+    whose it is. They go into sessions only, so events and profiles come out as they were. What was not to be kept
+    (hub.pipeline.modes) is not in the store, and so not here.
 
     Args: documents: of all events of one record, in their order, at least one.
     """
@@ -71,7 +85,7 @@ def inbound_of(documents: Sequence[bytes]) -> Inbound:
         "profile_less": first.metadata.profile_less,
         "context": b"{}",
         "properties": b"{}",
-        "options": b"{}",
+        "options": _STATIC if first.metadata.static_profile else b"{}",
         "request": bytes(first.request),
         "events": [_event(event) for event in events],
     }
@@ -93,10 +107,10 @@ def _event(document: _Document) -> Event:
         "client_id": document.metadata.client_id,
         "type": document.type,
         "time_ms": None if own_time is None else _ms(own_time),
-        "properties": bytes(document.properties),
-        "context": bytes(document.context),
+        "properties": bytes(document.raw.properties) or bytes(document.properties),
+        "context": bytes(document.raw.context) or bytes(document.context),
         "options": bytes(document.options),
-        "tags": document.tags.values,
+        "tags": document.tags.values[: document.tags.sent],
     }
 
 

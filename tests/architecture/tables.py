@@ -19,6 +19,10 @@ import hub
 from bridges.replay import converter_with
 from hub.api.app import create_app
 from hub.definitions.catalogue import Catalogue
+from hub.definitions.event_types import GROUPS, group
+from hub.definitions.fields import FieldMapping
+from hub.definitions.kinds import EventType
+from hub.definitions.shape import EVENT, PROFILE, Shape
 from hub.errors import REASONS
 from hub.settings import Limits, Settings
 from hub.store.memory import MemoryStore
@@ -91,6 +95,50 @@ def routes() -> str:
     return "\n".join(["| route | what it is |", "|---|---|", *sorted(rows)])
 
 
+def event_types() -> str:
+    """Every event type that comes with the hub: index fields, profile fields, tags, journey."""
+    rows = ["| type | index fields | profile | tags | journey |", "|---|---|---|---|---|"]
+    for name in GROUPS:
+        for id, spec in group(name).items():
+            tags = " ".join(f"`{tag}`" for tag in spec.tags)
+            again = f", then {spec.journey_again}" if spec.journey_again else ""
+            fields = "<br>".join(_copied(spec))
+            lines = "<br>".join(dict.fromkeys(map(_line, spec.profile)))
+            rows.append(f"| `{id}`: {spec.description} | {fields} | {lines} | {tags} | {spec.journey}{again} |")
+    return "\n".join(rows)
+
+
+def _copied(spec: EventType) -> Iterator[str]:
+    for field, place in spec.copied.items():
+        default = f" = {spec.defaults[field]}" if field in spec.defaults else ""
+        yield f"`{field} ← {place.removeprefix('properties.')}`{default}"
+
+
+def _line(line: FieldMapping) -> str:
+    op = "" if line.op == "set-if-newer" else f" {line.op}"
+    place = "" if line.event in (None, line.profile) else f" ← {line.event}"
+    return f"`{line.profile}{place}`{op}{', when it is the same' if line.when else ''}"
+
+
+def schema() -> str:
+    """The fields of `data` of events and profiles, with their types."""
+    both = {"events": EVENT["data"], "profiles": PROFILE["data"]}
+    found: dict[tuple[str, str], list[str]] = {}
+    for owner, shape in both.items():
+        for path, kind in _leaves(shape, "data"):
+            found.setdefault((path, kind), []).append(owner)
+    rows = [f"| `{path}` | {kind} | {' and '.join(owners)} |" for (path, kind), owners in found.items()]
+    return "\n".join(["| field | holds | of |", "|---|---|---|", *rows])
+
+
+def _leaves(shape: Shape, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(shape, str):
+        yield path, shape
+    else:
+        for key, below in shape.items():
+            yield from _leaves(below, f"{path}.{key}")
+
+
 async def _openapi() -> dict[str, Any]:
     app = create_app(
         publisher=NoKafka(),
@@ -127,6 +175,8 @@ TABLES: Final[dict[str, tuple[str, Callable[[], str]]]] = {
     "metrics": ("metrics.md", metrics),
     "routes": ("api.md", routes),
     "reasons": ("limits.md", reasons),
+    "event-types": ("event-types.md", event_types),
+    "schema": ("event-types.md", schema),
 }
 
 

@@ -7,12 +7,17 @@ import threading
 import msgspec
 import pytest
 
+from hub.collector.definitions import CompiledDefinitions
+from hub.definitions.catalogue import Catalogue
 from hub.errors import Fenced, Refused
 from hub.model import CounterKey, Counts, EventKey, Profile, Session, Wanted
 from hub.store import Store, open_store
 from hub.store.port import Kind
 from hub.store.query import QueryError
 from tests.contracts.batches import MONTH_MS, NOW_MS, batch, event, letter, profile, session, whole
+from tests.factories import event as made
+from tests.factories import track
+from tests.unit.hub_model import Hub
 
 NOTHING = Wanted(profiles=[], sessions=[], events=[])
 KINDS: list[Kind] = ["profiles", "events", "sessions", "dead-letters"]
@@ -453,3 +458,15 @@ def test_an_unknown_url_is_refused_with_what_is_known(url: str) -> None:
     with pytest.raises(Refused, match=r"sqlite:///FILE and memory://") as caught:
         open_store(url)
     assert "secret" not in str(caught.value)
+
+
+def test_index_fields_and_computed_ones_are_found(store: Store) -> None:
+    """What event types make of events and profiles can be searched like all else."""
+    hub = Hub(1, CompiledDefinitions(Catalogue()).at_least(-1), store)
+    hub.put(track("ann", made("e1", "sign-in", email={"main": "a@x.org"}, pk=7)), track("bob", made("e2", "page-view")))
+    hub.settle()
+    found = "data.contact.email.main = 'a@x.org' AND journey.state = consideration AND tags.values = 'event:behavioral'"
+    assert ids(store, "events", found) == ["e1"]
+    assert ids(store, "profiles", "data.anonymous = false AND data.identifier.pk = 7 AND primary_id = 7") == []
+    assert ids(store, "profiles", "data.anonymous = false AND data.identifier.pk = 7") == ["ann"]
+    assert ids(store, "profiles", "data.anonymous = true") == ["bob"]

@@ -81,7 +81,7 @@ def mail(subject: str, text: str = "hello", **headers: str) -> EmailMessage:
 async def test_what_becomes_of_mails(each: ImapSource) -> None:
     async with opened(KIND, each.settings, os.environ) as reading:
         assert await nothing_more(reading)
-        each.put(bodies(0, 5))  # so that both sessions have to hear of them
+        each.put(bodies(0, 5))  # so that it has to hear of them
         batches = await take(reading, 5)
         with each.client() as client:
             client.select_folder("INBOX", readonly=True)
@@ -140,6 +140,30 @@ async def test_new_mails_are_heard_of(source: ImapSource) -> None:
             source.put([f"m{n}".encode()])
             async with asyncio.timeout(20):
                 assert told(await taken(reading, 1)) == [f"m{n}".encode()]
+
+
+async def test_a_mail_that_comes_while_another_is_marked_is_heard_of(source: ImapSource) -> None:
+    """Its server tells of it in the answer to some other command, and never again."""
+    source.put(bodies(0, 1))
+    async with opened(KIND, source.settings, os.environ) as reading:
+        batch = await reading.take(1)
+        source.put(bodies(1, 2))
+        await reading.ack(batch)
+        async with asyncio.timeout(20):
+            assert told(await taken(reading, 1)) == bodies(1, 2)
+
+
+async def test_a_mark_does_not_end_the_listening(source: ImapSource) -> None:
+    """A mark interrupts the IDLE of a bridge that waits for the next mail."""
+    source.put(bodies(0, 1))
+    async with opened(KIND, source.settings, os.environ) as reading:
+        batch = await reading.take(1)
+        waiting = asyncio.create_task(taken(reading, 1))
+        await asyncio.sleep(0)  # it looks now, and what is marked is marked after that
+        await reading.ack(batch)
+        async with asyncio.timeout(20):
+            await asyncio.to_thread(source.put, bodies(1, 2))
+            assert told(await waiting) == bodies(1, 2)
 
 
 async def test_another_folder_with_a_name_of_the_world(source: ImapSource) -> None:

@@ -152,7 +152,7 @@ def script(wanted: list[Step]) -> str:
     return "\n".join(parts)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(660)
 def test_every_command_works(clone: Path, variables: dict[str, str]) -> None:
     wanted = [step for page in PAGES for step in steps(page)]
     result = subprocess.run(
@@ -162,7 +162,7 @@ def test_every_command_works(clone: Path, variables: dict[str, str]) -> None:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=600,
         check=False,
     )
     assert result.returncode == 0, f"{result.stdout}\n{result.stderr}"

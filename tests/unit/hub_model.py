@@ -34,6 +34,10 @@ DEFINITIONS = Definitions(
                         FieldMapping(event="properties.n", profile="traits.all", op="append-unique"),
                         FieldMapping(event="properties.n", profile="traits.last", op="set"),
                         FieldMapping(event="properties.n", profile="traits.first", op="set-if-empty"),
+                        FieldMapping(event="properties.n", profile="traits.newest", op="set-if-newer"),
+                        FieldMapping(event="properties.n", profile="traits.down", op="decrement"),
+                        FieldMapping(event="properties.n", profile="traits.every", op="append"),
+                        FieldMapping(profile="traits.count", op="increment", when="properties.n != null"),
                     ],
                 ),
             )

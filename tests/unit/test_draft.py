@@ -33,6 +33,28 @@ def test_the_original_stays_as_it_was_and_the_draft_has_what_was_set(
     assert original == before
 
 
+@given(_DOCUMENTS, st.lists(st.tuples(_PATHS, st.none() | st.integers()), max_size=8))
+def test_what_was_removed_is_gone_with_the_objects_that_are_empty_then(
+    original: dict[str, Any], changes: list[tuple[tuple[str, ...], Any]]
+) -> None:
+    """None removes. The outermost object stays."""
+    before = copy.deepcopy(original)
+    draft = Draft(original)
+    for path, value in changes:
+        if value is not None:
+            draft.set(path, value)
+            continue
+        there = draft.get(path) is not MISSING
+        draft.remove(path)
+        assert draft.get(path) is MISSING
+        if there:
+            assert all(draft.get(path[:length]) != {} for length in range(2, len(path)))
+    assert original == before
+    # what is in hand is part of the document
+    draft.set(("a", "b", "c"), 7)
+    assert draft.get(("a", "b", "c")) == 7
+
+
 def test_what_is_not_changed_is_not_copied() -> None:
     original: dict[str, Any] = {"traits": {"a": 1}, "big": {"list": [1, 2, 3]}}
     draft = Draft(original)

@@ -172,9 +172,11 @@ class Machine(RuleBasedStateMachine):
         assert traits["sum"] == sum(numbers)
         assert (traits["least"], traits["most"]) == (min(numbers), max(numbers))
         assert sorted(traits["all"]) == sorted(set(numbers))
+        assert (traits["down"], traits["count"]) == (-sum(numbers), len(numbers))
+        assert sorted(traits["every"]) == sorted(numbers)
         # of several at one time by one sender the last
         newest = max((one.time, one.sender, self.events.index(one)) for one in events)
-        assert traits["last"] == self.events[newest[2]].n
+        assert traits["last"] == traits["newest"] == self.events[newest[2]].n
 
 
 Machine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridges.pace import TokenBucket
+from hub.edge.token_bucket import TokenBucket
 
 
 @given(

@@ -115,3 +115,11 @@ def test_the_other_records_too(name: str) -> None:
 def test_a_record_that_does_not_fit_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(CodecError):
         codec("inbound").encode({**factories.track("p"), **change})
+
+
+@pytest.mark.parametrize("like", [1.0, "1"])
+def test_what_only_looks_like_a_number_seen_before_is_refused(like: Any) -> None:
+    """Encodings of numbers are kept, and 1.0 == 1."""
+    codec("inbound").encode({**factories.track("p"), "received_at_ms": 1})
+    with pytest.raises(CodecError):
+        codec("inbound").encode({**factories.track("p"), "received_at_ms": like})

@@ -1,4 +1,4 @@
-"""How many messages a bridge with a rate limit may take now: a token bucket. Pure."""
+"""How many messages or events may be taken now, of so many a second: a token bucket. Pure."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class TokenBucket:
         return int(self._tokens) if self._tokens >= self._least else 0
 
     def spend(self, messages: int) -> None:
-        """So many were taken: no more than `room` has said."""
+        """So many were taken. More than `room` has said is a debt, which is paid off first."""
         self._tokens -= messages
 
     @property

@@ -1,0 +1,118 @@
+"""/collect, /redirect and /customer/consent as OpenAPI describes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+_TEXT: Final = {"type": "string"}
+_ACCEPTED: Final = {"application/json": {"schema": {"$ref": "#/components/schemas/Accepted"}}}
+_PROBLEM: Final = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+_PARAMETERS: Final = {
+    "type": "Event type.",
+    "source": "Event source id, of the type webhook.",
+    "session": "Session id.",
+    "redirect": "Id of the redirect.",
+}
+_REFUSALS: Final = {
+    "400": "The compressed body is damaged.",
+    "401": "The event source is unknown, switched off, or not for this door.",
+    "413": "Larger than a limit, which the answer names.",
+    "422": "Malformed; the answer names the field.",
+    "429": "The event source sends too many events; send it again after Retry-After seconds.",
+    "503": "Kafka did not acknowledge in time; send it again after Retry-After seconds.",
+}
+_ID: Final = {"oneOf": [_TEXT, {"type": "object", "required": ["id"], "properties": {"id": _TEXT}}]}
+_CONSENT: Final = {
+    "type": "object",
+    "required": ["source", "session", "profile"],
+    "properties": {
+        "source": _ID,
+        "session": _ID,
+        "profile": _ID,
+        "consents": {
+            "type": "object",
+            "additionalProperties": {"type": "boolean"},
+            "description": "By consent type. Not needed with ?all=true.",
+        },
+    },
+}
+
+
+def own_doors() -> dict[str, dict[str, Any]]:
+    """By path, the operations."""
+    session = "/collect/{type}/{source}/{session}"
+    return {
+        "/collect/{type}/{source}": {
+            "post": _collect(
+                "/collect/{type}/{source}", "Send one event of nobody: the body is its properties", body=True
+            ),
+            "get": _collect("/collect/{type}/{source}", "Send one event of nobody: the query is its properties"),
+        },
+        session: {
+            "post": _collect(session, "Send one event of a session: the body is its properties", body=True),
+            "get": _collect(session, "Send one event of a session: the query is its properties"),
+        },
+        **{path: dict(_redirect(path)) for path in ("/redirect/{redirect}", "/redirect/{redirect}/{session}")},
+        "/customer/consent": {"post": _consent()},
+    }
+
+
+def _operation(path: str, summary: str, method: str) -> dict[str, Any]:
+    names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
+    return {
+        "summary": summary,
+        "operationId": f"{method}-{path.strip('/').replace('/', '-').replace('{', '').replace('}', '')}",
+        "tags": ["events"],
+        "security": [],
+        "parameters": [
+            {"name": name, "in": "path", "required": True, "schema": _TEXT, "description": _PARAMETERS[name]}
+            for name in names
+        ],
+    }
+
+
+def _collect(path: str, summary: str, *, body: bool = False) -> dict[str, Any]:
+    operation = _operation(path, summary, "post" if body else "get")
+    content = dict(_ACCEPTED)
+    if body:
+        kinds = ("application/json", "application/x-www-form-urlencoded", "multipart/form-data", "text/plain")
+        operation["requestBody"] = {"content": {kind: {"schema": {}} for kind in kinds}}
+    else:
+        content["image/gif"] = {"schema": {"type": "string", "format": "binary"}}
+    operation["responses"] = {
+        "200": {"description": "Kafka has the event.", "content": content},
+        "404": {"description": "The path has not two or three parts.", "content": _PROBLEM},
+        **{status: {"description": text, "content": _PROBLEM} for status, text in _REFUSALS.items()},
+    }
+    return operation
+
+
+def _redirect(path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    words = "of the session in the path" if "{session}" in path else "of the session in the cookie"
+    for method, status in (("get", "307"), ("post", "303"), ("put", "303"), ("delete", "303")):
+        operation = _operation(path, f"Follow a link, which sends an event {words}", method)
+        operation["responses"] = {
+            status: {"description": "To the page, whatever became of the event."},
+            "404": {"description": "There is no such link, or it is switched off.", "content": _PROBLEM},
+        }
+        yield method, operation
+
+
+def _consent() -> dict[str, Any]:
+    operation = _operation("/customer/consent", "Give or take back consents of a profile", "post")
+    operation["parameters"] = [
+        {
+            "name": "all",
+            "in": "query",
+            "schema": {"type": "boolean", "default": False},
+            "description": "Gives every consent that is in force.",
+        }
+    ]
+    operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": _CONSENT}}}
+    operation["responses"] = {
+        "200": {"description": "Kafka has the event.", "content": _ACCEPTED},
+        **{status: {"description": text, "content": _PROBLEM} for status, text in _REFUSALS.items()},
+        "403": {"description": "The session is not known, or not one of the profile.", "content": _PROBLEM},
+    }
+    return operation

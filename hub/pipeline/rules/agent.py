@@ -1,0 +1,85 @@
+"""What a user agent says of the device, the system and the program; and whether it is a robot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache, lru_cache
+from typing import Any, Final, NamedTuple
+
+import crawleruseragents
+from ua_parser import Parser, Result
+from ua_parser.loaders import load_lazy_builtins
+from ua_parser.regex import Resolver
+
+MOST_CHARS: Final = 1_024
+"""Of a user agent that are looked at."""
+
+_DESKTOPS: Final = frozenset({"Windows", "Mac OS X", "Linux", "Chrome OS", "Ubuntu", "Fedora", "FreeBSD"})
+
+
+class Agent(NamedTuple):
+    """Objects of the event's document, each only with what is known. They are shared: nobody may change them."""
+
+    device: Mapping[str, Any]
+    os: Mapping[str, Any]
+    app: Mapping[str, Any]
+    bot: bool
+
+
+NO_AGENT: Final = Agent({}, {}, {}, bot=False)
+
+
+def agent_of(text: str) -> Agent:
+    """What a user agent says. Takes about 0.2 ms for one that is new, and a second for the first one of a process."""
+    return _agent(text[:MOST_CHARS]) if text else NO_AGENT
+
+
+# as many as a busy site meets in an hour; two cores read 100,000 events/s' worth from here
+@lru_cache(maxsize=16_384)
+def _agent(text: str) -> Agent:
+    found = _parser().parse(text)
+    bot = crawleruseragents.is_crawler(text)
+    return Agent(_device(text, found, bot=bot), _os(found), _app(text, found, bot=bot), bot)
+
+
+@cache
+def _parser() -> Parser:
+    return Parser(Resolver(load_lazy_builtins()))
+
+
+def _device(text: str, found: Result, *, bot: bool) -> dict[str, Any]:
+    device: dict[str, Any] = {}
+    if found.device is not None and not bot:
+        device = {"name": found.device.family, "brand": found.device.brand, "model": found.device.model}
+    system = "" if found.os is None else found.os.family
+    return _known({**device, "type": _type(text, system, bot=bot)})
+
+
+def _type(text: str, system: str, *, bot: bool) -> str | None:
+    if bot:
+        return "bot"
+    if "iPad" in text or "Tablet" in text or (system == "Android" and "Mobile" not in text):
+        return "tablet"
+    if "Mobi" in text or system in ("iOS", "Android"):
+        return "mobile"
+    return "desktop" if system in _DESKTOPS else None
+
+
+def _os(found: Result) -> dict[str, Any]:
+    os = found.os
+    return {} if os is None else _known({"name": os.family, "version": _version(os.major, os.minor, os.patch)})
+
+
+def _app(text: str, found: Result, *, bot: bool) -> dict[str, Any]:
+    app = found.user_agent
+    named = {} if app is None else {"name": app.family, "version": _version(app.major, app.minor, app.patch)}
+    kind = "bot" if bot else "browser" if text.startswith("Mozilla/") else "app"
+    return _known({"type": kind, **named, "bot": bot})
+
+
+def _version(*parts: str | None) -> str:
+    return ".".join(part for part in parts if part)
+
+
+def _known(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value not in (None, "")}
