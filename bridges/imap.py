@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import select
 import time
 from collections import deque
 from collections.abc import Callable
@@ -12,13 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 import structlog
-from imapclient import IMAPClient
 from pydantic import Field, model_validator
 
 from bridges.base import Batch, Bridge, BridgeSpec, Context, Delivery
-from bridges.imap_link import FAILURES, ImapServer, Mailbox, opened, port_error, shut
+from bridges.imap_link import FAILURES, Client, ImapServer, Mailbox, opened, port_error, shut
 from bridges.mail import NotMailError, as_json, body_of
-from hub.errors import Refused, Unavailable
+from hub.errors import PortError, Refused, Unavailable
 
 T = TypeVar("T")
 log: Final = structlog.get_logger()
@@ -27,8 +25,6 @@ WAIT_S: Final = 0.5
 """How long `take` waits for a first mail."""
 IDLE_S: Final = 6.0
 """How long one IDLE lasts: its end is a sign of life, so a connection that is cut is noticed soon after."""
-NOOP_EVERY_S: Final = 60.0
-"""How often the other session says something: servers end one that says nothing for half an hour."""
 SWEEP_EVERY_S: Final = 60.0
 """How often old mails are looked through again: somebody may have taken a mark off."""
 CLOSE_S: Final = 1.0
@@ -39,6 +35,8 @@ MOST_WAITING: Final = 20_000
 MOST_FETCHED: Final = 200
 ENOUGH_BYTES: Final = 16_777_216
 """Mails are fetched together up to this size; a larger one comes alone."""
+SMALL_BYTES: Final = ENOUGH_BYTES // MOST_FETCHED
+"""Nobody asks for the sizes of smaller mails: they may all be fetched together."""
 SIZES: Final = 500
 
 
@@ -76,6 +74,8 @@ class ImapSettings(ImapServer, frozen=True, extra="forbid"):
 class MailDelivery(Delivery):
     """A mail: `body` is as it lies on the server, `json` what a mapping sees."""
 
+    uid: int = 0
+
     def meta(self) -> dict[str, Any]:
         """Besides what every delivery has: folder, uidvalidity, uid."""
         folder, uidvalidity, uid = self.position.rsplit("/", 2)
@@ -99,17 +99,17 @@ def decoder(settings: ImapSettings, _: Context) -> Callable[[Delivery], None]:
 
 class ImapBridge(Bridge):
     """
-    Two sessions: one looks for mails and fetches them, changing nothing; the other marks what is done.
+    One session, which marks what is done between two looks: a second one would be told of each mark by the server.
 
-    imapclient's calls block, so each session has a thread of its own.
+    imapclient's calls block, so they have a thread. Nobody blocks while there is nothing to do: the loop waits for the
+    server to say something, in IDLE.
     """
 
     def __init__(self, settings: ImapSettings, context: Context) -> None:
         """Does not connect yet."""
         self._settings = settings
         self._decode = decoder(settings, context)
-        self._reader = _Session(settings, context, readonly=True)
-        self._settler = _Session(settings, context, readonly=False)
+        self._session = _Session(settings, context)
         self._mark = f"\\{settings.after}".encode() if settings.after == "seen" else settings.keyword.encode()
         self._waiting: deque[tuple[int, int]] = deque()
         """UIDs of mails that were found and not fetched, with their sizes."""
@@ -119,80 +119,160 @@ class ImapBridge(Bridge):
         """Where the next search begins."""
         self._look = True
         """Whether there may be mails that were not found."""
-        self._idle_until = 0.0
-        """When an IDLE is under way: when it is to end."""
+        self._idling = False
+        """Whether the server is in IDLE, and takes no command but its end."""
+        self._rest_until = 0.0
+        """Until then there is nothing to do unless the server says something."""
         self._look_at = 0.0
         self._sweep_at = 0.0
-        self._noop_at = 0.0
+        self._stirred = asyncio.Event()
+        self._ear: int | None = None
+        """The socket whose bytes stir whoever waits."""
+        self._waits = False
 
     async def connect(self) -> None:
         """See Bridge.connect."""
-        await self._reader.run(self._reader.open)
-        await self._settler.run(self._settler.open)
-        await self._settler.run(self._check)
+        await self._session.run(self._session.open)
+        await self._session.run(self._check)
         self._sweep_at = time.monotonic() + SWEEP_EVERY_S
-        self._noop_at = time.monotonic() + NOOP_EVERY_S
 
     async def take(self, limit: int) -> Batch:
         """See Bridge.take."""
-        if time.monotonic() >= self._noop_at:
-            self._noop_at = time.monotonic() + NOOP_EVERY_S
-            await self._settler.run(self._settler.mailbox.client.noop)
-        deliveries = await self._reader.run(lambda: self._take(limit))
-        return Batch(deliveries, [delivery.meta()["uid"] for delivery in deliveries])
+        deliveries: list[MailDelivery] = []
+        if time.monotonic() >= self._rest_until:
+            deliveries = await self._next(limit)
+        if not deliveries and await self._heard():
+            deliveries = await self._next(limit)
+        return Batch(deliveries, [delivery.uid for delivery in deliveries])
 
     async def ack(self, batch: Batch) -> None:
         """See Bridge.ack. One command for all mails, or two."""
-        if batch.token:
-            await self._settler.run(lambda: self._settle(batch.token))
-            self._open.difference_update(batch.token)
+        if not batch.token:
+            return
+        self._deafen()  # what is said now is the answer
+        try:
+            await self._session.run(lambda: self._settle(batch.token))
+        except BaseException:
+            self._stirred.set()
+            raise
+        self._open.difference_update(batch.token)
+        if self._look or not self._idling:
+            self._stirred.set()
+        elif self._waits:
+            self._listen()
 
     async def close(self) -> None:
         """See Bridge.close. Nothing was marked, so nothing has to be given back."""
-        await asyncio.gather(self._reader.close(), self._settler.close())
+        self._deafen()
+        await self._session.close(self._awake)
 
     def lag(self) -> int | None:
         """See Bridge.lag: mails that were found and are not taken."""
         return len(self._waiting)
 
-    # on the reader's thread
+    async def _heard(self) -> bool:
+        """Whether the server says something, or it is time to look; half a second at most."""
+        if self._look:
+            return True
+        left = max(0.0, min(self._rest_until, self._sweep_at) - time.monotonic())
+        self._stirred.clear()
+        self._waits = True
+        if self._idling:
+            self._listen()
+        try:
+            async with asyncio.timeout(min(WAIT_S, left)):
+                await self._stirred.wait()
+        except TimeoutError:
+            return left <= WAIT_S
+        finally:
+            self._waits = False
+        return True
+
+    async def _next(self, limit: int) -> list[MailDelivery]:
+        self._deafen()
+        return await self._session.run(lambda: self._take(limit))
+
+    def _listen(self) -> None:
+        """Until something comes, or `_deafen`."""
+        if self._ear is not None:
+            return
+        self._ear = self._session.mailbox.client.socket().fileno()
+        # only whether there is something: to read it here would lose half of a line that comes in two parts
+        asyncio.get_running_loop().add_reader(self._ear, self._stir)
+
+    def _stir(self) -> None:
+        self._deafen()  # it would be called again and again until somebody reads
+        self._stirred.set()
+
+    def _deafen(self) -> None:
+        ear, self._ear = self._ear, None
+        if ear is not None:
+            asyncio.get_running_loop().remove_reader(ear)
+
+    # on the session's thread
 
     def _take(self, limit: int) -> list[MailDelivery]:
+        self._awake()
         if not self._waiting:
-            self._find()
-        if not self._waiting and self._wait():
             self._find()
         while self._waiting:
             found = self._fetch(limit)
             if found:
                 return found
+        self._rest()
         return []
+
+    def _awake(self) -> Client:
+        """The session, ready for a command; what the server had to say is heard."""
+        client = self._session.mailbox.client
+        self._rest_until = 0.0
+        if self._idling:
+            self._idling = False
+            client.idle_done()
+        self._hear(client)
+        return client
+
+    def _hear(self, client: Client) -> None:
+        """Call it after every command: an answer may tell of new mails, and then nothing else does."""
+        if client.told_of_mails():
+            self._look = True
+
+    def _rest(self) -> None:
+        """There is nothing to do: let the server tell when there is, if it can."""
+        client = self._session.mailbox.client
+        self._rest_until = self._look_at
+        if client.has_capability("IDLE"):
+            client.idle()
+            self._idling = True
+            self._rest_until = time.monotonic() + IDLE_S
 
     def _find(self) -> None:
         """Look for mails unless there can be none."""
         now = time.monotonic()
+        mailbox = self._session.mailbox
         if now >= self._sweep_at:
             self._next_uid, self._look = 1, True
+        elif now >= self._look_at and not mailbox.client.has_capability("IDLE"):
+            self._look = True
         if not self._look:
             return
-        self._end_idle()
-        mailbox = self._reader.mailbox
         if now >= self._sweep_at:
             self._sweep_at = now + SWEEP_EVERY_S
             self._refuse_another(mailbox)
-        wanted = self._wanted()
         while len(self._waiting) < MOST_WAITING:
             end = self._next_uid + WINDOW
             last = end >= mailbox.uidnext
-            uids = mailbox.client.search(["UID", f"{self._next_uid}:{'*' if last else end - 1}", *wanted])
+            wanted = ["UID", f"{self._next_uid}:{'*' if last else end - 1}", *self._wanted()]
+            uids = mailbox.client.search(wanted)
             # of a range that begins beyond the last mail servers give that mail all the same
             new = sorted(uid for uid in uids if uid >= self._next_uid and uid not in self._open)
-            self._note(mailbox.client, new)
+            self._note(mailbox.client, new, wanted)
             if last:
                 self._next_uid = max([mailbox.uidnext, self._next_uid, *(uid + 1 for uid in uids)])
                 self._look = False
                 break
             self._next_uid = end
+        self._hear(mailbox.client)
         self._look_at = time.monotonic() + self._settings.poll_s
 
     def _wanted(self) -> list[str]:
@@ -204,14 +284,17 @@ class ImapBridge(Bridge):
             case _:
                 return ["UNDELETED"]
 
-    def _note(self, client: IMAPClient, uids: list[int]) -> None:
-        for start in range(0, len(uids), SIZES):
-            some = uids[start : start + SIZES]
-            answer = client.fetch(some, ["RFC822.SIZE"])
+    def _note(self, client: Client, uids: list[int], wanted: list[str]) -> None:
+        if not uids:
+            return
+        large = sorted({*uids}.intersection(client.search([*wanted, "LARGER", str(SMALL_BYTES)])))
+        sizes: dict[int, int] = {}
+        for start in range(0, len(large), SIZES):
+            answer = client.fetch(large[start : start + SIZES], ["RFC822.SIZE"])
             # one that is gone by now has no size
-            found = [(uid, answer[uid][b"RFC822.SIZE"]) for uid in some if b"RFC822.SIZE" in answer.get(uid, ())]
-            self._waiting.extend(found)
-            self._open.update(uid for uid, _ in found)
+            sizes |= {uid: found[b"RFC822.SIZE"] for uid, found in answer.items() if b"RFC822.SIZE" in found}
+        self._waiting.extend((uid, sizes.get(uid, SMALL_BYTES)) for uid in uids)
+        self._open.update(uids)
 
     def _refuse_another(self, mailbox: Mailbox) -> None:
         """Raises Unavailable: the folder was made again while we looked at the one before."""
@@ -219,42 +302,8 @@ class ImapBridge(Bridge):
         if now != mailbox.uidvalidity:
             raise Unavailable("source", _made_again(self._settings.folder, mailbox.uidvalidity, now))
 
-    def _wait(self) -> bool:
-        """Whether it is time to look for mails; half a second at most."""
-        client = self._reader.mailbox.client
-        if not client.has_capability("IDLE"):
-            left = self._look_at - time.monotonic()
-            time.sleep(min(WAIT_S, max(0.0, left)))
-            self._look = self._look or left <= WAIT_S
-            return self._look
-        now = time.monotonic()
-        if self._idle_until and now >= self._idle_until:
-            self._end_idle()
-            if self._look:
-                return True
-        if not self._idle_until:
-            client.idle()
-            self._idle_until = now + IDLE_S
-        # only whether there is something: idle_check would read, and lose half of a line that comes in two parts
-        poll = select.poll()
-        poll.register(client.socket().fileno(), select.POLLIN)
-        if poll.poll(WAIT_S * 1000):
-            self._end_idle()
-        return self._look
-
-    def _end_idle(self) -> None:
-        """Hear what the server had to say."""
-        if not self._idle_until:
-            return
-        self._idle_until = 0.0
-        _, said = self._reader.mailbox.client.idle_done()
-        for each in said:
-            if b"EXISTS" in each or b"RECENT" in each:
-                self._look = True
-
     def _fetch(self, limit: int) -> list[MailDelivery]:
-        self._end_idle()
-        mailbox = self._reader.mailbox
+        mailbox = self._session.mailbox
         uids: list[int] = []
         size = 0
         while self._waiting and len(uids) < min(limit, MOST_FETCHED):
@@ -264,6 +313,7 @@ class ImapBridge(Bridge):
             uids.append(uid)
             size += bytes
         answer = mailbox.client.fetch(uids, ["BODY.PEEK[]", "INTERNALDATE"])
+        self._hear(mailbox.client)
         found: list[MailDelivery] = []
         for uid in uids:
             body = answer.get(uid, {}).get(b"BODY[]")
@@ -272,19 +322,14 @@ class ImapBridge(Bridge):
                 continue
             time_ms = int(answer[uid][b"INTERNALDATE"].timestamp() * 1000)
             position = f"{self._settings.folder}/{mailbox.uidvalidity}/{uid}"
-            delivery = MailDelivery(body, position, time_ms)
+            delivery = MailDelivery(body, position, time_ms, uid=uid)
             self._decode(delivery)
             found.append(delivery)
         return found
 
-    # on the settler's thread
-
     def _check(self) -> None:
         """Whether mails can be settled as the settings say. Raises Refused."""
-        settings, mailbox = self._settings, self._settler.mailbox
-        if mailbox.uidvalidity != self._reader.mailbox.uidvalidity:
-            words = _made_again(settings.folder, self._reader.mailbox.uidvalidity, mailbox.uidvalidity)
-            raise Unavailable("source", words)
+        settings, mailbox = self._settings, self._session.mailbox
         if settings.after == "move" and not mailbox.client.folder_exists(settings.move_to):
             raise Refused("source", f"there is no folder {settings.move_to}: make it, or correct settings.move_to")
         flag = {"seen": b"\\seen", "keyword": self._mark.lower()}.get(settings.after, b"\\deleted")
@@ -297,9 +342,15 @@ class ImapBridge(Bridge):
             )
 
     def _settle(self, uids: list[int]) -> None:
-        settings, client = self._settings, self._settler.mailbox.client
-        # a session knows only the mails that it has been told of, and commands about others are OK and do nothing
-        client.noop()
+        idling = self._idling
+        client = self._awake()
+        self._mark_done(client, uids)
+        self._hear(client)
+        if idling and not self._look:
+            self._rest()
+
+    def _mark_done(self, client: Client, uids: list[int]) -> None:
+        settings = self._settings
         if settings.after in ("seen", "keyword"):
             client.add_flags(uids, [self._mark], silent=True)
             return
@@ -317,13 +368,11 @@ class ImapBridge(Bridge):
 class _Session:
     """A connection and its thread."""
 
-    def __init__(self, settings: ImapSettings, context: Context, *, readonly: bool) -> None:
+    def __init__(self, settings: ImapSettings, context: Context) -> None:
         self._settings = settings
         self._context = context
-        self._readonly = readonly
-        name = "read" if readonly else "settle"
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"imap-{name}-{context.bridge}")
-        self._client: IMAPClient | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"imap-{context.bridge}")
+        self._client: Client | None = None
         self._mailbox: Mailbox | None = None
 
     @property
@@ -344,7 +393,7 @@ class _Session:
 
     def open(self) -> None:
         """Blocks. Raises Unavailable, Refused."""
-        self._mailbox = opened(self._settings, self._context, readonly=self._readonly, keep=self._keep)
+        self._mailbox = opened(self._settings, self._context, keep=self._keep)
         log.info(
             "bridge.mailbox",
             bridge=self._context.bridge,
@@ -352,23 +401,24 @@ class _Session:
             uidvalidity=self.mailbox.uidvalidity,
         )
 
-    async def close(self) -> None:
-        """Raises nothing; does not wait for a server that is silent."""
+    async def close(self, awake: Callable[[], object]) -> None:
+        """Raises nothing; does not wait for a server that is silent. Args: awake: makes it take commands."""
         if self._mailbox is not None:
-            leaving = asyncio.get_running_loop().run_in_executor(self._thread, self._leave)
+            leaving = asyncio.get_running_loop().run_in_executor(self._thread, lambda: self._leave(awake))
             await asyncio.wait({leaving}, timeout=CLOSE_S)
         if self._client is not None:
             shut(self._client)  # whatever its thread waits for ends with that
         self._mailbox = self._client = None
         self._thread.shutdown(wait=False)
 
-    def _keep(self, client: IMAPClient) -> None:
+    def _keep(self, client: Client) -> None:
         self._client = client
 
-    def _leave(self) -> None:
+    def _leave(self, awake: Callable[[], object]) -> None:
         client = self._client
         if client is not None:
-            with contextlib.suppress(*FAILURES, AttributeError):
+            with contextlib.suppress(*FAILURES, PortError, AttributeError):
+                awake()
                 client.logout()
 
 
@@ -379,6 +429,4 @@ def _made_again(folder: str, before: int, now: int) -> str:
     )
 
 
-SPEC: Final = BridgeSpec(
-    "imap", "Read the mails of a folder.", ImapSettings, ImapBridge, decoder=decoder
-)
+SPEC: Final = BridgeSpec("imap", "Read the mails of a folder.", ImapSettings, ImapBridge, decoder=decoder)

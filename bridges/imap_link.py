@@ -63,6 +63,15 @@ class ImapServer(TlsSettings, frozen=True, extra="forbid"):
         return f"{self.host}:{self.port or PORTS[self.security]}"
 
 
+class Client(IMAPClient):  # type: ignore[misc]
+    """imapclient's, which keeps to itself what a server says beside its answers."""
+
+    def told_of_mails(self) -> bool:
+        """Whether the server has told of new mails since it was asked last."""
+        self._imap.response("EXPUNGE")  # nobody else takes these away
+        return bool(self._imap.response("EXISTS")[1] != [None])
+
+
 class Mailbox(NamedTuple):
     """
     A selected folder.
@@ -73,13 +82,13 @@ class Mailbox(NamedTuple):
         lasting_flags: Those that can be set for good; `\\*` among them: any.
     """
 
-    client: IMAPClient
+    client: Client
     uidvalidity: int
     uidnext: int
     lasting_flags: frozenset[bytes]
 
 
-def opened(settings: ImapServer, context: Context, *, readonly: bool, keep: Callable[[IMAPClient], None]) -> Mailbox:
+def opened(settings: ImapServer, context: Context, *, keep: Callable[[Client], None]) -> Mailbox:
     """
     A session of its own with the folder selected. Blocks.
 
@@ -99,7 +108,7 @@ def opened(settings: ImapServer, context: Context, *, readonly: bool, keep: Call
                 "source", f"{settings.address} takes no password here: set settings.security to tls or starttls"
             )
         client.login(settings.username, password)
-        selected = client.select_folder(settings.folder, readonly=readonly)
+        selected = client.select_folder(settings.folder)
         uidnext = selected.get(b"UIDNEXT") or client.folder_status(settings.folder, ["UIDNEXT"])[b"UIDNEXT"]
     except FAILURES as exc:
         raise port_error(exc, settings) from exc
@@ -107,16 +116,16 @@ def opened(settings: ImapServer, context: Context, *, readonly: bool, keep: Call
     return Mailbox(client, int(selected.get(b"UIDVALIDITY", 0)), int(uidnext), flags)
 
 
-def shut(client: IMAPClient) -> None:
+def shut(client: Client) -> None:
     """End it without asking the server. Raises nothing."""
     with suppress(*FAILURES, AttributeError):
         client.shutdown()
 
 
-def _connected(settings: ImapServer) -> IMAPClient:
+def _connected(settings: ImapServer) -> Client:
     implicit = settings.security == "tls"
     try:
-        return IMAPClient(
+        return Client(
             settings.host,
             settings.port or PORTS[settings.security],
             ssl=implicit,
@@ -132,7 +141,7 @@ def _connected(settings: ImapServer) -> IMAPClient:
         raise _network_error(exc, settings) from exc
 
 
-def _starttls(client: IMAPClient, settings: ImapServer) -> None:
+def _starttls(client: Client, settings: ImapServer) -> None:
     if not client.has_capability("STARTTLS"):
         raise Refused("source", f"{settings.address} offers no STARTTLS: set settings.security to tls, and its port")
     client.starttls(tls_context(settings))

@@ -27,7 +27,10 @@ ENOUGH_BYTES: Final = 16_777_216
 """Rows are asked for by number: so fewer when those before were large."""
 LAG_EVERY_S: Final = 1.0
 LONG_LAG_EVERY_S: Final = 10.0
-"""When there is much to count."""
+"""When there is much to count, or nothing comes and nothing waits."""
+POLL_S: Final = 0.5
+HEARING_POLL_S: Final = 5.0
+"""How often rows are looked for: without a channel, and with one."""
 
 Name = Annotated[str, Field(pattern=r"^[^%\x00]*$")]
 
@@ -72,8 +75,18 @@ class PostgresSettings(PostgresServer, frozen=True, extra="forbid"):
         Name, Field(description="LISTEN to it, and look for rows whenever it is notified. Empty: only every poll_s.")
     ] = ""
     poll_s: Annotated[
-        float, Field(ge=0.05, le=10, description="How often rows are looked for when nothing is heard.")
-    ] = 0.5
+        float | None,
+        Field(
+            ge=0.05,
+            le=10,
+            description="How often rows are looked for when nothing is heard. Empty: 0.5, with a channel 5.",
+        ),
+    ] = None
+
+    @property
+    def look_every_s(self) -> float:
+        """`poll_s`, or what it is when nobody has set it."""
+        return self.poll_s or (HEARING_POLL_S if self.channel else POLL_S)
 
     @model_validator(mode="after")
     def _fits_after(self) -> PostgresSettings:
@@ -143,6 +156,8 @@ class PostgresBridge(Bridge):
         self._look_at = 0.0
         self._lag: int | None = None
         self._lag_at = 0.0
+        self._busy = True
+        """Something was taken since the lag was asked for."""
 
     async def connect(self) -> None:
         """See Bridge.connect."""
@@ -167,6 +182,7 @@ class PostgresBridge(Bridge):
         taken = [self._held.popleft() for _ in range(min(limit, len(self._held)))]
         if self._full and self._reading is None and len(self._held) < MOST_COUNT // 2:
             self._reading = asyncio.create_task(self._read(), name=f"read-{self._context.bridge}")
+        self._busy = self._busy or bool(taken)
         token: Any = None
         if taken and self._settings.after == "cursor":
             token = _Chunk(taken[-1].place)
@@ -242,7 +258,7 @@ class PostgresBridge(Bridge):
         found = await self._read()
         if not found:
             held_back = await self._is_held_back()
-            self._look_at = _now() + (HELD_BACK_S if held_back else self._settings.poll_s)
+            self._look_at = _now() + (HELD_BACK_S if held_back else self._settings.look_every_s)
             if await self._wait(min(WAIT_S, self._look_at - _now())):
                 found = await self._read()
         if found:
@@ -302,7 +318,9 @@ class PostgresBridge(Bridge):
         parameters = self._passed if self._settings.after == "cursor" else ()
         [[self._lag]] = await self._settler.ask(self._table.waiting, parameters)
         much = (self._lag or 0) > MOST_COUNTED // 10
-        self._lag_at = _now() + (LONG_LAG_EVERY_S if much else LAG_EVERY_S)
+        quiet = not (self._busy or self._lag)
+        self._lag_at = _now() + (LONG_LAG_EVERY_S if much or quiet else LAG_EVERY_S)
+        self._busy = False
 
     # the cursor
 

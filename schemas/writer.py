@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from itertools import count
 from typing import Any, Final
 
@@ -28,26 +29,33 @@ def compile_writer(schema: dict[str, Any], header: bytes) -> Callable[[Any], byt
     """
     writer = _Writer()
     writer.value(schema, "record", 1, schema.get("namespace", ""))
+    writer.flush(1)
     source = "\n".join(
         [
             "def write(record):",
             "    parts = [HEADER]",
-            "    add = parts.append",
             *writer.lines,
             "    return b''.join(parts)",
         ]
     )
-    scope: dict[str, Any] = {"HEADER": header, "SHORT": _SHORT, "LIMIT": len(_SHORT), "long": _long}
+    scope: dict[str, Any] = {"HEADER": header, "SHORT": _SHORT, "LIMIT": len(_SHORT), "long": _cached_long}
     exec(compile(source, f"<writer of {schema['name']}>", "exec"), scope)  # noqa: S102 - made of our own schemas only
     write: Callable[[Any], bytes] = scope["write"]
     return write
 
 
 class _Writer:
-    """Collects the lines of the function."""
+    """
+    Collects the lines of the function.
+
+    What follows each other without a condition in between is added to `parts` together: a call for each would take
+    longer than the encoding.
+    """
 
     def __init__(self) -> None:
         self.lines: list[str] = []
+        self._waiting: list[str] = []
+        """Expressions whose values come next."""
         self._number = count()
 
     def value(self, schema: Any, at: str, depth: int, namespace: str) -> None:
@@ -59,14 +67,26 @@ class _Writer:
             self._record(schema, at, depth, schema.get("namespace", namespace))
         elif kind == "array":
             self._array(schema["items"], at, depth, namespace)
-        elif kind in ("string", "bytes"):
-            self._sized(at + (".encode()" if kind == "string" else ""), depth)
-        elif kind in ("long", "int"):
-            self._line(depth, f"add(long({at}))")
-        elif kind == "boolean":
-            self._line(depth, f"add(b'\\1' if {at} else b'\\0')")
         else:
-            raise UnsupportedSchema(f"{kind!r}")
+            self._waiting += self._simple(kind, at)
+
+    def flush(self, depth: int) -> None:
+        """A line that adds what waits."""
+        if self._waiting:
+            self._line(depth, f"parts += ({', '.join(self._waiting)},)")
+            self._waiting = []
+
+    def _simple(self, kind: Any, at: str) -> list[str]:
+        """Expressions of the parts of a value that is one piece."""
+        if kind in ("string", "bytes"):
+            text, size = self._name(), self._name()
+            of = f"{at}.encode()" if kind == "string" else at
+            return [f"SHORT[{size}] if ({size} := len({text} := {of})) < LIMIT else long({size})", text]
+        if kind in ("long", "int"):
+            return [f"long({at})"]
+        if kind == "boolean":
+            return [f"b'\\1' if {at} else b'\\0'"]
+        raise UnsupportedSchema(f"{kind!r}")
 
     def _record(self, schema: dict[str, Any], at: str, depth: int, namespace: str) -> None:
         name = self._name()
@@ -79,38 +99,35 @@ class _Writer:
 
     def _array(self, items: Any, at: str, depth: int, namespace: str) -> None:
         rows, row = self._name(), self._name()
+        self.flush(depth)
         self._line(depth, f"{rows} = {at}")
         self._line(depth, f"if {rows}:")
-        self._line(depth + 1, f"add(long(len({rows})))")
+        self._waiting.append(f"long(len({rows}))")
+        self.flush(depth + 1)
         self._line(depth + 1, f"for {row} in {rows}:")
         self.value(items, row, depth + 2, namespace)
-        self._line(depth, "add(b'\\0')")
+        self.flush(depth + 2)
+        self._waiting.append("b'\\0'")
 
     def _union(self, branches: list[Any], at: str, depth: int, namespace: str) -> None:
         name = self._name()
         if len(branches) == 2 and branches[0] == "null":
-            self._line(depth, f"{name} = {at}")
-            self._line(depth, f"if {name} is None: add(b'\\0')")
-            self._line(depth, "else:")
-            self._line(depth + 1, "add(b'\\2')")
-            self.value(branches[1], name, depth + 1, namespace)
+            # of one piece, so that it can stand among others
+            some = " + ".join(f"({part})" for part in self._simple(branches[1], name))
+            self._waiting.append(f"b'\\0' if ({name} := {at}) is None else b'\\2' + {some}")
             return
         if not all(isinstance(branch, dict) and branch.get("type") == "record" for branch in branches):
             raise UnsupportedSchema("a union of other things than records")
         branch_name = self._name()
+        self.flush(depth)
         self._line(depth, f"{branch_name}, {name} = {at}")
         for number, branch in enumerate(branches):
             full_name = f"{branch.get('namespace', namespace)}.{branch['name']}"
             self._line(depth, f"{'el' if number else ''}if {branch_name} == {full_name!r}:")
-            self._line(depth + 1, f"add({_long(number)!r})")
+            self._waiting.append(f"{_long(number)!r}")
             self.value(branch, name, depth + 1, namespace)
+            self.flush(depth + 1)
         self._line(depth, f"else: raise ValueError('no branch ' + repr({branch_name}))")
-
-    def _sized(self, at: str, depth: int) -> None:
-        name = self._name()
-        self._line(depth, f"{name} = {at}")
-        self._line(depth, f"add(SHORT[len({name})] if len({name}) < LIMIT else long(len({name})))")
-        self._line(depth, f"add({name})")
 
     def _name(self) -> str:
         return f"v{next(self._number)}"
@@ -133,3 +150,5 @@ def _long(value: int) -> bytes:
 
 
 _SHORT: Final = [_long(number) for number in range(4096)]
+_cached_long: Final = lru_cache(1024, typed=True)(_long)
+"""Times, offsets of definitions and counts come again and again. Typed: 1.0 and True are no 1."""
