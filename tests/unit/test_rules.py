@@ -32,7 +32,7 @@ from hub.pipeline.process import Outcome, process
 from hub.pipeline.records import LogRecord, decode
 from hub.pipeline.rules.checks import check_rule
 from hub.pipeline.rules.clock import hour_of
-from hub.pipeline.rules.compliance import is_given
+from hub.pipeline.rules.compliance import as_sent, is_given
 from hub.pipeline.rules.enrichment import Places, joined
 from hub.pipeline.rules.language import language_of
 from hub.pipeline.rules.page import page_of
@@ -574,3 +574,25 @@ def test_a_file_that_is_no_database_stops_the_collector_with_its_name(tmp_path):
     with pytest.raises(Refused, match=r"city\.mmdb"):
         places(file)
     assert places(None) is None
+
+
+def test_what_many_events_share_is_not_changed_through_a_profile():
+    """What a user agent says is remembered; a line that puts it into a profile and one that adds to it there."""
+    lines = [
+        {"event": "device", "profile": "traits.device"},
+        {"event": "properties.color", "profile": "traits.device.color"},
+        {"event": "properties.color", "profile": "traits.device.name"},
+    ]
+    hub = Hub()
+    hub.definitions = Definitions(
+        1, compile_mappings([("m", Mapping.model_validate({"event_type": "purchase", "fields": lines}))])
+    )
+    hub.take(sent("e1", agent=PHONE, color="red"), sent("e2", by="p2", agent=PHONE))
+    assert hub.profile("p1")["traits"]["device"]["color"] == "red"
+    assert hub.event("e2")["device"] == {"name": "iPhone", "brand": "Apple", "model": "iPhone", "type": "mobile"}
+
+
+def test_an_undo_sees_what_was_sent_without_what_was_hashed():
+    hub = Hub(Reshaper(properties={"amount": "properties.amount"}), GUARD)
+    hub.take(sent(amount=1, items=[{"card": 4, "n": 1}], email="a@example.com"))
+    assert as_sent(hub.event()) == {"properties": {"amount": 1, "items": [{"n": 1}]}, "context": {}}

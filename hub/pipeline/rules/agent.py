@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache, lru_cache
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import crawleruseragents
-from ua_parser import Parser, Result
-from ua_parser.loaders import load_lazy_builtins
-from ua_parser.regex import Resolver
+if TYPE_CHECKING:
+    from ua_parser import Parser, Result
 
 MOST_CHARS: Final = 1_024
 """Of a user agent that are looked at."""
@@ -34,16 +32,23 @@ def agent_of(text: str) -> Agent:
     return _agent(text[:MOST_CHARS]) if text else NO_AGENT
 
 
-# as many as a busy site meets in an hour; two cores read 100,000 events/s' worth from here
+# a busy site meets some thousands: nearly all are answered from here
 @lru_cache(maxsize=16_384)
 def _agent(text: str) -> Agent:
+    import crawleruseragents  # noqa: PLC0415 - as in _parser
+
     found = _parser().parse(text)
-    bot = crawleruseragents.is_crawler(text)
+    bot: bool = crawleruseragents.is_crawler(text)
     return Agent(_device(text, found, bot=bot), _os(found), _app(text, found, bot=bot), bot)
 
 
 @cache
 def _parser() -> Parser:
+    # a tenth of a second at the start of every process, and only the collector reads user agents
+    from ua_parser import Parser  # noqa: PLC0415
+    from ua_parser.loaders import load_lazy_builtins  # noqa: PLC0415
+    from ua_parser.regex import Resolver  # noqa: PLC0415
+
     return Parser(Resolver(load_lazy_builtins()))
 
 
