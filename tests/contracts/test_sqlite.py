@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import subprocess
 import sys
@@ -361,3 +362,28 @@ def test_searches_use_the_indexes(store: SqliteStore, query: str, index: str) ->
         plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")]
     assert index in plan[0]
     assert not any("TEMP B-TREE" in step for step in plan)
+
+
+class Interrupted(sqlite3.Connection):
+    """Before its statement number `at`, something else happens."""
+
+    at = 0
+
+    def execute(self, *arguments: object) -> sqlite3.Cursor:  # type: ignore[override]
+        if self.at == 0:
+            self.meanwhile()
+        self.at -= 1
+        return super().execute(*arguments)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("at", [0, 1, 2, 3])
+def test_a_reader_that_comes_while_the_file_is_made_waits_for_it(tmp_path: Path, at: int) -> None:
+    path = tmp_path / "hub.sqlite"
+
+    def make() -> None:
+        SqliteStore(path).close()
+
+    reading = sqlite3.connect(path, factory=Interrupted)
+    reading.at, reading.meanwhile = at, make  # type: ignore[attr-defined]
+    with contextlib.closing(reading), contextlib.suppress(Unavailable):
+        schema.require_current(reading, path)

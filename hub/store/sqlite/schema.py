@@ -148,9 +148,11 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Seq
 
 def check_version(connection: sqlite3.Connection, path: Path, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> int:
     """The version of the file, at most this hub's. Raises Refused when it is newer, or not a hub's file."""
+    # in this order: a writer may be making the file just now, and what is looked at first must not be its alone
+    used = connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is not None
     version = _pragma(connection, "user_version")
     is_ours = _pragma(connection, "application_id") == APPLICATION_ID
-    if not is_ours and (version or connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()):
+    if not is_ours and (used or version):
         raise Refused("store", f"{path} is an SQLite file of another program; set HUB_STORE__URL to another file")
     if version > len(migrations):
         raise Refused(
