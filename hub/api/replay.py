@@ -241,7 +241,7 @@ class _Way:
         if letter["stage"] != "bridge":
             if self._mapping is not None:
                 raise Unreplayable("its original is a record of events.v1, to which no mapping applies")
-            return _Record(_key(letter, original), original, None)
+            return _Record(_key(letter, original), self._as_of_now(original), None)
         id = _bridge_id(letter["origin"], self._catalogue.entries("bridge"))
         message = _message(letter, id, original)
         now_ms = self._now_ms()
@@ -271,6 +271,15 @@ class _Way:
             raise Unreplayable("its original is a record of events.v1 in Avro, which cannot be edited; use POST /track")
         id = _bridge_id(letter["origin"], self._catalogue.entries("bridge"))
         return _Record(*self._convert(letter, id)(_message(letter, id, body), self._now_ms()), None)
+
+    def _as_of_now(self, original: bytes) -> bytes:
+        """The record, for a collector that waits for the definitions of now: they may be why it is replayed."""
+        try:
+            inbound = decode_inbound(original)
+        except CodecError:
+            return original
+        inbound["definitions_offset"] = max(inbound["definitions_offset"], self._catalogue.offset)
+        return encode_inbound(inbound)
 
     def _convert(self, letter: Document, id: str) -> Convert:
         entry = self._catalogue.entry("bridge", id)

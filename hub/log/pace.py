@@ -10,9 +10,8 @@ FIRST_EVENTS: Final = 250
 LEAST_EVENTS: Final = 20
 """What a collector does in 2 ms or 4: less would cost bulk its pace and give live events nothing."""
 MOST_EVENTS: Final = 20_000
-GROWTH: Final = 0.25
-"""Of what was stored in time: a window that is full all the time doubles in four turns."""
-SHRINKING: Final = 0.75
+GROWTH: Final = 0.1
+"""Of what was stored in time: a window that is full all the time doubles in seven turns."""
 STALE_S: Final = 0.05
 """A look after a longer pause does not tell when something was stored, only that it was."""
 MEASURE_EVERY_S: Final = 10.0
@@ -128,9 +127,10 @@ class Pace:
         events = sum(one.events for one in stored)
         # the mean: the slowest one tells more of a moment's noise than of the queue
         waited_s = sum(one.events * (now_s - one.at_s) for one in stored) / events
-        if waited_s <= self._usual_s * self._slowdown:
+        longest_s = self._usual_s * self._slowdown
+        if waited_s <= longest_s:
             self._size = min(MOST_EVENTS, self._size + events * GROWTH)
         elif now_s - self._shrunk_at_s >= waited_s:
             # once for each turn: what is stored in the meantime was let through by the larger window
             self._shrunk_at_s = now_s
-            self._size = max(LEAST_EVENTS, self._size * SHRINKING)
+            self._size = max(LEAST_EVENTS, self._size * longest_s / waited_s)

@@ -15,7 +15,7 @@ from hub.log.bulk import BulkWindow
 from hub.log.pace import MEASURING_EVENTS
 from hub.settings import Bulk, Limits
 from hub.store.memory import MemoryStore
-from schemas.codec import encode_inbound
+from schemas.codec import decode_inbound, encode_inbound
 from tests.factories import NOW_MS, event, track
 
 EVENTS = 2
@@ -49,11 +49,13 @@ class Log:
     def __init__(self) -> None:
         self.offset = 0
         self.two_came = asyncio.Event()
+        self.values: list[bytes] = []
 
     async def publish(
         self, topic: str, key: bytes, value: Any, headers: Any = (), landed: Callable[[int, int], None] | None = None
     ) -> int:
         self.offset += 1
+        self.values.append(value)
         if self.offset == 2:
             self.two_came.set()
         if landed is not None:
@@ -67,11 +69,11 @@ def window() -> Iterator[BulkWindow]:
         yield window
 
 
-def replayer(log: Log, window: BulkWindow) -> Replayer:
+def replayer(log: Log, window: BulkWindow, catalogue: Catalogue | None = None) -> Replayer:
     return Replayer(
         log,
         Letters(),
-        Catalogue(),
+        catalogue or Catalogue(),
         namespace="t",
         limits=Limits(),
         converter=converter_with({}),
@@ -100,3 +102,12 @@ async def test_one_letter_does_not_wait(window):
     async with asyncio.timeout(10):
         assert (await replayer(log, window).one("l1", None, None)).sent == 1
     assert window.in_flight == MEASURING_EVENTS
+
+
+async def test_a_collector_that_gets_it_waits_for_the_definitions_of_now(window):
+    """The rule or mapping that has been mended is why it is replayed."""
+    log, catalogue = Log(), Catalogue()
+    catalogue.apply(b"source/shop", b'{"id":"shop","kind":"source","updated_at_ms":1,"spec":{}}', 7)
+    await replayer(log, window, catalogue).one("l1", None, None)
+    sent, before = decode_inbound(log.values[0]), decode_inbound(Letters().dead_letter_body("l1"))
+    assert sent == {**before, "definitions_offset": 7}

@@ -55,9 +55,11 @@ def test_it_grows_while_events_wait_no_longer_than_usual_and_shrinks_when_they_d
     assert pace.size == FIRST_EVENTS
     for n in range(offset, offset + 10):
         now_s = turn(pace, USUAL_S * 1.2, now_s, n)
-    assert pace.size > FIRST_EVENTS * 4
-    for n in range(offset + 10, offset + 40):
-        now_s = turn(pace, USUAL_S * 1.3, now_s, n)
+    assert pace.size > (grown := FIRST_EVENTS * 2)
+    now_s = turn(pace, USUAL_S * 2.5, now_s, offset + 10)
+    assert grown / 2 <= pace.size < grown, "half as large, as they waited twice as long as they may"
+    for n in range(offset + 11, offset + 20):
+        now_s = turn(pace, USUAL_S * 2.5, now_s, n)
     assert pace.size == LEAST_EVENTS
 
 
