@@ -9,10 +9,11 @@ from typing import Annotated, Any, ClassVar, Final
 from botocore import exceptions as errors
 from botocore.config import Config
 from botocore.session import Session
-from pydantic import BaseModel, Field, model_validator
+from pydantic import Field
 
+from bridges.aws_link import AwsServer
 from bridges.base import Context
-from bridges.secrets import SecretRef, resolve
+from bridges.secrets import resolve
 from hub.errors import PortError, Refused, Unavailable
 
 MOST: Final = 10
@@ -22,7 +23,7 @@ FAILURES: Final = (errors.BotoCoreError, errors.ClientError, OSError)
 """What a call may raise."""
 
 
-class SqsServer(BaseModel, frozen=True, extra="forbid"):
+class SqsServer(AwsServer, frozen=True, extra="forbid"):
     """
     Settings that say where a queue is, and who we are there.
 
@@ -39,22 +40,6 @@ class SqsServer(BaseModel, frozen=True, extra="forbid"):
     queue: Annotated[
         str, Field(min_length=1, description="The queue: its name, or its URL if another account owns it.")
     ]
-    region: Annotated[str, Field(description="Such as eu-west-2. Empty: that of AWS's default chain.")] = ""
-    endpoint_url: Annotated[
-        str, Field(pattern="^(https?://.+)?$", description="Of a server other than AWS. Empty: AWS.")
-    ] = ""
-    access_key_id: Annotated[
-        str, Field(description="Empty: AWS's default chain (variables, profile, role of the machine).")
-    ] = ""
-    secret_access_key: Annotated[SecretRef, Field(description="Of access_key_id. A secret.")] = ""
-    session_token: Annotated[SecretRef, Field(description="Of temporary credentials. A secret.")] = ""
-    ca_file: Annotated[str, Field(description="TLS: the authority to trust, a PEM file. Empty: the usual ones.")] = ""
-
-    @model_validator(mode="after")
-    def _both_halves(self) -> SqsServer:
-        if bool(self.access_key_id) != bool(self.secret_access_key):
-            raise ValueError("access_key_id and secret_access_key go together: set both, or neither")
-        return self
 
 
 def client(

@@ -13,12 +13,13 @@ from typing import Annotated, Any, Final
 from botocore import exceptions as errors
 from botocore.config import Config
 from botocore.session import Session
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints
 
+from bridges.aws_link import AwsServer
 from bridges.base import Context
 from bridges.outward.base import Denied, Later, Message, Rejected, Sized, Span, SpanTarget, TargetSpec
 from bridges.outward.parquet import OURS, Compression, Kind, Table, encoded, table
-from bridges.secrets import SecretRef, resolve
+from bridges.secrets import resolve
 from hub.errors import PortError
 
 CALLERS: Final = 8
@@ -75,7 +76,7 @@ _MEND: Final[tuple[tuple[type[Exception], tuple[str, ...], type[Later | Denied],
 Name = Annotated[str, StringConstraints(pattern=r"^[^\x00]+$")]
 
 
-class S3Settings(Sized, frozen=True, extra="forbid"):
+class S3Settings(AwsServer, Sized, frozen=True, extra="forbid"):
     """Settings of a destination of type `s3`."""
 
     bucket: Annotated[str, Field(min_length=1, description="The bucket. It has to be there.")]
@@ -83,16 +84,6 @@ class S3Settings(Sized, frozen=True, extra="forbid"):
         str,
         Field(pattern=r"^([^/\x00].*/)?$", description="What names of files begin with, such as events/. Ends in /."),
     ] = ""
-    region: Annotated[str, Field(description="Such as eu-west-2. Empty: that of AWS's default chain.")] = ""
-    endpoint_url: Annotated[
-        str, Field(pattern="^(https?://.+)?$", description="Of a server other than AWS. Empty: AWS.")
-    ] = ""
-    access_key_id: Annotated[
-        str, Field(description="Empty: AWS's default chain (variables, profile, role of the machine).")
-    ] = ""
-    secret_access_key: Annotated[SecretRef, Field(description="Of access_key_id. A secret.")] = ""
-    session_token: Annotated[SecretRef, Field(description="Of temporary credentials. A secret.")] = ""
-    ca_file: Annotated[str, Field(description="TLS: the authority to trust, a PEM file. Empty: the usual ones.")] = ""
     timeout_s: Annotated[float, Field(ge=1, le=300, description="An answer may take so long.")] = 30.0
     age_s: Annotated[
         float, Field(ge=0.05, le=3600, description="How long an event waits for others at most, before it is written.")
@@ -107,12 +98,6 @@ class S3Settings(Sized, frozen=True, extra="forbid"):
         ),
     ]
     compression: Annotated[Compression, Field(description="Of the files: zstd, snappy, gzip or none.")] = "zstd"
-
-    @model_validator(mode="after")
-    def _both_halves(self) -> S3Settings:
-        if bool(self.access_key_id) != bool(self.secret_access_key):
-            raise ValueError("access_key_id and secret_access_key go together: set both, or neither")
-        return self
 
 
 class S3Target(SpanTarget):
