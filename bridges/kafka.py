@@ -443,7 +443,8 @@ class KafkaBridge(Bridge):
 
 def _port_error(error: KafkaError, bootstrap: str) -> PortError:
     words = f"{error.str()} (brokers {bootstrap})"
-    if error.code() == KafkaError._SSL:
+    # now and then librdkafka tells of the same refusal as of a connection that broke
+    if error.code() == KafkaError._SSL or "certificate verify failed" in error.str():
         return Refused("source", f"{words}. Correct security.protocol and ssl.ca.location in settings.options")
     if error.code() in REFUSALS:
         return Refused("source", f"{words}. Correct settings.options, or let the user read there")
