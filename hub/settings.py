@@ -120,12 +120,17 @@ class Bridges(_Part):
 
 
 class Bulk(_Part):
-    """Imports, replays and backlogs of bridges, which must not delay live events."""
+    """
+    Imports, replays and backlogs of bridges, which must not delay live events.
+
+    With a slowdown of 1 bulk takes the time that a collector waits for company of a single event, and no more; the
+    slowest events wait longer then, as the mean is what is steered.
+    """
 
     slowdown: Annotated[
         float,
-        Field(gt=1, description="Because of bulk, events wait on the log at most so many times as long as without."),
-    ] = 1.25
+        Field(gt=0, description="Because of bulk, events wait on the log at most so many times as long as without."),
+    ] = 1.0
     patience_s: Annotated[
         float,
         Field(gt=0, description="How long bulk waits for a collector that stores nothing before that is a failure."),
