@@ -104,10 +104,9 @@ def _process() -> Iterator[Settings]:
     if not settings.kafka.bootstrap:
         typer.echo("HUB_KAFKA__BOOTSTRAP is not set. `hub up` starts a Kafka of its own and sets it.", err=True)
         raise typer.Exit(EX_CONFIG)
-    # What is imported by now stays, and so do a collector's tens of thousands of cached profiles: the cycle collector
-    # would look through all of it again and again and find nothing. With its default thresholds it takes more than half
-    # of the time of `process`. What is new is looked through in small parts: a hundred thousand objects at once take a
-    # third of a second, in which no event is stored.
+    # What is imported by now stays: the cycle collector would look through all of it again and again for nothing.
+    # What is new is looked through in small parts: a hundred thousand objects at once take a third of a second, in
+    # which nothing is answered. A collector has rules of its own (hub/collector/garbage.py).
     gc.freeze()
     gc.set_threshold(2_000, 5, 20_000)
     try:

@@ -13,6 +13,7 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, Message
 
 from hub.collector.crash import At, nowhere
+from hub.collector.garbage import Garbage
 from hub.collector.output import Output
 from hub.collector.ownership import Ownership
 from hub.collector.report import Report
@@ -75,6 +76,7 @@ class Loop:
         writing: Writing,
         definitions: CurrentDefinitions,
         settings: CollectorSettings,
+        garbage: Garbage,
         at: At = nowhere,
         now_ms: Callable[[], int] = now_ms,
     ) -> None:
@@ -86,6 +88,7 @@ class Loop:
         self._writing = writing
         self._definitions = definitions
         self._settings = settings
+        self._garbage = garbage
         self._at = at
         self._now_ms = now_ms
         self._memory = Memory(settings)
@@ -144,6 +147,8 @@ class Loop:
         self._ownership.raise_if_failed()
         records = self._ownership.fresh(_records(messages))
         if not records:
+            if self._pending is None:
+                self._garbage.idle()
             self._reap()
             return
         self._at("polled")
@@ -180,6 +185,7 @@ class Loop:
         self._memory.trim(outcome.batch.events)
         self._memory.keep(outcome)
         offsets = self._ownership.advance(outcome.batch.progress, decoded)
+        self._garbage.after_batch()  # before the writer makes anything that would outlive the look
         self._pending = self._writer.submit(self._write, outcome, offsets, started)
 
     def _judge_own(self, outcome: Outcome) -> None:
@@ -216,6 +222,11 @@ class Loop:
             self.waiting_for = str(error) if waits else ""
             return waits
 
+        try:
+            return act()  # nearly always; what stamina makes for each call is garbage in circles
+        except Unavailable as exc:
+            if not again(exc):
+                raise
         for attempt in stamina.retry_context(on=again, attempts=None, timeout=None, wait_max=RETRY_MAX_S):
             with attempt:
                 done = act()

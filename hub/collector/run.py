@@ -14,6 +14,7 @@ from confluent_kafka import Consumer, Producer
 
 from hub.collector.crash import At, nowhere
 from hub.collector.definitions import CompiledDefinitions
+from hub.collector.garbage import Garbage
 from hub.collector.geo import places
 from hub.collector.loop import Loop
 from hub.collector.output import Output
@@ -79,6 +80,7 @@ def run_collector(
             writing=writing,
             definitions=CompiledDefinitions(catalogue, most_profiles, places=places(geo)),
             settings=settings,
+            garbage=Garbage(),
             at=at,
         )
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 FIRST_EVENTS: Final = 250
-LEAST_EVENTS: Final = 20
-"""What a collector does in 2 ms or 4: less would cost bulk its pace and give live events nothing."""
+LEAST_EVENTS: Final = 40
+"""What a collector does in 10 ms, and enough that it waits for no company (ENOUGH_RECORDS of its loop): with less, each
+batch waits as long as usual, so that the window would never grow again."""
 MOST_EVENTS: Final = 20_000
 GROWTH: Final = 0.1
 """Of what was stored in time: a window that is full all the time doubles in seven turns."""
