@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 from pydantic import BaseModel
@@ -13,6 +13,9 @@ from hub.edge.hook import Request
 from hub.errors import Refused
 
 Headers = Sequence[tuple[str, bytes | None]]
+
+WAIT_S: Final = 1.0
+"""How long `Bridge.take` waits for a first message. Shorter, and idle bridges cost more; longer, and a stop does."""
 
 
 class Delivery(msgspec.Struct):
@@ -101,7 +104,7 @@ class Bridge(ABC):
     @abstractmethod
     async def take(self, limit: int) -> Batch:
         """
-        The next 1 to `limit` messages; none when there were none for about half a second.
+        The next 1 to `limit` messages; none when there were none for about WAIT_S.
 
         Not being asked is the back-pressure.
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 import structlog
 from pydantic import Field, model_validator
 
-from bridges.base import Batch, Bridge, BridgeSpec, Context, Delivery
+from bridges.base import WAIT_S, Batch, Bridge, BridgeSpec, Context, Delivery
 from bridges.imap_link import FAILURES, Client, ImapServer, Mailbox, opened, port_error, shut
 from bridges.mail import NotMailError, as_json, body_of
 from hub.errors import PortError, Refused, Unavailable
@@ -21,8 +21,6 @@ from hub.errors import PortError, Refused, Unavailable
 T = TypeVar("T")
 log: Final = structlog.get_logger()
 
-WAIT_S: Final = 0.5
-"""How long `take` waits for a first mail."""
 IDLE_S: Final = 6.0
 """How long one IDLE lasts: its end is a sign of life, so a connection that is cut is noticed soon after."""
 SWEEP_EVERY_S: Final = 60.0
@@ -171,7 +169,7 @@ class ImapBridge(Bridge):
         return len(self._waiting)
 
     async def _heard(self) -> bool:
-        """Whether the server says something, or it is time to look; half a second at most."""
+        """Whether the server says something, or it is time to look; WAIT_S at most."""
         if self._look:
             return True
         left = max(0.0, min(self._rest_until, self._sweep_at) - time.monotonic())

@@ -14,7 +14,7 @@ from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field
 
 from bridges import kafka_aside, kafka_mark
-from bridges.base import Batch, Bridge, BridgeSpec, Context, Delivery, Headers, Part, Rewind
+from bridges.base import WAIT_S, Batch, Bridge, BridgeSpec, Context, Delivery, Headers, Part, Rewind
 from bridges.kafka_link import REFUSALS, KafkaServer, not_taken, words
 from bridges.offsets import Chunk, Tracker
 from bridges.secrets import SecretRef
@@ -23,8 +23,6 @@ from hub.errors import PortError, Refused, Unavailable
 T = TypeVar("T")
 log: Final = structlog.get_logger()
 
-WAIT_S: Final = 0.5
-"""How long `take` waits for a first message."""
 GATHER_S: Final = 0.005
 """How long it then waits for company: a handful of milliseconds of latency for batches instead of single messages."""
 FETCH_AGAIN_MS: Final = 1_000
@@ -128,7 +126,7 @@ class KafkaBridge(Bridge):
         return await self._run(lambda: self._take(limit))
 
     async def ack(self, batch: Batch) -> None:
-        """Marks only; the commit follows within half a second, at a rebalance, or at close."""
+        """Marks only; the commit follows with one of the next takes, at a rebalance, or at close."""
         for tracker, chunk in batch.token or ():
             tracker.ack(chunk)
 

@@ -9,12 +9,10 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
-from bridges.base import Batch, Bridge, BridgeSpec, Context, Delivery
+from bridges.base import WAIT_S, Batch, Bridge, BridgeSpec, Context, Delivery
 from bridges.mqtt_link import Link, MqttSettings
 from hub.errors import Unavailable
 
-WAIT_S: Final = 0.5
-"""How long `take` waits for a first message."""
 GATHER_S: Final = 0.002
 """How long it then waits for company."""
 SAMPLE_S: Final = 3.0

@@ -15,13 +15,11 @@ from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerInfo, DeliverPolicy, RawStreamMsg, RetentionPolicy
 from nats.js.errors import NotFoundError
 
-from bridges.base import Batch, Bridge, BridgeSpec, Context, Delivery, Part, Rewind
+from bridges.base import WAIT_S, Batch, Bridge, BridgeSpec, Context, Delivery, Part, Rewind
 from bridges.encoding import inflated
 from bridges.nats_link import ConsumerLink, NatsSettings
 from hub.errors import PortError, Refused, Unavailable
 
-WAIT_S: Final = 0.5
-"""How long `take` waits for a first message."""
 GATHER_S: Final = 0.002
 """How long it then waits for company."""
 ROUND: Final = 500

@@ -10,13 +10,11 @@ from typing import Annotated, Any, Final, Literal, NamedTuple
 from psycopg.sql import SQL, Composed, Identifier
 from pydantic import Field, model_validator
 
-from bridges.base import Batch, Bridge, BridgeSpec, Context, Delivery, Rewind
+from bridges.base import WAIT_S, Batch, Bridge, BridgeSpec, Context, Delivery, Rewind
 from bridges.postgres_link import Link, PostgresServer, Row
 from bridges.postgres_table import MOST_COUNTED, Statements, quoted, statements
 from hub.errors import Refused
 
-WAIT_S: Final = 0.5
-"""How long `take` waits for a first row."""
 GATHER_S: Final = 0.005
 """How long after a notification rows are read: so that those of its neighbours come with them."""
 HELD_BACK_S: Final = 0.05
@@ -28,7 +26,7 @@ ENOUGH_BYTES: Final = 16_777_216
 LAG_EVERY_S: Final = 1.0
 LONG_LAG_EVERY_S: Final = 10.0
 """When there is much to count, or nothing comes and nothing waits."""
-POLL_S: Final = 0.5
+POLL_S: Final = 1.0
 HEARING_POLL_S: Final = 5.0
 """How often rows are looked for: without a channel, and with one."""
 
@@ -79,7 +77,7 @@ class PostgresSettings(PostgresServer, frozen=True, extra="forbid"):
         Field(
             ge=0.05,
             le=10,
-            description="How often rows are looked for when nothing is heard. Empty: 0.5, with a channel 5.",
+            description="How often rows are looked for when nothing is heard. Empty: 1, with a channel 5.",
         ),
     ] = None
 

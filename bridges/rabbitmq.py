@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from bridges.amqp import Arrived, Properties, properties
-from bridges.base import Batch, Bridge, BridgeSpec, Context, Delivery, Part, Rewind
+from bridges.base import WAIT_S, Batch, Bridge, BridgeSpec, Context, Delivery, Part, Rewind
 from bridges.network import TlsSettings, tls_context
 from bridges.offsets import Chunk, Tracker
 from bridges.rabbitmq_link import OFFSET, PORTS, Line, Link, Server
@@ -26,8 +26,6 @@ from hub.errors import PortError, Refused, Unavailable
 
 log: Final = structlog.get_logger()
 
-WAIT_S: Final = 0.5
-"""How long `take` waits for a first message."""
 GATHER_S: Final = 0.005
 """How long it then waits for company: a handful of milliseconds of latency for batches instead of single messages."""
 TICK_S: Final = 0.5

@@ -10,12 +10,10 @@ from typing import Any, Final, cast
 
 from redis.asyncio import Redis
 
-from bridges.base import Batch, Bridge, Context, Delivery
+from bridges.base import WAIT_S, Batch, Bridge, Context, Delivery
 from bridges.redis_link import FAILURES, RedisSettings, client, port_error
 from hub.errors import Unavailable
 
-WAIT_S: Final = 0.5
-"""How long `take` waits for a first message."""
 GATHER_S: Final = 0.005
 """How long after a handful of messages the next are asked for: a few milliseconds for batches, not single messages."""
 FIRST_COUNT: Final = 16

@@ -17,7 +17,7 @@ import structlog
 from botocore import exceptions as errors
 from pydantic import Field
 
-from bridges.base import Batch, Bridge, BridgeSpec, Context, Delivery
+from bridges.base import WAIT_S, Batch, Bridge, BridgeSpec, Context, Delivery
 from bridges.encoding import inflated
 from bridges.sqs_link import ATTEMPTS, FAILURES, MOST, SqsServer, client, port_error, queue_url
 from hub.errors import PortError, Unavailable
@@ -25,8 +25,6 @@ from hub.errors import PortError, Unavailable
 T = TypeVar("T")
 log: Final = structlog.get_logger()
 
-WAIT_S: Final = 0.5
-"""How long `take` waits for a first message."""
 GATHER_S: Final = 0.005
 """How long it then waits for other receives that are under way."""
 POLL_S: Final = 10

@@ -8,11 +8,12 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from bridges.outward.base import Message
+from hub.conditions import moves
+from hub.conditions.python import compile_python
 from hub.definitions.kinds import Destination
 from hub.edge.mapping.template import CompiledTemplate
 from hub.errors import InvalidPayload
-from hub.store.query import for_kind, parse
-from hub.store.query.python import compile_python
+from hub.store.query import QueryError, for_kind, parse
 from schemas.records import Stored
 
 _LEFT_OUT: Final = "left_out"
@@ -42,6 +43,8 @@ class Shape:
     def __init__(self, definition: Destination) -> None:
         """Raises QueryError, MappingError."""
         condition = for_kind(parse(definition.condition), "events")
+        if moves(condition):  # what is sent again after a crash has to be the same
+            raise QueryError("the condition of a destination cannot ask for now: it would differ from time to time")
         self._matches = compile_python(condition) if definition.condition.strip() else None
         mapping, key = definition.mapping, definition.key
         self._mapping = None if mapping is None else CompiledTemplate("mapping", mapping)
