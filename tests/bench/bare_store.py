@@ -7,7 +7,6 @@ store: one thread, nothing produced, nothing committed. Prints events/s of each 
 
 from __future__ import annotations
 
-import gc
 import sys
 import time
 from collections import defaultdict
@@ -17,6 +16,7 @@ from contextlib import closing, contextmanager
 import msgspec
 from confluent_kafka import Consumer, TopicPartition
 
+from hub.collector.garbage import Garbage
 from hub.collector.state import Memory
 from hub.definitions.kinds import Mapping
 from hub.log.admin import LogAdmin
@@ -73,7 +73,7 @@ def read(kafka: Kafka, namespace: str, count: int) -> list[LogRecord]:
 
 def main(bootstrap: str, namespace: str, store_url: str, count: int) -> None:
     """Time the parts; print events/s and CPU seconds per 100,000."""
-    gc.set_threshold(200_000, 20, 100)  # as the collector does
+    garbage = Garbage()
     clock = Clock()
     with clock.of("log"):
         records = read(Kafka(bootstrap=bootstrap), namespace, count)
@@ -93,6 +93,7 @@ def main(bootstrap: str, namespace: str, store_url: str, count: int) -> None:
             with clock.of("memory"):
                 memory.trim(outcome.batch.events)
                 memory.keep(outcome)
+                garbage.after_batch()
             progress = {**progress, **{number: step.after for number, step in outcome.batch.progress.items()}}
             with clock.of("store"):
                 store.write(outcome.batch)

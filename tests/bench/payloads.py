@@ -45,8 +45,14 @@ TEN_FIELDS: Final[Mapping[str, Any]] = {
 }
 """A bridge's mapping that takes ten fields from a flat row: four fixed places, six properties."""
 
-_AGENT: Final = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0 Safari/537.36"
 _CATEGORIES: Final = ("books", "music", "garden", "kitchen", "toys", "shoes", "tools")
+
+
+def agent(number: int) -> str:
+    """What a browser calls itself."""
+    return (
+        f"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{141 - number}.0 Safari/537.36"
+    )
 
 
 def single(number: int) -> bytes:
@@ -113,7 +119,7 @@ def _track(number: int, events: int, event_bytes: int, size: int) -> bytes:
         "profile": {"id": f"customer-{number % PROFILES:06d}"},
         "context": {
             "page": {"url": f"https://shop.example/{dice.choice(_CATEGORIES)}/{dice.getrandbits(40):x}"},
-            "browser": {"userAgent": _AGENT, "language": "en-GB", "width": 1920, "height": 1080},
+            "browser": {"userAgent": agent(0), "language": "en-GB", "width": 1920, "height": 1080},
         },
         "events": [_event(dice, event_bytes) for _ in range(events)],
     }

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
+from hub.definitions.catalogue import Catalogue
 from hub.edge.admit import admit
 from hub.edge.inbound import inbound
 from hub.ids import ordered
@@ -19,9 +20,9 @@ from tests.kafka_tools import write
 NOW_MS = 1_795_000_000_000
 
 
-def events(kafka: Kafka, namespace: str, count: int) -> None:
-    """Records of events.v1 as POST /track would have made them, one event of 800 bytes in each."""
-    write(kafka, EVENTS.name(namespace), _inbounds(count))
+def events(kafka: Kafka, namespace: str, count: int, *, browsers: bool = False) -> None:
+    """Records of events.v1 as POST /track would have made them. Args: as of `inbounds`."""
+    write(kafka, EVENTS.name(namespace), inbounds(count, browsers=browsers))
 
 
 def messages(kafka: Kafka, topic: str, make: Callable[[int], bytes], count: int) -> None:
@@ -35,16 +36,23 @@ def messages(kafka: Kafka, topic: str, make: Callable[[int], bytes], count: int)
     )
 
 
-def _inbounds(count: int) -> Iterator[tuple[bytes, bytes]]:
-    limits = Limits()
+def inbounds(count: int, *, browsers: bool = False) -> Iterator[tuple[bytes, bytes]]:
+    """
+    Key and value of records of events.v1, one event of 800 bytes in each.
+
+    Args: browsers: they come from 40 different browsers; else from a program that does not say what it is.
+    """
+    limits, catalogue = Limits(), Catalogue()
+    agents = [f',"user-agent":"{payloads.agent(number)}"' if browsers else "" for number in range(40)]
+    requests = [f'{{"headers":{{"content-type":"application/json"{one}}},"ip":"127.0.0.1"}}'.encode() for one in agents]
     for number, body in enumerate(payloads.stream(payloads.single, count)):
         taken = inbound(
             admit(body, limits),
+            catalogue=catalogue,
             payload_id=None,
             now_ms=NOW_MS + number,
-            definitions_offset=0,
             origin="rest",
-            request=b'{"headers":{"content-type":"application/json"},"ip":"127.0.0.1"}',
+            request=requests[number % len(requests)],
             new_id=ordered,
         )
         yield taken.key, encode_inbound(taken.record)
