@@ -5,13 +5,14 @@
 BIN := .venv/bin
 READY := .venv/ready
 PYTEST := $(BIN)/pytest
-# Four workers fit on two cores: the tests with real servers, which take nearly all of the time, wait for these half of it.
+# Six workers fit on two cores: the tests with real servers, which take nearly all of the time, wait for these most of it.
 # They steal from each other, as such tests stand side by side.
-WORKERS ?= 4
+WORKERS ?= 6
 # How many runs of `make chaos`, each with a seed of its own.
 SEEDS ?= 1
+FUZZ_S ?= 600
 
-.PHONY: help setup demo test check format live chaos bench clean
+.PHONY: help setup demo test check format live fuzz chaos bench clean
 
 help: ## Show this.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,7 +26,7 @@ setup: $(READY) ## Make .venv from uv.lock; instant when nothing has changed.
 demo: $(READY) ## Start a hub, send 69,659 real purchases, check every customer's total.
 	@$(BIN)/hub demo
 
-test: $(READY) ## Run the tests, a real Kafka included; a few minutes at most.
+test: $(READY) ## Run the tests, a real Kafka included; less than ten minutes.
 	$(PYTEST) -q -n $(WORKERS) --dist worksteal --durations 20
 
 check: $(READY) ## Lint, format, types, architecture.
@@ -40,6 +41,10 @@ format: $(READY) ## Format the code, mend what ruff can mend.
 
 live: $(READY) ## Run all tests with real servers, the long ones too.
 	$(PYTEST) -q -n $(WORKERS) --dist worksteal -m "not chaos and not bench" tests/live tests/contracts
+
+fuzz: $(READY) ## Fire at every door for FUZZ_S seconds (600), then look for what was acknowledged. Linux, x86-64.
+	@.venv/tools/bin/uv sync --frozen --inexact --quiet --group fuzz --python $(BIN)/python
+	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_S)
 
 chaos: $(READY) ## Load a hub while everything is killed, stopped, cut off (5 minutes a seed); then kills in the demo, and at each broker (an hour).
 	$(BIN)/hub chaos --seeds $(SEEDS)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from hub.errors import Unavailable
-from hub.stack import jars, kafka, ports
+from hub.stack import jars, kafka, ports, training
 from hub.stack.process import Child
 
 
@@ -53,7 +53,9 @@ def serve(folder: Path, cache: Path) -> None:
     home = folder / "kafka"
     home.mkdir(exist_ok=True)
     listeners = kafka.Listeners(**ports.choose(home / "ports.json", kafka.Listeners._fields))
-    broker = kafka.Broker(home, jars.resolve(cache), listeners)
+    class_path = jars.resolve(cache)
+    training.ensure(class_path, lambda: None, lambda why: print(why, file=sys.stderr))
+    broker = kafka.Broker(home, class_path, listeners)
     program = kafka.program(broker)
     kafka.prepare(broker)
     changed = threading.Event()

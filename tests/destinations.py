@@ -24,7 +24,6 @@ from bridges.offsets import Tracker
 from bridges.outward.base import Span
 from bridges.outward.keeper import DestinationKeeper
 from bridges.outward.reader import StoredReader
-from bridges.outward.s3 import S3Target
 from bridges.outward.spans import SpanReader
 from hub.definitions.catalogue import Catalogue, Entry
 from hub.definitions.kinds import Destination
@@ -167,17 +166,20 @@ def _planned(reader: SpanReader, tracker: Tracker, span: Span, plan: Any = SpanR
     return False
 
 
-def _written(*args: Any, put: Any = S3Target._put) -> None:
-    put(*args)
-    _die("written")
-
-
 async def main(bootstrap: str, namespace: str, definition: str, when: str = "sent") -> None:
     match when:
         case "planned":
             SpanReader._plan = _planned  # type: ignore[method-assign, assignment]
         case "written":
-            S3Target._put = _written  # type: ignore[method-assign, assignment]
+            from bridges.outward.s3 import S3Target  # noqa: PLC0415 - boto3 and pyarrow, which few need
+
+            put = S3Target._put
+
+            def written(*args: Any) -> None:
+                put(*args)
+                _die("written")
+
+            S3Target._put = written  # type: ignore[method-assign, assignment]
         case _:
             StoredReader.ack = _acknowledged  # type: ignore[method-assign, assignment]
     wanted = msgspec.json.decode(definition)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import msgspec
-from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
 from hub.log.admin import LogAdmin
 from hub.log.config import consumer_config, producer_config
@@ -48,20 +48,27 @@ def define(kafka: Kafka, namespace: str, kind: str, id: str, spec: dict[str, Any
 def read(kafka: Kafka, namespace: str, topic: Topic) -> list[Message]:
     """Everything that is on a topic now."""
     admin = LogAdmin(kafka, namespace)
-    ends = {number: end for number, end in admin.end_offsets(topic).items() if end > 0}
+    ends = {number: span for number, span in admin.offsets(topic).items() if span[1] > 0}
     consumer = Consumer(consumer_config(kafka, f"{namespace}.test", **{"enable.partition.eof": True}))
     name = topic.name(namespace)
-    consumer.assign([TopicPartition(name, number, OFFSET_BEGINNING) for number in ends])
+    # at a number: for the beginning, librdkafka waits half a second
+    consumer.assign([TopicPartition(name, number, begin) for number, (begin, _) in ends.items()])
     messages = []
     open_partitions = set(ends)
     while open_partitions:
-        for message in consumer.consume(1000, 0.2):
+        for message in consume(consumer):
             if message.error() is not None:
                 open_partitions.discard(message.partition() or 0)
             else:
                 messages.append(message)
     consumer.close()
     return messages
+
+
+def consume(consumer: Consumer, within_s: float = 0.2) -> list[Message]:
+    """What is there, once something is: the client itself waits until there is as much as it is asked for."""
+    first = consumer.consume(1, within_s)
+    return first + consumer.consume(1000, 0) if first else []
 
 
 def eventually(ask: Callable[[], T], within_s: float = 60.0) -> T:

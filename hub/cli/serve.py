@@ -5,19 +5,14 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
-from typing import Annotated, Final
+from typing import Annotated
 
-import structlog
 import typer
 
 from hub.cli.settings import EX_CONFIG, load
 from hub.errors import Fenced, HubError, Refused
-from hub.log.admin import ensure_topics
-from hub.logs import configure
 from hub.settings import Settings
 from hub.stack.keys import admin_key, identity_key, secret_key
-
-log: Final = structlog.get_logger()
 
 
 def register(app: typer.Typer) -> None:
@@ -99,6 +94,12 @@ def bridges() -> None:
 @contextmanager
 def _process() -> Iterator[Settings]:
     """Settings, logs and exit codes that every process shares: 78 when starting again cannot help, else 1."""
+    # here, not above: every command of a user is `hub …`, too, and would wait for it
+    import structlog
+
+    from hub.log.admin import ensure_topics
+    from hub.logs import configure
+
     settings = load()
     configure(settings.log)
     if not settings.kafka.bootstrap:
@@ -116,7 +117,7 @@ def _process() -> Iterator[Settings]:
         typer.echo(f"stopped: {exc}", err=True)
         raise typer.Exit(EX_CONFIG) from exc
     except Fenced as exc:
-        log.warning("process.starts_again", why=exc.detail)
+        structlog.get_logger().warning("process.starts_again", why=exc.detail)
         raise typer.Exit(1) from exc
     except HubError as exc:
         typer.echo(f"stopped, start again: {exc}", err=True)

@@ -44,25 +44,27 @@ class Report:
         return not self.wrong and bool(self.balance["balanced"])
 
 
-def run(client: Client, kafka: Kafka, screen: Screen) -> Report:
+def run(client: Client, kafka: Kafka, screen: Screen, file: Path = FILE) -> Report:
     """
     Define, send both halves, wait until everything is stored, check every customer.
+
+    Args: file: of purchases; a part of it, say.
 
     Raises: Unavailable when the hub does not answer.
     """
     started = time.perf_counter()
     mapping = yaml.safe_load((FOLDER / "purchase.yaml").read_text())
-    expected = figures.read(FILE)
+    expected = figures.read(file)
     rows = sum(customer.purchases for customer in expected.values())
     _define(client)
     sheet = client.get("/balance")
     before, counted = _own(sheet), sheet["totals"]["received"] - sheet["totals"]["in_flight"]
 
-    screen.say(f"sending {rows:,} purchases of {len(expected):,} customers, from {FILE.name}")
+    screen.say(f"sending {rows:,} purchases of {len(expected):,} customers, from {file.name}")
     queue = Options(
-        file=FILE, via="kafka", source=SOURCE, kafka=kafka, topic=TOPIC, key="customer_id", every=(2, 1), make_topic=4
+        file=file, via="kafka", source=SOURCE, kafka=kafka, topic=TOPIC, key="customer_id", every=(2, 1), make_topic=4
     )
-    rest = Options(file=FILE, via="rest", mapping=mapping, source=SOURCE, url=client.url, every=(2, 0))
+    rest = Options(file=file, via="rest", mapping=mapping, source=SOURCE, url=client.url, every=(2, 0))
     _show(screen, f"Kafka topic {TOPIC}", screen.follow("Kafka topic", lambda show: send_file(queue, show)))
     _define_bridge(client, kafka, mapping)
     _show(screen, "POST /track", screen.follow("POST /track", lambda show: send_file(rest, show)))

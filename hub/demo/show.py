@@ -12,7 +12,7 @@ import stamina.instrumentation
 from rich.console import Console
 
 from hub.demo.client import Client
-from hub.demo.run import Report, dollars, run
+from hub.demo.run import FILE, Report, dollars, run
 from hub.demo.screen import Screen
 from hub.errors import Unavailable
 from hub.settings import Settings
@@ -20,11 +20,13 @@ from hub.stack import state
 from hub.stack.keys import admin_key
 
 
-def show(settings: Settings, folder: Path, port: int) -> bool:
+def show(settings: Settings, folder: Path, port: int, file: Path = FILE) -> bool:
     """
     Run the demo on a data folder. Returns whether every customer is exact and the books balance.
 
-    Args: port: of the hub that is started, if none runs on the folder.
+    Args:
+        port: Of the hub that is started, if none runs on the folder.
+        file: Of purchases; a part of it, say.
 
     Raises: Unavailable: the hub did not start, or does not answer. SendError: rows could not be sent.
     """
@@ -32,7 +34,7 @@ def show(settings: Settings, folder: Path, port: int) -> bool:
     stamina.instrumentation.set_on_retry_hooks([])  # a line a retry would bury what the demo shows
     with _hub(folder, port, screen) as running:
         with closing(Client(running.url, admin_key(settings.admin_key, folder))) as client:
-            report = run(client, settings.kafka.model_copy(update={"bootstrap": running.kafka}), screen)
+            report = run(client, settings.kafka.model_copy(update={"bootstrap": running.kafka}), screen, file)
         _print(report, screen)
     if report.exact:
         _print_next(folder, running, screen)

@@ -16,7 +16,7 @@ from schemas.topics import EVENTS, TOPICS, Topic
 
 TIMEOUT_S: Final = 10.0
 REMAKE_S: Final = 30.0
-REMAKE_POLL_S: Final = 0.1
+REMAKE_POLL_S: Final = 0.03
 
 
 class LogAdmin:

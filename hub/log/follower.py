@@ -6,7 +6,7 @@ import threading
 from typing import Final, Self
 
 import structlog
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from hub.definitions.catalogue import Catalogue
 from hub.errors import Unavailable
@@ -17,6 +17,7 @@ from schemas.topics import DEFINITIONS
 
 log: Final = structlog.get_logger()
 POLL_S: Final = 0.2
+AT_ONCE: Final = 500
 
 
 class Follower:
@@ -45,7 +46,9 @@ class Follower:
 
     def __enter__(self) -> Self:
         """Raises Unavailable when the topic cannot be read within 30 s."""
-        self._consumer.assign([TopicPartition(self._topic, 0, OFFSET_BEGINNING)])
+        # 0 and not OFFSET_BEGINNING, which librdkafka has to ask the broker for: half a second later, as it does not
+        # know yet who leads the partition. Were 0 gone, `auto.offset.reset` would bring it to the beginning
+        self._consumer.assign([TopicPartition(self._topic, 0, 0)])
         self._thread.start()
         if not self._level.wait(30):
             self.__exit__()
@@ -66,8 +69,11 @@ class Follower:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            for message in self._consumer.consume(500, POLL_S):
+            # the first one as soon as it is there: to ask for many is to wait for many
+            for message in self._consumer.consume(1, POLL_S):
                 self._take(message)
+                for another in self._consumer.consume(AT_ONCE, 0):
+                    self._take(another)
 
     def _take(self, message: Message) -> None:
         error = message.error()

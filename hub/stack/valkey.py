@@ -7,8 +7,6 @@ import os
 from pathlib import Path
 from typing import Final
 
-import redis
-
 from hub.errors import Refused
 from hub.stack.process import Program
 
@@ -58,6 +56,8 @@ def program(folder: Path, port: int) -> Program:
 
 def answers(address: str) -> bool:
     """Whether a Redis or Valkey there takes commands. Blocks for 2 s at most."""
+    import redis  # noqa: PLC0415 - a third of a second, which commands that only look at a hub's plan need not wait
+
     # one attempt: whoever asks will ask again
     with redis.Redis.from_url(
         address, socket_timeout=2.0, socket_connect_timeout=2.0, retry=None, single_connection_client=False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, closing
 from pathlib import Path
@@ -20,6 +21,7 @@ from hub.definitions.catalogue import Catalogue
 from hub.log.admin import LogAdmin, ensure_topics
 from hub.log.config import consumer_config, producer_config
 from hub.log.follower import Follower
+from hub.log.kept import Kept
 from hub.log.producer import Publisher
 from hub.log.reader import LogReader
 from hub.settings import Api, Kafka, Limits
@@ -28,9 +30,12 @@ from hub.store.port import Reading, Store
 from schemas.codec import decode_inbound
 from schemas.records import Inbound
 from schemas.topics import EVENTS
+from tests.kafka_tools import consume
 
 KEY = "correct horse battery staple"
 ADMIN = {"Authorization": f"Bearer {KEY}"}
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""For clients of plain HTTP: else each reads all certificates of the machine."""
 
 
 class Running(NamedTuple):
@@ -60,7 +65,7 @@ def read_all(kafka: Kafka, namespace: str) -> list[Inbound]:
         consumer.assign([TopicPartition(EVENTS.name(namespace), number, 0) for number in ends])
         found: list[Inbound] = []
         while len(found) < sum(ends.values()):
-            for message in consumer.consume(100, 0.2):
+            for message in consume(consumer):
                 assert message.error() is None, message.error()
                 record = decode_inbound(message.value() or b"")
                 assert message.key() == (record["profile_id"] or record["id"]).encode()
@@ -98,6 +103,7 @@ async def running(
             limits=limits or Limits(),
             offsets=log.offsets,
             record_at=LogReader(kafka, namespace).record,
+            kept=Kept(kafka, namespace),
             converter=converter_with({}),
             rules=Rules(validators or {}),
             hooks=Hooks(namespace=namespace, limits=limits or Limits(), environ=environ or {}, blobs=store),
@@ -110,8 +116,8 @@ async def running(
             assert not task.done()
             await asyncio.sleep(0)
         async with (
-            httpx.AsyncClient(base_url=base, timeout=20) as public,
-            httpx.AsyncClient(base_url=base, timeout=20, headers=ADMIN) as admin,
+            httpx.AsyncClient(base_url=base, timeout=20, verify=NO_TLS) as public,
+            httpx.AsyncClient(base_url=base, timeout=20, verify=NO_TLS, headers=ADMIN) as admin,
         ):
             yield Running(public, admin, store, log, kafka, namespace)
         server.should_exit = True

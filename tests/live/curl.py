@@ -3,22 +3,34 @@
 An answer of 400 or above ends it with 22, as `curl --fail` does; write `-i` where the page wants to show a refusal. A
 document that is not there yet is asked for again: the collector needs a moment, and a reader needs longer than that to
 type the next command. The port that the pages name is the default one; here it is HUB_API__PORT.
+
+It is started a hundred times in a test run, so it imports nothing but a little of the standard library.
 """
 
 from __future__ import annotations
 
 import argparse
+import http.client
 import os
 import sys
+import time
 from pathlib import Path
-from urllib.parse import quote_plus
+from typing import Final, NamedTuple
+from urllib.parse import quote_plus, urlsplit
 
-import httpx
+FORM: Final = "application/x-www-form-urlencoded"
+DEFAULT_PORT: Final = 8686
+TIMEOUT_S: Final = 30.0
+WITHIN_S: Final = 20.0
+"""So long a document may not be there yet."""
 
-from hub.settings import Api
-from tests.kafka_tools import eventually
 
-FORM = "application/x-www-form-urlencoded"
+class Answer(NamedTuple):
+    """`head` is as `-i` shows it."""
+
+    status: int
+    head: str
+    content: bytes
 
 
 def arguments() -> argparse.Namespace:
@@ -52,11 +64,24 @@ def _encoded(text: str) -> bytes:
     return f"{name}{equals}{quote_plus(content)}".encode()
 
 
+def ask(method: str, url: str, body: bytes | None, headers: dict[str, str]) -> Answer:
+    """One request, on a connection of its own."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=TIMEOUT_S)
+    try:
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        connection.request(method, target, body, headers)
+        found = connection.getresponse()
+        fields = "".join(f"{name.lower()}: {content}\n" for name, content in found.getheaders())
+        return Answer(found.status, f"HTTP/1.1 {found.status} {found.reason}\n{fields}\n", found.read())
+    finally:
+        connection.close()
+
+
 def main() -> None:
     """Ask, print, exit."""
     given = arguments()
-    default = f":{Api().port}"
-    url = given.url.replace(default, f":{os.environ['HUB_API__PORT']}")
+    url = given.url.replace(f":{DEFAULT_PORT}", f":{os.environ['HUB_API__PORT']}")
     if "://" not in url:
         url = f"http://{url}"
     body = b"&".join(given.data) if given.data else None
@@ -68,23 +93,19 @@ def main() -> None:
         name, _, content = line.partition(":")
         headers[name.strip().title()] = content.strip()
 
-    def answer() -> httpx.Response | None:
-        found = httpx.request(method, url, content=body, headers=headers, timeout=30)
-        return None if found.status_code == 404 and method == "GET" and not given.include else found
-
-    response = eventually(answer, 20)
-    assert response is not None
-    head = ""
-    if given.include:
-        fields = "".join(f"{name}: {content}\n" for name, content in response.headers.items())
-        head = f"{response.http_version} {response.status_code} {response.reason_phrase}\n{fields}\n"
+    deadline = time.monotonic() + WITHIN_S
+    answer = ask(method, url, body, headers)
+    while answer.status == 404 and method == "GET" and not given.include and time.monotonic() < deadline:
+        time.sleep(0.05)
+        answer = ask(method, url, body, headers)
+    content = (answer.head.encode() if given.include else b"") + answer.content
     if given.output:
-        given.output.write_bytes(head.encode() + response.content)
+        given.output.write_bytes(content)
     else:
         # curl adds no end of line; without one the answers of a block would run into each other
-        sys.stdout.buffer.write(head.encode() + response.content + b"\n")
-    if response.is_error and not given.include:
-        sys.stderr.write(f"curl: {response.status_code} from {method} {url}\n")
+        sys.stdout.buffer.write(content + b"\n")
+    if answer.status >= 400 and not given.include:
+        sys.stderr.write(f"curl: {answer.status} from {method} {url}\n")
         sys.exit(22)
 
 

@@ -14,7 +14,7 @@ import redis
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from hub.stack import jars, kafka, ports, valkey
+from hub.stack import jars, kafka, ports, training, valkey
 from hub.stack.process import Child, Program
 from tests.waiting import wait_for
 
@@ -102,6 +102,28 @@ def test_kafka_is_for_this_machine_only_and_makes_no_topics_by_itself(run: Run, 
     assert {address.port for address in listening} == set(broker.listeners)
     admin = AdminClient({"bootstrap.servers": broker.bootstrap})
     assert admin.list_topics("nope", timeout=10).topics["nope"].error is not None
+
+
+def test_kafka_maps_the_classes_that_were_kept_of_an_earlier_start(run: Run, broker: kafka.Broker) -> None:
+    training.ensure(broker.class_path, lambda: None, pytest.fail)
+    child = run(kafka.program(broker))
+    mapped = {map.path for map in psutil.Process(child.pid).memory_maps()}
+    assert str(kafka.kept(broker.class_path)) in mapped
+
+
+def test_kafka_starts_without_kept_classes_and_with_spoilt_ones(run: Run, broker: kafka.Broker, tmp_path: Path) -> None:
+    """They only make it faster. Under other paths, so that no other test uses them."""
+    elsewhere = tmp_path / "jars"
+    elsewhere.mkdir()
+    class_path = [elsewhere / f"{number}-{jar.name}" for number, jar in enumerate(broker.class_path)]
+    for link, jar in zip(class_path, broker.class_path, strict=True):
+        link.symlink_to(jar)
+    broker = broker._replace(class_path=class_path)
+    kept = kafka.kept(class_path)
+    assert not kept.exists()
+    kafka.prepare(broker)
+    kept.write_bytes(b"no classes")
+    run(kafka.program(broker))
 
 
 def test_every_write_goes_to_disk_only_when_that_is_set(tmp_path: Path, broker: kafka.Broker) -> None:

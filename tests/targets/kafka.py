@@ -7,9 +7,10 @@ from contextlib import closing, contextmanager
 from typing import Any, Final
 
 import msgspec
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
+from confluent_kafka import Consumer, KafkaError, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from tests.kafka_tools import consume
 from tests.sources import World
 from tests.targets import Arrived, Open, Sink
 
@@ -36,9 +37,9 @@ class KafkaSink:
             "enable.auto.commit": False,
         }
         with closing(Consumer(config)) as consumer:
-            consumer.assign([TopicPartition(self.topic, 0, OFFSET_BEGINNING)])
+            consumer.assign([TopicPartition(self.topic, 0, 0)])
             while True:
-                for message in consumer.consume(1000, 1.0):
+                for message in consume(consumer, 1.0):
                     error = message.error()
                     if error is not None:
                         if error.code() == KafkaError._PARTITION_EOF:
