@@ -18,10 +18,11 @@ NPM: Final = (HERE / "package.json", HERE / "package-lock.json")
 
 
 class Installed(NamedTuple):
-    """The virtual environment, which also has Node.js, and the folder with node_modules."""
+    """The virtual environment, which also has Node.js, the folder with node_modules, and a browser."""
 
     bin: Path
     modules: Path
+    chromium: Path
 
     def command(self, client: str) -> list[str]:
         """What runs `sending.py` or `sending.cjs` for a client."""
@@ -39,7 +40,7 @@ def installed() -> Installed:
     """Install them, unless that has been done; tests that run beside each other wait."""
     digest = hashlib.sha256(b"".join(file.read_bytes() for file in (REQUIREMENTS, *NPM))).hexdigest()[:16]
     folder = default_cache(os.environ.get("XDG_CACHE_HOME")) / f"clients-{sys.version_info[1]}-{digest}"
-    found = Installed(folder / "venv" / "bin", folder / "npm" / "node_modules")
+    found = Installed(folder / "venv" / "bin", folder / "npm" / "node_modules", folder / "chromium")
     done = folder / "done"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
@@ -59,6 +60,9 @@ def _install(folder: Path, found: Installed) -> None:
         (npm / file.name).write_bytes(file.read_bytes())
     path = os.pathsep.join((str(found.bin), os.environ.get("PATH", "")))
     _run(found.bin / "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", cwd=npm, PATH=path)
+    # it unpacks into the folder for temporary files
+    _run(found.bin / "node", HERE / "browsing.mjs", NODE_PATH=str(found.modules), TMPDIR=str(folder))
+    assert found.chromium.exists()
 
 
 def _run(*command: str | Path, cwd: Path | None = None, **variables: str) -> None:

@@ -9,6 +9,8 @@ Each client is imported by whoever uses it: the others need not be there.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import sys
 import threading
 import time
@@ -110,12 +112,29 @@ def cloudevents(url: str, key: str, count: int) -> None:
     send(count, one)
 
 
+def predecessor(url: str, key: str, count: int) -> None:
+    """One event a call, without an id or a time of its own, and no key: only a source. It prints each answer."""
+    from tracardi_track_client import tracker  # noqa: PLC0415
+
+    source = key.removeprefix("key-")
+
+    def one(n: int, who: str, at: datetime) -> None:
+        answers = io.StringIO()
+        with contextlib.redirect_stdout(answers):
+            tracker.track(url, source, who, f"session-{who}", "Order Done", {"n": n}, {"place": "counter"}, {"till": 7})
+        if " 200 " not in answers.getvalue() or f"'profile': {{'id': '{who}'}}" not in answers.getvalue():
+            failed(answers.getvalue())
+
+    send(count, one)
+
+
 CLIENTS: dict[str, Callable[[str, str, int], None]] = {
     "segment-python": segment,
     "rudder-python": rudder,
     "posthog-python": posthog,
     "posthog-v1-python": lambda url, key, count: posthog(url, key, count, "v1"),
     "cloudevents-python": cloudevents,
+    "predecessor-python": predecessor,
 }
 
 if __name__ == "__main__":

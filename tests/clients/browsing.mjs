@@ -1,0 +1,67 @@
+// A real browser, Chromium without a window, that does what it is told: `browsing.mjs CHROMIUM`, or `browsing.mjs` alone to
+// unpack it. A line of JSON is one thing to do, and is answered with one line: {"value": …} or {"error": …}.
+
+import { createRequire } from 'node:module'
+import { createInterface } from 'node:readline'
+import { pathToFileURL } from 'node:url'
+
+// the clients are installed elsewhere, and import looks for packages beside the file only
+const load = (name) => import(pathToFileURL(createRequire(import.meta.url).resolve(name)).href)
+
+if (process.argv.length === 2) {
+  const { default: chromium } = await load('@sparticuz/chromium')
+  console.log(await chromium.executablePath())
+  process.exit(0)
+}
+
+const { default: puppeteer } = await load('puppeteer-core')
+const browser = await puppeteer.launch({
+  executablePath: process.argv[2],
+  headless: 'shell',
+  // the tests run as root in CI; nothing from elsewhere is loaded
+  args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run'],
+})
+const context = await browser.createBrowserContext()
+const pages = []
+const said = []
+
+const actions = {
+  async open({ url, before }) {
+    const page = await context.newPage()
+    page.on('console', (message) => said.push(message.text()))
+    page.on('pageerror', (error) => said.push(`uncaught: ${error.message}`))
+    if (before) await page.evaluateOnNewDocument(before)
+    await page.goto(url)
+    return pages.push(page) - 1
+  },
+  async go({ page, url }) {
+    await pages[page].goto(url)
+  },
+  evaluate: ({ page, script }) => pages[page].evaluate(script),
+  async until({ page, script }) {
+    await pages[page].waitForFunction(script, { polling: 50, timeout: 90_000 })
+  },
+  async click({ page, selector }) {
+    await Promise.all([pages[page].waitForNavigation(), pages[page].click(selector)])
+    return pages[page].url()
+  },
+  async offline({ page, yes }) {
+    await pages[page].setOfflineMode(yes)
+  },
+  async close({ page }) {
+    await pages[page].close({ runBeforeUnload: false })
+  },
+  said: async () => said,
+}
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const { action, ...how } = JSON.parse(line)
+  let answer
+  try {
+    answer = { value: (await actions[action](how)) ?? null }
+  } catch (error) {
+    answer = { error: String(error) }
+  }
+  console.log(JSON.stringify(answer))
+}
+await browser.close()
