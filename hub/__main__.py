@@ -15,6 +15,8 @@ from hub.cli import (
     destination,
     identity,
     mapping,
+    privacy,
+    query,
     replay,
     send,
     serve,
@@ -45,7 +47,9 @@ destination.register(app)
 mapping.register(app)
 replay.register(app)
 dead_letters.register(app)
+query.register(app)
 identity.register(app)
+privacy.register(app)
 balance.register(app)
 trace.register(app)
 serve.register(app)

@@ -45,6 +45,30 @@ class Rest:
         """PUT a JSON object; the answer's JSON."""
         return self._ask("PUT", path, json=document).json()
 
+    def delete(self, path: str) -> Any:
+        """DELETE; the answer's JSON."""
+        return self._ask("DELETE", path).json()
+
+    def download(self, path: str, file: Path) -> int:
+        """GET into a file, which is there only when it is whole; returns its size in bytes."""
+        part = file.with_name(f"{file.name}.part")
+        try:
+            with self._http.stream("GET", path) as answer, part.open("wb") as out:
+                if not answer.is_success:
+                    answer.read()
+                    typer.echo(f"GET {path} is answered with {answer.status_code}: {_detail(answer)}", err=True)
+                    raise typer.Exit(FAILED)
+                for piece in answer.iter_bytes():
+                    out.write(piece)
+                size = out.tell()
+            part.replace(file)
+        except httpx.TransportError as exc:
+            typer.echo(f"no whole answer from {self._http.base_url}: {exc}", err=True)
+            raise typer.Exit(FAILED) from exc
+        finally:
+            part.unlink(missing_ok=True)
+        return size
+
     def _ask(self, method: str, path: str, **more: Any) -> httpx.Response:
         try:
             answer = self._http.request(method, path, **more)
@@ -62,4 +86,7 @@ def _detail(answer: httpx.Response) -> str:
         document = answer.json()
     except ValueError:
         return answer.text[:200]
-    return str(document.get("detail", document)) if isinstance(document, dict) else str(document)
+    if not isinstance(document, dict):
+        return str(document)
+    # of a query: its line, and a caret below what is wrong with it
+    return "\n".join(filter(None, (str(document.get("detail", document)), document.get("excerpt"))))

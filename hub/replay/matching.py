@@ -7,10 +7,11 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
+from hub.conditions.ast import And, Condition
+from hub.conditions.python import compile_python
+from hub.conditions.walk import fields
 from hub.pipeline.documents import iso
-from hub.store.query import QueryError, for_kind, parse
-from hub.store.query.ast import And, Condition
-from hub.store.query.python import compile_python
+from hub.store.query import QueryError, prepare
 from schemas.records import TRACK, Event, Inbound, Track
 
 Filter: TypeAlias = Callable[[Inbound], Inbound | None]
@@ -38,7 +39,7 @@ def make_filter(query: str) -> Filter:
 
     Raises: QueryError: it cannot be read, or asks for what is only known once an event is processed.
     """
-    condition = for_kind(parse(query), "events")
+    condition = prepare(query, "events")
     _check(condition)
     if condition == And(()):
         return lambda inbound: inbound
@@ -92,15 +93,12 @@ def document_of(event: Event, track: Track, inbound: Inbound) -> dict[str, Any]:
 
 
 def _check(condition: Condition) -> None:
-    if isinstance(condition, And):
-        for part in condition.parts:
-            _check(part)
-        return
-    path = ".".join(condition.field.path)
-    for later in _LATER:
-        if path == later or path.startswith(f"{later}."):
-            raise QueryError(
-                f"{later} is only known once an event is processed, so a replay cannot search it",
-                condition.field.line,
-                condition.field.column,
-            )
+    for field in fields(condition):
+        path = ".".join(field.path)
+        for later in _LATER:
+            if path == later or path.startswith(f"{later}."):
+                raise QueryError(
+                    f"{later} is only known once an event is processed, so a replay cannot search it",
+                    field.line,
+                    field.column,
+                )

@@ -1,8 +1,7 @@
-"""The language of searches: text to a typed condition, a condition to SQL or to a Python function."""
+"""Searches: a condition (`hub.conditions`) on one kind of document, as the stores compile it."""
 
-from hub.store.query.errors import QueryError
-from hub.store.query.fields import for_kind
-from hub.store.query.grammar import parse
+from hub.conditions import QueryError, parse
+from hub.store.query.fields import field_for, for_kind, prepare
 from hub.store.query.people import of_people
 
-__all__ = ["QueryError", "for_kind", "of_people", "parse"]
+__all__ = ["QueryError", "field_for", "for_kind", "of_people", "parse", "prepare"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from hub.store.query.ast import And, Condition, HasText, IsOneOf
+from hub.conditions.ast import Atom, Compare, Condition, Constant, Field, OneOf
+from hub.conditions.walk import mapped
 
 _PROFILE: Final = ("profile", "id")
 
@@ -18,9 +19,21 @@ def of_people(condition: Condition, ids: Callable[[str], Sequence[str]]) -> Cond
         condition: On events or sessions, as `for_kind` gives it; on anything else nothing changes.
         ids: Every id of the profile that an id is part of now, that id included.
     """
-    if isinstance(condition, And):
-        return And(tuple(of_people(part, ids) for part in condition.parts))
-    if not isinstance(condition, HasText) or condition.field.path != _PROFILE or not condition.text:
-        return condition
-    found = tuple(ids(condition.text))
-    return condition if found == (condition.text,) else IsOneOf(condition.field, found)
+
+    def change(atom: Atom) -> Condition:
+        if not isinstance(atom.field, Field) or atom.field.path != _PROFILE:
+            return atom
+        if isinstance(atom, Compare) and atom.order == "=" and isinstance(atom.right, Constant) and atom.right.written:
+            found = tuple(ids(atom.right.written))
+            return atom if found == (atom.right.written,) else OneOf(atom.field, _constants(found))
+        if isinstance(atom, OneOf):
+            asked = [value.written for value in atom.values if isinstance(value, Constant) and value.written]
+            others = tuple(value for value in atom.values if not isinstance(value, Constant))
+            return OneOf(atom.field, (*_constants(dict.fromkeys(id for one in asked for id in ids(one))), *others))
+        return atom
+
+    return mapped(condition, change)
+
+
+def _constants(texts: Sequence[str] | dict[str, None]) -> tuple[Constant, ...]:
+    return tuple(Constant(text, text) for text in texts)
