@@ -65,6 +65,7 @@ class EventMetadata(msgspec.Struct, frozen=True):
     forwarded_for: str | msgspec.UnsetType = msgspec.UNSET  # why: alias, session or return, as in the Avro record
     channel: str | msgspec.UnsetType = msgspec.UNSET  # of its source, if that has one
     static_profile: bool | msgspec.UnsetType = msgspec.UNSET  # true: it was not to follow its session
+    session_made: bool | msgspec.UnsetType = msgspec.UNSET  # true: it named none, and the hub has made it
 
 
 class Tags(msgspec.Struct, frozen=True):
@@ -166,6 +167,7 @@ def event_document(
     journey: str = "",
     channel: str = "",
     static_profile: bool = False,
+    session_made: bool = False,
     hand: Hand | None = None,
     told: Enriched = UNTOLD,
 ) -> bytes:
@@ -180,6 +182,7 @@ def event_document(
         journey: Empty for none.
         channel: That of its source; empty for none.
         static_profile: Whether it belongs to the profile that was named, whoever holds its session.
+        session_made: Whether it named no session, and the one that it has is the hub's.
         hand: As the rules have left it; None: there are none for it.
         told: What its client's clock showed.
     """
@@ -213,6 +216,7 @@ def event_document(
                 forwarded_for=inbound.get("forwarded_for") or msgspec.UNSET,
                 channel=channel or msgspec.UNSET,
                 static_profile=static_profile or msgspec.UNSET,
+                session_made=session_made or msgspec.UNSET,
             ),
             properties=msgspec.Raw(properties),
             context=msgspec.Raw(context),
@@ -250,7 +254,7 @@ def new_profile(profile_id: str, at: str) -> dict[str, Any]:
             "time": {
                 "insert": at,
                 "update": at,
-                "visit": {"last": None, "current": None, "count": 0},
+                "visit": {"first": None, "last": None, "current": None, "count": 0},
             },
             "fields": {},
         },
@@ -272,7 +276,7 @@ def new_session(session_id: str, profile_id: str, at: str, claimed_by: str) -> d
         "id": session_id,
         "profile": {"id": profile_id},
         "metadata": metadata,
-        "stats": {"events": 0},
+        "stats": {"events": 0, "types": {}},
         "context": {},
         "properties": {},
     }

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from hub.model import Session
 from hub.pipeline.identity import Why
-from hub.pipeline.modes import is_ephemeral, is_static
+from hub.pipeline.modes import is_static, keeps_profile, keeps_session
 from schemas.records import TRACK, Inbound
 
 
@@ -41,7 +41,7 @@ class Holders:
         stored = self._stored.get(session_id)
         if stored is not None and stored.profile_id:
             holder = stored.profile_id
-        elif is_ephemeral(track):
+        elif not (keeps_session(track) and keeps_profile(track)):
             return profile_id  # its session is not kept, so nobody holds it
         else:
             holder = self.first.setdefault(session_id, inbound)["profile_id"]

@@ -11,8 +11,10 @@ from hub.definitions.fields import Operation, Strategy
 from hub.edge.paths import value_at
 from hub.pipeline.derived import DERIVED, derive
 from hub.pipeline.draft import Draft
+from hub.pipeline.made_sessions import join_open
 from hub.pipeline.mapping import Stamp, read_stamp, stamp
 from hub.pipeline.operations import MISSING, OperationError, apply
+from hub.pipeline.visits import join_visits
 
 FREE: Final = ("traits", "data", "interests", "consents", "aux")
 """Parts of a profile that may hold fields of which no mapping has left a stamp."""
@@ -144,11 +146,8 @@ def _times(survivor: Draft, loser: Mapping[str, Any]) -> None:
     ours = survivor.object(("metadata", "time"))
     ours["insert"] = min(ours["insert"], theirs["insert"])
     ours["update"] = max(ours["update"], theirs["update"])
-    visit, other = survivor.object(("metadata", "time", "visit")), theirs["visit"]
-    moments = {moment for one in (visit, other) for moment in (one["last"], one["current"]) if moment is not None}
-    latest = [None, None, *sorted(moments)]
-    visit["last"], visit["current"] = latest[-2], latest[-1]
-    visit["count"] = _whole(visit["count"]) + _whole(other["count"])
+    join_visits(survivor, theirs["visit"])
+    join_open(survivor, loser)
 
 
 def _ids(survivor: Draft, loser: Mapping[str, Any]) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -11,7 +10,7 @@ import msgspec
 from hub.model import Profile, Session
 from hub.pipeline.documents import CLAIMED_BY, new_profile, new_session
 from hub.pipeline.draft import Draft
-from hub.pipeline.records import EMPTY
+from hub.pipeline.sessions import Seen, learn
 from schemas.records import Track
 
 
@@ -117,51 +116,31 @@ def claimed_by(session: Mapping[str, Any]) -> str:
     return found
 
 
-def touch_profile(profile: Open, version: int, events: int, at: str, *, new_visit: bool) -> None:
+def touch_profile(profile: Open, version: int, events: int, at: str) -> None:
     """Count `events` new events of the record with this version. Args: at: RFC 3339, when it was received."""
     draft = profile.draft
     draft.object(("metadata",))["version"] = version
     draft.object(("metadata", "time"))["update"] = at
     stats = draft.object(("stats",))
     stats["events"] = _number(stats.get("events")) + events
-    if new_visit:
-        visit = draft.object(("metadata", "time", "visit"))
-        stats["visits"] = visit["count"] = _number(stats.get("visits")) + 1
-        visit["last"], visit["current"] = visit.get("current"), at
     profile.version = version
     profile.dirty = True
 
 
-def touch_session(session: Open, version: int, events: int, at: str, track: Track, *, channel: str) -> None:
-    """
-    Count `events` new events, and take the payload's context and properties over.
-
-    Args: channel: of the event source; a session keeps that of its first payload. Empty: none.
-    """
-    draft = session.draft
-    time = draft.object(("metadata", "time"))
-    time["update"] = at
-    time["duration_s"] = _seconds(time.get("insert"), at)
-    metadata = draft.object(("metadata",))
-    metadata["status"] = "started" if session.created else "active"
-    if channel and session.created:
-        metadata.setdefault("channel", channel)
-    stats = draft.object(("stats",))
-    stats["events"] = _number(stats.get("events")) + events
-    if track["context"] != EMPTY:
-        draft.object(("context",)).update(msgspec.json.decode(track["context"]))
-    if track["properties"] != EMPTY:
-        draft.object(("properties",)).update(msgspec.json.decode(track["properties"]))
+def touch_session(session: Open, version: int, seen: Sequence[Seen], at: str, track: Track, *, channel: str) -> None:
+    """What came with the record of this version; see `sessions.learn`."""
+    learn(session.draft, seen, at, track, is_new=session.created, channel=channel)
     session.version = version
     session.dirty = True
 
 
+def end_session(session: Open, version: int) -> None:
+    """Another session has taken its place, with the record of this version."""
+    if session.version < version:
+        session.draft.object(("metadata",))["status"] = "ended"
+        session.version = version
+        session.dirty = True
+
+
 def _number(value: Any) -> int:
     return value if isinstance(value, int) else 0
-
-
-def _seconds(began: Any, at: str) -> float:
-    """Between two RFC 3339 times; 0 for a clock that went back."""
-    if not isinstance(began, str) or began >= at:
-        return 0.0
-    return round((datetime.fromisoformat(at) - datetime.fromisoformat(began)).total_seconds(), 3)

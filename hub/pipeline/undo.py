@@ -13,12 +13,14 @@ from hub.model import MergeEntry, Session, Undo
 from hub.pipeline.definitions import Definitions
 from hub.pipeline.draft import Draft
 from hub.pipeline.identity import IDENTIFIERS, LATE, Follower, Reason
+from hub.pipeline.made_sessions import note
 from hub.pipeline.mapping import Sent, map_event
 from hub.pipeline.merging import merge
 from hub.pipeline.rules.compliance import as_sent
 from hub.pipeline.rules.enrichment import FIELDS, joined
 from hub.pipeline.rules.hand import INVALID
 from hub.pipeline.touched import claimed_by
+from hub.pipeline.visits import begin_visit
 
 
 class Parts(NamedTuple):
@@ -135,6 +137,6 @@ def _event(parts: Parts, event: dict[str, Any], definitions: Definitions, sessio
     stats["events"] += 1
     time["update"] = max(time["update"], received)
     if "visit_started" in metadata["flags"]:
-        visit = profile.object(("metadata", "time", "visit"))
-        stats["visits"] += 1
-        visit["count"], visit["last"], visit["current"] = stats["visits"], visit["current"], received
+        begin_visit(profile, sent_at, metadata["time"].get("zone", ""))
+    if metadata.get("session_made") and session is not None and parts.holder(claimant) is profile:
+        note(profile, session.id, sent_at)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from hub.edge.clocks import corrected
 from hub.edge.payload import Payload
-from hub.edge.vendors.clocks import corrected
 from hub.edge.vendors.wire import Converted, clock, id_at, messages, object_at, payload, placed, time_at, type_at
 from hub.errors import InvalidPayload
 from hub.settings import Limits
