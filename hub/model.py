@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -12,6 +12,8 @@ OFFSET_BITS: Final = 40
 DAY_MS: Final = 86_400_000
 OLDEST_MS: Final = int(datetime(1990, 1, 1, tzinfo=UTC).timestamp() * 1000)
 _EPOCH: Final = date(1970, 1, 1)
+FOREVER_MS: Final = 253_370_764_799_999
+"""The year 9998 ends: of a suppression that nobody has lifted."""
 OUTLIERS: Final = "other"
 """The partition of events whose own time is before 1990 or more than a day after they were received."""
 
@@ -222,7 +224,8 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
 
     `failed_again`: dead letters whose replay has failed, each one further attempt. `resolved`: by id, dead letters of
     which everything is stored now, and when they were replayed (milliseconds since 1970). Both are relative to what
-    is stored, as the counters are, and like them hold nothing of records that were counted before.
+    is stored, as the counters are, and like them hold nothing of records that were counted before. `privacy`: what
+    somebody has asked for; its record is the only one of the batch. `voids`: further ids of people who are suppressed.
     """
 
     epoch: int
@@ -235,6 +238,65 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     failed_again: list[DeadLetter] = []
     resolved: dict[str, int] = {}
     identity: Identity | None = None
+    privacy: Privacy | None = None
+    voids: list[Void] = []
+
+
+class Void(NamedTuple):
+    """
+    That what came from somebody counts for nothing: records received from `since_ms` to `until_ms`, both included.
+
+    `mark`: 32 hex digits, of one of the person's ids under the hub's key, as the id itself is not kept. `cause`: id of
+    the order (`Privacy`) that it is of.
+    """
+
+    mark: str
+    since_ms: int
+    until_ms: int
+    cause: str
+
+
+class Person(msgspec.Struct, frozen=True):
+    """
+    All by which the hub knows somebody.
+
+    Attributes:
+        ids: Of the profile and of all that were merged into it, each with the version up to which what is stored under
+            it is theirs.
+        sessions: That they hold.
+        identifiers: By hash, those that they hold: label, and how many profiles have come with it.
+    """
+
+    ids: dict[str, int] = {}
+    sessions: list[str] = []
+    identifiers: dict[str, tuple[str, int]] = {}
+
+
+class Privacy(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What is done because somebody has asked for their privacy.
+
+    Attributes:
+        kind: `erase`, `suppress`, or `lift`: a suppression ends.
+        mark: Of the profile id that was asked for.
+        at_ms: When it was asked for, milliseconds since 1970.
+        is_suppressed: Whether nothing of the person is taken from now on.
+        person: Who; of `erase`, what is removed.
+        shared: Identifiers of `person` that too many have: they stay, as nobody's.
+        voids: What counts for nothing from now on. Of `lift`: nothing.
+        marks: Of `lift`: every suppression that one of these is in ends.
+    """
+
+    id: str
+    kind: Literal["erase", "suppress", "lift"]
+    mark: str
+    at_ms: int
+    reason: str
+    is_suppressed: bool
+    person: Person
+    shared: list[str]
+    voids: list[Void]
+    marks: list[str]
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):

@@ -50,3 +50,20 @@ def is_copy(headers: Headers | None) -> bool:
     if not headers:
         return False
     return any(name == COPY_HEADER for name, _ in (headers.items() if isinstance(headers, dict) else headers))
+
+
+RECEIVED_HEADER: Final = "hub-received"
+"""On the next attempt of a dead letter: when its message was received first, which the new record does not say."""
+
+
+def received_header(at_ms: int) -> tuple[str, bytes]:
+    """As Kafka carries it. Args: at_ms: milliseconds since 1970."""
+    return RECEIVED_HEADER, str(at_ms).encode()
+
+
+def read_received(headers: Headers | None) -> int | None:
+    """Milliseconds since 1970; None when it does not say."""
+    for name, value in headers.items() if isinstance(headers, dict) else headers or ():
+        if name == RECEIVED_HEADER and isinstance(value, bytes) and value.isdigit() and len(value) < 16:
+            return int(value)
+    return None

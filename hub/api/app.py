@@ -21,9 +21,12 @@ from hub.api import (
     dead_letters,
     definitions,
     destinations,
+    figures,
     health,
     identity,
+    privacy,
     queries,
+    select,
     trace,
     versions,
 )
@@ -37,13 +40,15 @@ from hub.api.gate import Gate
 from hub.api.gauges import BalanceGauges
 from hub.api.intake import Intake
 from hub.api.openapi import describe, page
+from hub.api.parts import DoorParts, Publish
 from hub.api.problems import failure, hub_problem, problem, refusal
 from hub.api.redirect import REDIRECT, Redirects
 from hub.api.refusals import Refusals
 from hub.api.replay import Replayer
 from hub.api.responses import response
 from hub.api.sheet import Offsets
-from hub.api.track import Publish, Track
+from hub.api.track import Track
+from hub.api.tracker import TRACKER, Tracker
 from hub.api.vendors import ROUTES
 from hub.api.webhooks import Webhooks
 from hub.definitions.catalogue import Catalogue
@@ -97,6 +102,7 @@ def create_app(
     destination_lags: destinations.Lags = lambda _: {},
     rehearse_of: RehearseOf | None = None,
     settle: Callable[[float], bool] = lambda _: True,
+    kept: privacy.Kept = dict,
     most_profiles: int = MOST_PROFILES,
     checks: Mapping[str, health.Check] | None = None,
     bulk: BulkWindow | None = None,
@@ -116,6 +122,7 @@ def create_app(
         destination_control: As `control`, of destinations.
         destination_lags: How many stored events wait for each destination. Blocks.
         rehearse_of: What a destination would send; None: nobody knows.
+        kept: How long Kafka keeps what is on its topics. Blocks.
         settle: Waits so many seconds at most until the store has every version of the definitions. Blocks.
         most_profiles: That may share an identifier before it identifies nobody.
         checks: What /ready asks apart from Kafka and the store, by name.
@@ -123,51 +130,14 @@ def create_app(
         now_ms: The clock, milliseconds since 1970.
     """
     refusals = Refusals(now_ms())
-    gate = Gate(catalogue)
-    track = Track(
-        publisher=publisher,
-        namespace=namespace,
-        catalogue=catalogue,
-        limits=limits,
-        refusals=refusals,
-        gate=gate,
-        now_ms=now_ms,
-        bulk=bulk,
-    )
-    webhooks = None
-    if hooks is not None:
-        webhooks = Webhooks(
-            hooks,
-            publisher=publisher,
-            namespace=namespace,
-            catalogue=catalogue,
-            limits=limits,
-            refusals=refusals,
-            now_ms=now_ms,
-        )
-    doors = Doors(
-        ROUTES,
-        publisher=publisher,
-        namespace=namespace,
-        catalogue=catalogue,
-        limits=limits,
-        refusals=refusals,
-        gate=gate,
-        now_ms=now_ms,
-    )
-    intake = Intake(
-        publisher=publisher,
-        namespace=namespace,
-        catalogue=catalogue,
-        limits=limits,
-        refusals=refusals,
-        gate=gate,
-        now_ms=now_ms,
-    )
+    parts = DoorParts(publisher, namespace, catalogue, limits, refusals, Gate(catalogue), now_ms)
+    webhooks = None if hooks is None else Webhooks(hooks, parts)
+    intake = Intake(parts)
     others: dict[str, App] = {
         COLLECT: Collect(intake),
         REDIRECT: Redirects(intake),
         CONSENT: Consents(intake, store),
+        TRACKER: Tracker(),
     }
     replayer = Replayer(
         publisher,
@@ -192,7 +162,21 @@ def create_app(
     # before the queries' /events/{id:path}, which would take it for an id
     app.include_router(trace.router(store, catalogue, namespace, offsets, record_at))
     app.include_router(dead_letters.router(replayer))
-    app.include_router(identity.router(identity.Identities(publisher, store, namespace, most_profiles, now_ms)))
+    identities = identity.Identities(publisher, store, namespace, most_profiles, now_ms)
+    app.include_router(identity.router(identities))
+    people = privacy.People(
+        publisher,
+        store,
+        namespace,
+        identity_key=catalogue.identity_key,
+        identities=identities,
+        kept=kept,
+        now_ms=now_ms,
+    )
+    app.include_router(privacy.router(people))
+    app.include_router(select.router(store, now_ms))
+    # before /{kind}/{id:path}, which would take what they are called for an id
+    app.include_router(figures.router(store, now_ms))
     app.include_router(queries.router(store))
     app.include_router(balance.router(store, offsets, refusals, now_ms))
     editor = definitions.Editor(publisher, catalogue, namespace, now_ms)
@@ -218,7 +202,7 @@ def create_app(
     )
     _add_docs(app)
     _add_errors(app, limits)
-    return Front(track, app, admin_key, webhooks, doors, others=others)
+    return Front(Track(parts, bulk), app, admin_key, webhooks, Doors(ROUTES, parts), others=others)
 
 
 def _add_docs(app: FastAPI) -> None:

@@ -8,9 +8,9 @@ from typing import Any, Final
 import msgspec
 
 from hub.api.asgi import Answer, Header, Receive, Scope, Send, respond
-from hub.api.body import Disconnected
-from hub.api.intake import Call, Intake, call_of
-from hub.api.problems import NotFound, problem
+from hub.api.call import Call, call_of
+from hub.api.intake import Intake
+from hub.api.problems import NotFound, not_allowed
 from hub.api.track import CORS, accepted, preflight
 from hub.edge.admit import clean_id, event_type
 from hub.edge.inbound import check_source
@@ -42,21 +42,15 @@ class Collect:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         call = call_of(scope)
+        answer: Answer | None
         if call.method == "OPTIONS":
             answer = preflight(call.headers, METHODS)
         elif call.method in ("GET", "POST"):
-            try:
-                answer = await self._intake.answered(DOOR, self._event(call, receive))
-            except Disconnected:
-                return
+            answer = await self._intake.failures.answered(DOOR, self._event(call, receive))
         else:
-            answer = problem(
-                405,
-                "events are sent with POST or GET",
-                reason="method_not_allowed",
-                headers=((b"allow", METHODS.encode()),),
-            )
-        await respond(send, answer, CORS)
+            answer = not_allowed("events are sent with POST or GET", METHODS)
+        if answer is not None:
+            await respond(send, answer, CORS)
 
     async def _event(self, call: Call, receive: Receive) -> Answer:
         intake = self._intake
@@ -67,7 +61,7 @@ class Collect:
             if call.method == "GET":
                 size, properties = len(call.query), of_query(call.query)
             else:
-                body = await intake.body(call, receive)
+                body = (await call.with_body(receive, intake.limits.body_bytes)).body
                 size, properties = len(body), of_body(body, call.header(b"content-type"), intake.limits)
             payload = _payload(parts, source_id, properties, intake.limits)
         except InvalidPayload as exc:

@@ -6,9 +6,9 @@ import asyncio
 from typing import Final
 
 from hub.api.asgi import Answer, Receive, Scope, Send, respond
-from hub.api.body import Disconnected
-from hub.api.intake import Call, Intake, call_of
-from hub.api.problems import problem
+from hub.api.call import Call, call_of
+from hub.api.intake import Intake
+from hub.api.problems import not_allowed
 from hub.api.track import CORS, accepted, preflight
 from hub.edge.consents import Asked, payload, read
 from hub.edge.inbound import check_source
@@ -32,30 +32,24 @@ class Consents:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         call = call_of(scope)
+        answer: Answer | None
         if call.method == "OPTIONS":
             answer = preflight(call.headers)
         elif call.method == "POST":
-            try:
-                answer = await self._intake.answered(DOOR, self._post(call, receive))
-            except Disconnected:
-                return
+            answer = await self._intake.failures.answered(DOOR, self._post(call, receive))
         else:
-            answer = problem(
-                405,
-                "consents are sent with POST",
-                reason="method_not_allowed",
-                headers=((b"allow", b"POST, OPTIONS"),),
-            )
-        await respond(send, answer, CORS)
+            answer = not_allowed("consents are sent with POST", "POST, OPTIONS")
+        if answer is not None:
+            await respond(send, answer, CORS)
 
     async def _post(self, call: Call, receive: Receive) -> Answer:
         intake = self._intake
-        body = await intake.body(call, receive)
-        asked = read(body, all=call.query_value("all").lower() in _YES, limits=intake.limits)
+        call = await call.with_body(receive, intake.limits.body_bytes)
+        asked = read(call.body, all=call.query_values().get("all", "").lower() in _YES, limits=intake.limits)
         check_source(asked.source_id, intake.catalogue, "rest")
         await asyncio.to_thread(self._check_session, asked)
         event = payload(asked, intake.catalogue, intake.limits, intake.now_ms())
-        return accepted(await intake.take(event, call, door=DOOR, body_bytes=len(body)))
+        return accepted(await intake.take(event, call, door=DOOR, body_bytes=len(call.body)))
 
     def _check_session(self, asked: Asked) -> None:
         """Blocks. Raises InvalidPayload: not_their_session; Unavailable."""

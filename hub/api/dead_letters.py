@@ -66,8 +66,16 @@ def _body(wanted: ReplayOne) -> bytes | None:
     if wanted.body is not None and wanted.body_base64 is not None:
         raise InvalidPayload("wrong_type", "give the body as text or as base64, not as both", "body_base64")
     if wanted.body_base64 is None:
-        return None if wanted.body is None else wanted.body.encode()
+        return None if wanted.body is None else _text(wanted.body)
     try:
         return base64.b64decode(wanted.body_base64, validate=True)
     except ValueError as exc:
         raise InvalidPayload("wrong_type", f"it is not base64: {exc}", "body_base64") from exc
+
+
+def _text(body: str) -> bytes:
+    """Raises InvalidPayload."""
+    try:
+        return body.encode()
+    except UnicodeEncodeError as exc:
+        raise InvalidPayload("lone_surrogate", f"character {exc.start} is half of a pair", "body") from exc

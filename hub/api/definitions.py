@@ -8,15 +8,15 @@ from functools import cache
 from typing import Annotated, Any, Final, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import msgspec
-from fastapi import APIRouter, Header, Request
+from fastapi import APIRouter, Header, Path, Request
 from pydantic import BaseModel, ValidationError
 from starlette.responses import Response
 
 from hub.api.body import read_body
 from hub.api.lines import check_lines
+from hub.api.parts import Publish
 from hub.api.problems import Conflict, NotFound
 from hub.api.responses import json_response
-from hub.api.track import Publish
 from hub.definitions.catalogue import Catalogue, Entry
 from hub.definitions.event_types import built_in
 from hub.definitions.kinds import KINDS, Definition, Source
@@ -42,8 +42,12 @@ Validator: TypeAlias = Callable[[Any], None]
 Condition: TypeAlias = Callable[[Entry | None], None]
 """Raises Conflict unless the entry as it is now is the one that may be changed."""
 
+Kind = Annotated[str, Path(description="Of definition.", json_schema_extra={"enum": list(KINDS)})]
 IfMatch = Annotated[str | None, Header(description='The version that you have read, as in `"12"`; or `*`.')]
 IfNoneMatch = Annotated[str | None, Header(description="`*`: only if there is none yet.")]
+
+
+MADE: Final[dict[int | str, dict[str, Any]]] = {201: {"description": "There was none before."}}
 
 
 class Vault(Protocol):
@@ -132,22 +136,22 @@ def router(editor: Editor, catalogue: Catalogue, rules: Rules) -> APIRouter:
     routes = APIRouter(tags=["definitions"])
 
     @routes.get("/definitions/{kind}", name="All definitions of a kind")
-    async def all_of(kind: str) -> Response:
+    async def all_of(kind: Kind) -> Response:
         check_kind(kind)
         entries = sorted({**built_in_of(kind), **catalogue.entries(kind)}.items())
         return json_response({"items": [_shown(kind, id, entry, rules) for id, entry in entries], "next": None})
 
     @routes.get("/definitions/{kind}/{id:path}", name="One definition")
-    async def get(kind: str, id: str) -> Response:
+    async def get(kind: Kind, id: str) -> Response:
         check_kind(kind)
         entry = catalogue.entry(kind, id) or built_in_of(kind).get(id)
         if entry is None:
             raise NotFound(f"there is no {kind} with this id")
         return answer(kind, id, entry, rules)
 
-    @routes.put("/definitions/{kind}/{id:path}", name="Set a definition", openapi_extra=_BODY)
+    @routes.put("/definitions/{kind}/{id:path}", name="Set a definition", responses=MADE, openapi_extra=_BODY)
     async def put(
-        kind: str, id: str, request: Request, if_match: IfMatch = None, if_none_match: IfNoneMatch = None
+        kind: Kind, id: str, request: Request, if_match: IfMatch = None, if_none_match: IfNoneMatch = None
     ) -> Response:
         check_kind(kind)
         _check_id(kind, id)
@@ -166,7 +170,7 @@ def router(editor: Editor, catalogue: Catalogue, rules: Rules) -> APIRouter:
         return answer(kind, id, entry, rules, 200 if old is not None else 201)
 
     @routes.delete("/definitions/{kind}/{id:path}", name="Delete a definition", status_code=204)
-    async def delete(kind: str, id: str, if_match: IfMatch = None) -> Response:
+    async def delete(kind: Kind, id: str, if_match: IfMatch = None) -> Response:
         check_kind(kind)
         if catalogue.entry(kind, id) is None:
             if id in built_in_of(kind):

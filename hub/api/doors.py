@@ -9,54 +9,32 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
-from urllib.parse import parse_qsl
-
-import structlog
 
 from hub.api import metrics
 from hub.api.asgi import Answer, Header, Receive, Scope, Send, respond
-from hub.api.body import Disconnected, read_body
-from hub.api.gate import Gate
-from hub.api.problems import failure, hub_problem, problem, refusal
-from hub.api.refusals import Refusals
-from hub.api.track import CORS, FRAMING_BYTES, Publish, preflight, request_of
-from hub.definitions.catalogue import Catalogue
+from hub.api.call import Call, call_of
+from hub.api.failures import Failures
+from hub.api.parts import DoorParts
+from hub.api.problems import not_allowed, refusal
+from hub.api.track import CORS, FRAMING_BYTES, preflight, request_of
 from hub.definitions.kinds import Source
 from hub.definitions.write_keys import source_of
 from hub.edge.inbound import Taken, check_source, inbound
 from hub.edge.payload import Payload
 from hub.edge.vendors.wire import Converted, placed
-from hub.errors import InvalidPayload, PortError, Unavailable
+from hub.errors import InvalidPayload
 from hub.ids import ordered
 from hub.settings import Limits
 from schemas.codec import encode_inbound
-from schemas.topics import EVENTS, MAX_RECORD_BYTES
-
-log: Final = structlog.get_logger()
+from schemas.topics import MAX_RECORD_BYTES
 
 WEBHOOK_ORIGIN: Final = b"webhook-request-origin"
 """Asks whether events may be sent here at all (CloudEvents' HTTP Webhook, section 4)."""
 _QUERY_KEYS: Final = ("key", "writeKey", "api_key", "token")
 _STATUSES: Final = {"disabled_source": 403, "source_type": 403}
 """Of reasons that are another thing here: the key is right, so the client is known, and may not."""
-
-
-class Call(NamedTuple):
-    """A request, its body unpacked. `headers`: names in lower case; `scheme`: http or https."""
-
-    path: str
-    query: Mapping[str, str]
-    headers: Sequence[Header]
-    body: bytes
-    scheme: str
-
-    def header(self, name: bytes) -> str:
-        """The first of this name; empty if there is none."""
-        return next((value.decode("latin-1") for known, value in self.headers if known == name), "")
 
 
 class Opened(NamedTuple):
@@ -94,32 +72,21 @@ class Reply(NamedTuple):
 class Doors:
     """The ASGI app behind those routes."""
 
-    def __init__(
-        self,
-        routes: Mapping[str, Route | Reply],
-        *,
-        publisher: Publish,
-        namespace: str,
-        catalogue: Catalogue,
-        limits: Limits,
-        refusals: Refusals,
-        gate: Gate,
-        now_ms: Callable[[], int],
-    ) -> None:
+    def __init__(self, routes: Mapping[str, Route | Reply], parts: DoorParts) -> None:
         """
         Args:
             routes: By path, without a slash at its end; `{}` in one stands for one part of a path.
-            now_ms: The clock, milliseconds since 1970.
+            parts: What all doors share.
         """
         self._routes = {path: route for path, route in routes.items() if "{" not in path}
         self._open_routes = [(path.partition("{}"), route) for path, route in routes.items() if "{" in path]
-        self._publish = publisher.publish
-        self._topic = EVENTS.name(namespace)
-        self._catalogue = catalogue
-        self._limits = limits
-        self._refusals = refusals
-        self._gate = gate
-        self._now_ms = now_ms
+        self._publish = parts.publisher.publish
+        self._topic = parts.topic
+        self._catalogue = parts.catalogue
+        self._limits = parts.limits
+        self._gate = parts.gate
+        self._now_ms = parts.now_ms
+        self._failures = Failures(parts, self._refused)
 
     def takes(self, path: str) -> bool:
         """Whether a path is one of theirs."""
@@ -127,27 +94,19 @@ class Doors:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        route = self._route(scope["path"])
-        method = scope["method"]
-        if method == "OPTIONS":
-            answer = _options(scope["headers"])
+        call = call_of(scope)
+        route = self._route(call.path)
+        answer: Answer | None
+        if call.method == "OPTIONS":
+            answer = _options(call.headers)
         elif isinstance(route, Reply):
-            try:
-                answer = route.answer(await self._call(scope, receive))
-            except Disconnected:
-                return
-            except InvalidPayload as exc:
-                answer = self._refused(exc)
-        elif route is None or method != "POST":
-            answer = problem(
-                405, "events are sent with POST", reason="method_not_allowed", headers=((b"allow", b"POST, OPTIONS"),)
-            )
+            answer = route.answer(call)
+        elif route is None or call.method != "POST":
+            answer = not_allowed("events are sent with POST", "POST, OPTIONS")
         else:
-            try:
-                answer = await self._answer(route, scope, receive)
-            except Disconnected:
-                return
-        await respond(send, answer, CORS)
+            answer = await self._failures.answered(route.door, self._post(route, call, receive))
+        if answer is not None:
+            await respond(send, answer, CORS)
 
     def _route(self, path: str) -> Route | Reply | None:
         found = self._routes.get(path) or self._routes.get(path.rstrip("/"))
@@ -159,32 +118,12 @@ class Doors:
                 return route
         return None
 
-    async def _answer(self, route: Route, scope: Scope, receive: Receive) -> Answer:
-        try:
-            return await self._post(route, scope, receive)
-        except InvalidPayload as exc:
-            self._count(exc)
-            log.debug("door.refused", door=route.door, reason=exc.reason, where=exc.where)
-            return self._refused(exc)
-        except Unavailable as exc:
-            metrics.UNAVAILABLE.inc()
-            return hub_problem(exc)
-        except PortError as exc:
-            log.error("door.refused_by_kafka", door=route.door, error=exc.detail)
-            return hub_problem(exc)
-        except Disconnected:
-            raise
-        except Exception:
-            error_id = secrets.token_hex(8)
-            log.exception("request.failed", error_id=error_id)
-            return failure(error_id)
-
-    async def _post(self, route: Route, scope: Scope, receive: Receive) -> Answer:
-        call = await self._call(scope, receive)
+    async def _post(self, route: Route, call: Call, receive: Receive) -> Answer:
+        call = await call.with_body(receive, self._limits.body_bytes)
         opened = route.open(call, self._limits)
         source_id = self._source(_key(call) or opened.write_key or _query_key(call), call)
         now_ms = self._now_ms()
-        request = request_of(call.headers, scope.get("client"))
+        request = request_of(call.headers, call.client)
         try:
             converted = opened.convert(source_id, now_ms)
             records = [
@@ -200,16 +139,8 @@ class Doors:
         metrics.EVENTS.labels(route.door).inc(sum(len(payload.events) for payload in converted.payloads))
         for error in converted.refused.values():
             error.source = source_id
-            self._count(error)
+            self._failures.count(error)
         return route.accepted(call, converted)
-
-    async def _call(self, scope: Scope, receive: Receive) -> Call:
-        headers: Sequence[Header] = [*scope["headers"]]
-        query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
-        found = Call(scope["path"], query, headers, b"", scope.get("scheme", "http"))
-        length = found.header(b"content-length").encode("latin-1") or None
-        encoding = found.header(b"content-encoding").encode("latin-1")
-        return found._replace(body=await read_body(receive, length, encoding, self._limits.body_bytes))
 
     def _source(self, key: str, call: Call) -> str:
         """
@@ -255,11 +186,6 @@ class Doors:
             if isinstance(outcome, BaseException):
                 raise outcome
 
-    def _count(self, error: InvalidPayload) -> None:
-        metrics.REFUSED.labels(error.reason).inc()
-        known = error.source if self._catalogue.entry("source", error.source) else ""
-        self._refusals.add(known, error.reason, self._now_ms())
-
     def _refused(self, error: InvalidPayload) -> Answer:
         # these protocols know 400 for what is malformed, and clients that try again at anything else that is no 4xx of
         # theirs; `code` and `message` are where Segment's and RudderStack's look for words
@@ -278,13 +204,14 @@ def _key(call: Call) -> str:
     if scheme.lower() == "basic":
         try:
             return base64.b64decode(given, validate=True).decode().partition(":")[0]
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:  # no base64, no text, or not even ASCII
             return ""
     return call.header(b"x-write-key").strip()
 
 
 def _query_key(call: Call) -> str:
-    return next((call.query[name] for name in _QUERY_KEYS if call.query.get(name)), "")
+    values = call.query_values()
+    return next((values[name] for name in _QUERY_KEYS if values.get(name)), "")
 
 
 def _options(headers: Sequence[Header]) -> Answer:

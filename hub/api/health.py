@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -15,6 +15,10 @@ from hub.api.responses import json_response, response
 from hub.errors import HubError
 
 CHECK_TIMEOUT_S: Final = 3.0
+
+_TEXT: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"description": "In Prometheus' text format.", "content": {"text/plain": {"schema": {"type": "string"}}}}
+}
 
 Check = Callable[[], None]
 """Blocks; raises a HubError when the part cannot do its work."""
@@ -42,7 +46,9 @@ def router(checks: Mapping[str, Check], refresh: Callable[[], Awaitable[None]]) 
             return response(problem(503, detail, title="Not ready.", reason="not_ready", ready=False, failed=failed))
         return json_response({"ready": True, "checks": list(checks)})
 
-    @routes.get("/metrics", name="Prometheus metrics", openapi_extra={"security": []}, response_class=Response)
+    @routes.get(
+        "/metrics", name="Prometheus metrics", openapi_extra={"security": []}, response_class=Response, responses=_TEXT
+    )
     async def metrics() -> Response:
         await refresh()
         return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -10,8 +10,8 @@ import msgspec
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
+from hub.api.parts import Publish
 from hub.api.problems import Conflict, NotFound
-from hub.api.track import Publish
 from hub.ids import ordered
 from hub.pipeline.documents import iso
 from hub.pipeline.identity import EMPTY, SOURCE, Reason

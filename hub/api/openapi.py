@@ -12,6 +12,7 @@ from pydantic.json_schema import models_json_schema
 
 from hub.api.doors import Reply, Route
 from hub.api.openapi_own import own_doors
+from hub.api.openapi_problems import REFUSALS, add_failures, refusals
 from hub.api.vendors import CLOUDEVENTS, ROUTES
 from hub.definitions.kinds import KINDS
 
@@ -44,6 +45,7 @@ _PAYLOAD: Final = {
         "session": _REF,
         "profile": _REF,
         "profile_less": {"type": "boolean", "default": False},
+        "sentAt": {**_TIME, "description": "The sender's clock as it sends; `sent_at` does as well."},
         "context": _OBJECT,
         "properties": _OBJECT,
         "options": _OBJECT,
@@ -71,6 +73,17 @@ _TAKEN: Final = {
         "detail": {"type": "string"},
     },
 }
+_JSON: Final[dict[str, Any]] = {"application/json": {"schema": {"type": "object"}}}
+_CLOUDEVENT: Final = {
+    "type": "object",
+    "required": ["specversion", "id", "source", "type"],
+    "properties": {
+        "specversion": {"const": "1.0"},
+        **{name: {"type": "string", "minLength": 1} for name in ("id", "source", "type", "subject")},
+        "time": {"type": "string", "format": "date-time"},
+        "data": {},
+    },
+}
 _DOORS: Final = {path.replace("{}", "{key}"): route for path, route in ROUTES.items()}
 _PROBLEM: Final = {
     "type": "object",
@@ -84,15 +97,6 @@ _PROBLEM: Final = {
         "limit": {"type": "object", "properties": {"name": {"type": "string"}, "value": {"type": "integer"}}},
     },
 }
-_REFUSALS: Final = {
-    "400": "The compressed body is damaged.",
-    "401": "The event source is unknown, switched off, or not for this door.",
-    "413": "Larger than a limit, which the answer names.",
-    "422": "Malformed; the answer names the field.",
-    "429": "The event source sends too many events; send it again after Retry-After seconds.",
-    "503": "Kafka did not acknowledge in time; send it again after Retry-After seconds.",
-}
-
 _WEBHOOK_REFUSALS: Final = {
     "400": "The compressed body is damaged.",
     "401": "The signature is missing, wrong or too old.",
@@ -113,7 +117,6 @@ _DOOR_REFUSALS: Final = {
 
 
 def _track() -> dict[str, Any]:
-    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
         "summary": "Send events",
         "description": "Answers when Kafka has acknowledged every event of the payload.",
@@ -135,13 +138,12 @@ def _track() -> dict[str, Any]:
                 "description": "Kafka has the events.",
                 "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Accepted"}}},
             },
-            **{status: {"description": text, "content": problem} for status, text in _REFUSALS.items()},
+            **refusals(REFUSALS),
         },
     }
 
 
 def _webhook() -> dict[str, Any]:
-    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
         "summary": "Send a signed message to a webhook bridge",
         "description": "Answers when Kafka has it: as an event, or as a dead letter if none can be made of it.",
@@ -158,7 +160,7 @@ def _webhook() -> dict[str, Any]:
                 "description": "Kafka has the message.",
                 "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Taken"}}},
             },
-            **{status: {"description": text, "content": problem} for status, text in _WEBHOOK_REFUSALS.items()},
+            **refusals(_WEBHOOK_REFUSALS),
         },
     }
 
@@ -173,13 +175,14 @@ def _door(path: str, route: Route | Reply) -> dict[str, Any]:
     if "{key}" in path:
         operation["parameters"] = [{"name": "key", "in": "path", "required": True, "schema": {"type": "string"}}]
     if isinstance(route, Reply):
-        return {"get": {**operation, "responses": {"200": {"description": "Always the same."}}}}
-    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    responses = {
-        "202" if route.door == CLOUDEVENTS else "200": {"description": "Kafka has the events."},
-        **{status: {"description": text, "content": problem} for status, text in _DOOR_REFUSALS.items()},
-    }
-    body = {"required": True, "content": {"*/*": {"schema": {}}}}
+        return {"get": {**operation, "responses": {"200": {"description": "Always the same.", "content": _JSON}}}}
+    done: dict[str, Any] = {"200": {"description": "Kafka has the events.", "content": _JSON}}
+    content = _JSON
+    if route.door == CLOUDEVENTS:
+        done = {"202": {"description": "Kafka has the events."}}
+        content = {"application/cloudevents+json": {"schema": _CLOUDEVENT}, "*/*": {"schema": {}}}
+    responses = {**done, **refusals(_DOOR_REFUSALS)}
+    body = {"required": True, "content": content}
     return {"post": {**operation, "requestBody": body, "responses": responses}}
 
 
@@ -187,6 +190,9 @@ def describe(app: FastAPI) -> dict[str, Any]:
     """The OpenAPI document, made once."""
     if app.openapi_schema is None:
         document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        for path, methods in document["paths"].items():
+            for method, operation in methods.items():
+                add_failures(path, method, operation)
         document["paths"] = {
             "/track": {"post": _track(), "put": {**_track(), "operationId": "track-put"}},
             **own_doors(),
@@ -196,9 +202,10 @@ def describe(app: FastAPI) -> dict[str, Any]:
         }
         _, definitions = models_json_schema([(model, "validation") for model in KINDS.values()], ref_template=_TEMPLATE)
         components = document.setdefault("components", {})
-        components.setdefault("schemas", {}).update(
-            definitions["$defs"], Payload=_PAYLOAD, Accepted=_ACCEPTED, Taken=_TAKEN, Problem=_PROBLEM
-        )
+        schemas: dict[str, Any] = components.setdefault("schemas", {})
+        for name in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(name, None)  # the framework's, which no route answers with
+        schemas.update(definitions["$defs"], Payload=_PAYLOAD, Accepted=_ACCEPTED, Taken=_TAKEN, Problem=_PROBLEM)
         components["securitySchemes"] = {"admin": {"type": "http", "scheme": "bearer"}}
         document["security"] = [{"admin": []}]
         app.openapi_schema = document

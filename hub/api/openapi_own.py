@@ -1,26 +1,19 @@
-"""/collect, /redirect and /customer/consent as OpenAPI describes them."""
+"""/collect, /redirect, /customer/consent and /tracker as OpenAPI describes them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any, Final
 
+from hub.api.openapi_problems import PROBLEM, REFUSALS, refusals
+
 _TEXT: Final = {"type": "string"}
 _ACCEPTED: Final = {"application/json": {"schema": {"$ref": "#/components/schemas/Accepted"}}}
-_PROBLEM: Final = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 _PARAMETERS: Final = {
     "type": "Event type.",
     "source": "Event source id, of the type webhook.",
     "session": "Session id.",
     "redirect": "Id of the redirect.",
-}
-_REFUSALS: Final = {
-    "400": "The compressed body is damaged.",
-    "401": "The event source is unknown, switched off, or not for this door.",
-    "413": "Larger than a limit, which the answer names.",
-    "422": "Malformed; the answer names the field.",
-    "429": "The event source sends too many events; send it again after Retry-After seconds.",
-    "503": "Kafka did not acknowledge in time; send it again after Retry-After seconds.",
 }
 _ID: Final = {"oneOf": [_TEXT, {"type": "object", "required": ["id"], "properties": {"id": _TEXT}}]}
 _CONSENT: Final = {
@@ -55,6 +48,12 @@ def own_doors() -> dict[str, dict[str, Any]]:
         },
         **{path: dict(_redirect(path)) for path in ("/redirect/{redirect}", "/redirect/{redirect}/{session}")},
         "/customer/consent": {"post": _consent()},
+        "/tracker/tracker.js": {"get": _tracker("/tracker/tracker.js", "The tracker for pages")},
+        "/tracker/liliput.min.js": {
+            "get": _tracker(
+                "/tracker/liliput.min.js", "The tracker, under the name that the predecessor's snippet loads"
+            )
+        },
     }
 
 
@@ -82,8 +81,8 @@ def _collect(path: str, summary: str, *, body: bool = False) -> dict[str, Any]:
         content["image/gif"] = {"schema": {"type": "string", "format": "binary"}}
     operation["responses"] = {
         "200": {"description": "Kafka has the event.", "content": content},
-        "404": {"description": "The path has not two or three parts.", "content": _PROBLEM},
-        **{status: {"description": text, "content": _PROBLEM} for status, text in _REFUSALS.items()},
+        "404": {"description": "The path has not two or three parts.", "content": PROBLEM},
+        **refusals(REFUSALS),
     }
     return operation
 
@@ -94,9 +93,18 @@ def _redirect(path: str) -> Iterator[tuple[str, dict[str, Any]]]:
         operation = _operation(path, f"Follow a link, which sends an event {words}", method)
         operation["responses"] = {
             status: {"description": "To the page, whatever became of the event."},
-            "404": {"description": "There is no such link, or it is switched off.", "content": _PROBLEM},
+            "404": {"description": "There is no such link, or it is switched off.", "content": PROBLEM},
         }
         yield method, operation
+
+
+def _tracker(path: str, summary: str) -> dict[str, Any]:
+    operation = _operation(path, summary, "get")
+    operation["responses"] = {
+        "200": {"description": "The script.", "content": {"text/javascript": {"schema": _TEXT}}},
+        "304": {"description": "The one that the browser has."},
+    }
+    return operation
 
 
 def _consent() -> dict[str, Any]:
@@ -112,7 +120,7 @@ def _consent() -> dict[str, Any]:
     operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": _CONSENT}}}
     operation["responses"] = {
         "200": {"description": "Kafka has the event.", "content": _ACCEPTED},
-        **{status: {"description": text, "content": _PROBLEM} for status, text in _REFUSALS.items()},
-        "403": {"description": "The session is not known, or not one of the profile.", "content": _PROBLEM},
+        **refusals(REFUSALS),
+        "403": {"description": "The session is not known, or not one of the profile.", "content": PROBLEM},
     }
     return operation

@@ -62,6 +62,11 @@ def problem(
     return Answer(status, body, (PROBLEM, *headers))
 
 
+def not_allowed(detail: str, methods: str) -> Answer:
+    """The answer to another method than those. Args: methods: with commas between them."""
+    return problem(405, detail, reason="method_not_allowed", headers=((b"allow", methods.encode()),))
+
+
 def refusal(error: InvalidPayload, limits: Limits, *, status: int = 0, **more: Any) -> Answer:
     """
     The answer to a payload that cannot be taken; says which field, and which limit.
@@ -100,6 +105,7 @@ def hub_problem(error: HubError) -> Answer:
         more: dict[str, Any] = (
             {"line": error.line, "column": error.column, "expected": list(error.expected)} if error.line else {}
         )
+        more["excerpt"] = error.excerpt
         return problem(422, str(error), title="The query or cursor is not valid.", reason="bad_query", **more)
     if isinstance(error, Unavailable):
         return problem(

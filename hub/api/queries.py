@@ -31,6 +31,13 @@ class Counted(BaseModel):
 
 
 _ONE: Final[dict[int | str, dict[str, Any]]] = {404: {"description": "There is none with this id."}}
+_BYTES: Final[dict[int | str, dict[str, Any]]] = {
+    **_ONE,
+    200: {
+        "description": "As they came.",
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    },
+}
 
 
 def router(store: Reading) -> APIRouter:
@@ -70,7 +77,11 @@ def _add(routes: APIRouter, store: Reading, kind: Kind) -> None:
 
 def _add_body(routes: APIRouter, store: Reading) -> None:
     @routes.get(
-        "/dead-letters/{id}/body", tags=["dead-letters"], name="Original bytes", response_class=Response, responses=_ONE
+        "/dead-letters/{id}/body",
+        tags=["dead-letters"],
+        name="Original bytes",
+        response_class=Response,
+        responses=_BYTES,
     )
     def body(id: str) -> Response:
         found = store.dead_letter_body(id)

@@ -11,9 +11,10 @@ import structlog
 from hub.api import metrics
 from hub.api.asgi import Answer, Receive, Scope, Send, respond
 from hub.api.body import Disconnected
+from hub.api.call import Call, call_of
 from hub.api.collect import NO_STORE
-from hub.api.intake import Call, Intake, call_of, cookie
-from hub.api.problems import problem
+from hub.api.intake import Intake
+from hub.api.problems import not_allowed, problem
 from hub.edge.admit import clean_id, event_type
 from hub.edge.inbound import check_source
 from hub.edge.properties import of_body, of_query
@@ -59,20 +60,19 @@ class Redirects:
                 return
             answer = _to(found, call)
         else:
-            answer = problem(
-                405, "links are followed", reason="method_not_allowed", headers=((b"allow", METHODS.encode()),)
-            )
+            answer = not_allowed("links are followed", METHODS)
         await respond(send, answer)
 
     async def _count(self, id: str, found: Link, session: str, call: Call, receive: Receive) -> None:
         """Returns in WAIT_S, whatever comes of the event. Raises Disconnected."""
         try:
-            body = b"" if call.method == "GET" else await self._intake.body(call, receive)
+            if call.method != "GET":
+                call = await call.with_body(receive, self._intake.limits.body_bytes)
         except InvalidPayload as exc:
             metrics.REDIRECTED.labels(self._refused(id, found, exc)).inc()
             return
         # it goes on when the person does not wait any longer
-        task = asyncio.create_task(self._event(id, found, session, call, body))
+        task = asyncio.create_task(self._event(id, found, session, call))
         self._late.add(task)
         task.add_done_callback(self._late.discard)
         done, _ = await asyncio.wait({task}, timeout=WAIT_S)
@@ -80,13 +80,13 @@ class Redirects:
             log.warning("redirect.does_not_wait", redirect=id, waited_s=WAIT_S)
         metrics.REDIRECTED.labels(task.result() if done else "late").inc()
 
-    async def _event(self, id: str, found: Link, session: str, call: Call, body: bytes) -> str:
+    async def _event(self, id: str, found: Link, session: str, call: Call) -> str:
         """Raises nothing: says what became of the event, as a label of the metric."""
         intake, spec = self._intake, found.spec
         try:
             source_id = clean_id(spec.source, "source", intake.limits.id_chars)
             check_source(source_id, intake.catalogue, DOOR)
-            session_id: str | None = session or cookie(call.headers, SESSION_COOKIE) or None
+            session_id: str | None = session or call.cookie(SESSION_COOKIE) or None
             if session_id is not None:
                 session_id = clean_id(session_id, "session", intake.limits.id_chars)
             payload = wire.payload(
@@ -97,14 +97,14 @@ class Redirects:
                 event_id=None,
                 type=event_type(clean_id(spec.event_type, "type", intake.limits.id_chars)),
                 time_ms=None,
-                properties=self._said(found, call, body, session_id),
+                properties=self._said(found, call, session_id),
                 context={},
                 options={},
                 limits=intake.limits,
             )
             about = msgspec.json.encode({"redirect": id})
             payload = msgspec.structs.replace(payload, profile_less=session_id is None, request=about)
-            size = len(body) or len(call.query)
+            size = len(call.body) or len(call.query)
             await intake.take(payload, call, door=DOOR, body_bytes=size)
         except InvalidPayload as exc:
             return self._refused(id, found, exc)
@@ -117,14 +117,14 @@ class Redirects:
             return "lost"
         return "event"
 
-    def _said(self, found: Link, call: Call, body: bytes, session_id: str | None) -> dict[str, Any]:
+    def _said(self, found: Link, call: Call, session_id: str | None) -> dict[str, Any]:
         params = of_query(call.query)
-        given = of_body(body, call.header(b"content-type"), self._intake.limits)
+        given = of_body(call.body, call.header(b"content-type"), self._intake.limits)
         return found.said(params, given, session_id)
 
     def _refused(self, id: str, found: Link, error: InvalidPayload) -> str:
         error.source = error.source or found.spec.source
-        self._intake.refuse(error)
+        self._intake.failures.count(error)
         log.warning("redirect.without_event", redirect=id, reason=error.reason, detail=error.detail, where=error.where)
         return "refused"
 

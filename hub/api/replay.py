@@ -12,8 +12,8 @@ from typing import Any, Final, NamedTuple, cast
 from pydantic import BaseModel
 
 from hub.api import metrics
+from hub.api.parts import Publish
 from hub.api.problems import NotFound
-from hub.api.track import Publish
 from hub.definitions.catalogue import Catalogue
 from hub.definitions.kinds import Bridge
 from hub.edge.inbound import refused
@@ -25,7 +25,7 @@ from hub.settings import Limits
 from hub.store.port import MAX_PAGE, Reading
 from schemas.codec import CodecError, decode_inbound, encode_inbound
 from schemas.records import TRACK, Track
-from schemas.replays import Replay, replay_header
+from schemas.replays import Replay, received_header, replay_header
 from schemas.topics import EVENTS
 
 PAGE: Final = 100
@@ -167,14 +167,16 @@ class Replayer:
         sent: list[asyncio.Task[int]] = []
         try:
             for letter, record in records:
-                header = replay_header(Replay(letter["id"], letter["attempts"] + 1))
+                headers = [replay_header(Replay(letter["id"], letter["attempts"] + 1))]
+                if letter["stage"] == "bridge":
+                    headers.append(received_header(_first_ms(letter)))  # the record says when it is sent again
                 landed = None
                 if bulk is not None:
                     events = _weight(record.value)
                     await bulk.enter(events)
                     landed = partial(bulk.landed, events)
                 # tasks start one after the other, so they are on the log in this order
-                sending = self._publisher.publish(self._topic, record.key, record.value, [header], landed)
+                sending = self._publisher.publish(self._topic, record.key, record.value, headers, landed)
                 sent.append(asyncio.create_task(sending))
         finally:
             outcomes = await asyncio.gather(*sent, return_exceptions=True)
@@ -328,7 +330,12 @@ def _time_ms(letter: Document) -> int:
     """The broker's time of the message, else when it was received first; milliseconds since 1970."""
     if letter["time_ms"] is not None:
         return int(letter["time_ms"])
-    return int(datetime.fromisoformat(letter["first_at"]).timestamp() * 1000)
+    return _first_ms(letter)
+
+
+def _first_ms(letter: Document) -> int:
+    """When it was received first, milliseconds since 1970."""
+    return round(datetime.fromisoformat(letter["first_at"]).timestamp() * 1000)
 
 
 def _message(letter: Document, bridge_id: str, body: bytes) -> Message:

@@ -29,6 +29,7 @@ from hub.log.admin import LogAdmin
 from hub.log.bulk import BulkWindow
 from hub.log.config import producer_config
 from hub.log.follower import Follower
+from hub.log.kept import Kept
 from hub.log.lag import DestinationLag
 from hub.log.producer import Publisher
 from hub.log.progress import Progress
@@ -198,6 +199,7 @@ async def _opened(parts: Parts) -> AsyncIterator[App]:
             rules=parts.rules,
             control=control,
             settle=recorder.settle,
+            kept=Kept(kafka, namespace),
             most_profiles=parts.most_profiles,
             checks={"definitions": definitions},
             bulk=window,

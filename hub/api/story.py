@@ -26,6 +26,8 @@ FLAGS: Final[Mapping[str, str]] = {
     "session_of_another_profile": "its session belongs to another profile and was left as it is: it came out too late, "
     "so the event was not handed on",
     "visit_started": "its session began with it",
+    "profile_not_saved": "its payload asked to leave its profile, and its session, as they were",
+    "session_not_saved": "its payload asked to leave its session as it was",
     "odd_index_field": "an index field is not as the schema says: it is kept as it is, and named among the problems",
     "mapping_problem": "a line of a mapping or an event type could not do all that it should: see the problems",
     "filtered": "a filter met it, which marks and does not drop: see the rules",

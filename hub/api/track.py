@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-import secrets
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from functools import partial
-from typing import Final, Protocol
+from typing import Final
 from urllib.parse import parse_qs
 
 import msgspec
-import structlog
 
 from hub.api import metrics
 from hub.api.asgi import Answer, Header, Receive, Scope, Send, respond
-from hub.api.body import Disconnected, read_body
-from hub.api.gate import Gate
-from hub.api.problems import failure, hub_problem, problem, refusal
-from hub.api.refusals import Refusals
-from hub.definitions.catalogue import Catalogue
+from hub.api.beacons import may_send
+from hub.api.body import read_body
+from hub.api.failures import Failures
+from hub.api.parts import DoorParts
+from hub.api.problems import not_allowed
 from hub.edge.admit import admit, clean_id
 from hub.edge.headers import SECRET
 from hub.edge.inbound import Taken, check_source, inbound
 from hub.edge.payload import Payload
-from hub.errors import InvalidPayload, PortError, Unavailable
+from hub.errors import InvalidPayload
 from hub.ids import ordered
 from hub.log.bulk import BulkWindow
 from hub.settings import Limits
 from schemas.codec import encode_inbound
-from schemas.topics import EVENTS, MAX_RECORD_BYTES
-
-log: Final = structlog.get_logger()
+from schemas.topics import MAX_RECORD_BYTES
 
 DOOR: Final = "rest"
 METHODS: Final = "POST, PUT, OPTIONS"
@@ -55,78 +51,38 @@ _YES_OR_NO: Final = {
 }
 
 
-class Publish(Protocol):
-    """What the edge needs of a producer: see `hub.log.producer.Publisher`."""
-
-    async def publish(
-        self,
-        topic: str,
-        key: bytes,
-        value: bytes | None,
-        headers: Sequence[tuple[str, bytes]] = (),
-        landed: Callable[[int, int], None] | None = None,
-    ) -> int:
-        """`landed` is called once, whatever comes of it. Raises Unavailable or Refused."""
-        ...
-
-
 class Track:
     """The ASGI app behind /track."""
 
-    def __init__(
-        self,
-        *,
-        publisher: Publish,
-        namespace: str,
-        catalogue: Catalogue,
-        limits: Limits,
-        refusals: Refusals,
-        gate: Gate,
-        now_ms: Callable[[], int],
-        bulk: BulkWindow | None = None,
-    ) -> None:
-        """Args: now_ms: the clock, milliseconds since 1970. bulk: where bulk payloads wait; None: they do not."""
-        self._publish = publisher.publish
+    def __init__(self, parts: DoorParts, bulk: BulkWindow | None = None) -> None:
+        """Args: parts: what all doors share. bulk: where bulk payloads wait; None: they do not."""
+        self._publish = parts.publisher.publish
         self._bulk = bulk
-        self._topic = EVENTS.name(namespace)
-        self._catalogue = catalogue
-        self._limits = limits
-        self._refusals = refusals
-        self._gate = gate
-        self._now_ms = now_ms
+        self._topic = parts.topic
+        self._catalogue = parts.catalogue
+        self._limits = parts.limits
+        self._gate = parts.gate
+        self._now_ms = parts.now_ms
+        self._failures = Failures(parts)
         self._payloads = metrics.PAYLOADS.labels(DOOR)
         self._events = metrics.EVENTS.labels(DOOR)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         method = scope["method"]
+        answer: Answer | None
         if method in ("POST", "PUT"):
             try:
                 answer = await self._post(scope, receive)
-            except Disconnected:
-                return
-            except InvalidPayload as exc:
-                answer = self._refuse(exc)
-            except Unavailable as exc:
-                (metrics.UNAVAILABLE if exc.port == "kafka" else metrics.BULK_UNAVAILABLE).inc()
-                answer = hub_problem(exc)
-            except PortError as exc:
-                log.error("track.refused_by_kafka", error=exc.detail)
-                answer = hub_problem(exc)
-            except Exception:
-                error_id = secrets.token_hex(8)
-                log.exception("request.failed", error_id=error_id)
-                answer = failure(error_id)
+            except Exception as exc:  # noqa: BLE001 - as `Failures.answered` does, without one more coroutine
+                answer = self._failures.answer(DOOR, exc)
         elif method == "OPTIONS":
-            answer = preflight(scope["headers"], METHODS)
+            await respond(send, preflight(scope["headers"], METHODS), may_send(scope["headers"]))
+            return
         else:
-            answer = problem(
-                405,
-                "events are sent with POST",
-                reason="method_not_allowed",
-                headers=((b"allow", METHODS.encode()),),
-            )
-        await respond(send, answer, CORS)
+            answer = not_allowed("events are sent with POST", METHODS)
+        if answer is not None:
+            await respond(send, answer, CORS)
 
     async def _post(self, scope: Scope, receive: Receive) -> Answer:
         started_s = time.perf_counter()
@@ -180,13 +136,6 @@ class Track:
             return
         await self._bulk.enter(events, BULK_WAIT_S)
         await self._publish(self._topic, key, value, landed=partial(self._bulk.landed, events))
-
-    def _refuse(self, error: InvalidPayload) -> Answer:
-        metrics.REFUSED.labels(error.reason).inc()
-        known = error.source if self._catalogue.entry("source", error.source) else ""
-        self._refusals.add(known, error.reason, self._now_ms())
-        log.debug("track.refused", reason=error.reason, where=error.where)
-        return refusal(error, self._limits)
 
 
 def accepted(taken: Taken) -> Answer:

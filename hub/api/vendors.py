@@ -13,7 +13,8 @@ import msgspec
 
 from hub.api.asgi import JSON, Answer
 from hub.api.body import unpack
-from hub.api.doors import Call, Opened, Reply, Route
+from hub.api.call import Call
+from hub.api.doors import Opened, Reply, Route
 from hub.edge.vendors import cloudevents, posthog, segment
 from hub.edge.vendors.wire import Converted, document
 from hub.errors import InvalidPayload
@@ -43,7 +44,7 @@ def _open_segment(of: str, call: Call, limits: Limits) -> Opened:
 
 def _open_posthog(by_event: bool, call: Call, limits: Limits) -> Opened:
     found = document(_posthog_json(call, limits), limits)
-    sent_at = call.query.get("_") or call.header(b"posthog-request-timestamp")
+    sent_at = call.query_values().get("_") or call.header(b"posthog-request-timestamp")
 
     def convert(source_id: str, now_ms: int) -> Converted:
         return posthog.convert(

@@ -7,14 +7,16 @@ from collections.abc import Callable
 from typing import Annotated, Any, Final
 
 import msgspec
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from hub.api.definitions import (
+    MADE,
     Editor,
     IfMatch,
     Invalid,
+    Kind,
     Rules,
     answer,
     body_of,
@@ -31,6 +33,8 @@ from hub.store.port import MAX_PAGE, DefinitionVersion, Versions
 
 SETTLE_S: Final = 2.0
 """How long a question waits for a version that was made a moment ago to be kept."""
+END: Final = 2**63
+"""Behind every version: they are offsets of Kafka's, which a store keeps in 64 bits, too."""
 
 
 class Rollback(BaseModel, extra="forbid"):
@@ -74,10 +78,10 @@ def router(
     # plain functions: FastAPI runs them on its threads
     @routes.get("/definitions/{kind}/{id:path}/versions", name="Versions of a definition, newest first")
     def versions(
-        kind: str,
+        kind: Kind,
         id: str,
         size: Annotated[int, Query(ge=1, le=MAX_PAGE, description="Most items in one answer.")] = 20,
-        cursor: Annotated[int | None, Query(ge=0, description="`next` of the answer before.")] = None,
+        cursor: Annotated[int | None, Query(ge=0, lt=END, description="`next` of the answer before.")] = None,
     ) -> Response:
         check_kind(kind)
         settled()
@@ -88,15 +92,16 @@ def router(
         return json_response({"items": [shown(row) for row in rows], "next": following})
 
     @routes.get("/definitions/{kind}/{id:path}/versions/{version}", name="One version of a definition")
-    def version(kind: str, id: str, version: int) -> Response:
+    def version(kind: Kind, id: str, version: Annotated[int, Path(ge=0, lt=END)]) -> Response:
         return json_response(shown(found(kind, id, version)))
 
     @routes.post(
         "/definitions/{kind}/{id:path}/rollback",
         name="Back to a version of a definition",
+        responses=MADE,
         openapi_extra=body_of(Rollback),
     )
-    async def rollback(kind: str, id: str, request: Request, if_match: IfMatch = None) -> Response:
+    async def rollback(kind: Kind, id: str, request: Request, if_match: IfMatch = None) -> Response:
         wanted = await read(Rollback, request)
         row = await asyncio.to_thread(found, kind, id, wanted.version)
         if row.spec is None:

@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
-from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple, cast
 
 import msgspec
-import structlog
 
 from hub.api import metrics
 from hub.api.access import WEBHOOKS
-from hub.api.asgi import Answer, Header, Receive, Scope, Send, respond
-from hub.api.body import Disconnected, read_body, unpack
-from hub.api.problems import NotFound, failure, hub_problem, problem, refusal
-from hub.api.refusals import Refusals
-from hub.api.track import Publish
-from hub.definitions.catalogue import Catalogue, Entry
+from hub.api.asgi import Answer, Receive, Scope, Send, respond
+from hub.api.body import unpack
+from hub.api.call import Call, call_of
+from hub.api.failures import Failures
+from hub.api.parts import DoorParts
+from hub.api.problems import NotFound, not_allowed
+from hub.definitions.catalogue import Entry
 from hub.definitions.kinds import Bridge
 from hub.edge.hook import Hook, Hooks, Record, Request
-from hub.errors import InvalidPayload, PortError, Unavailable
-from hub.settings import Limits
+from hub.errors import InvalidPayload, PortError
 from schemas.bridges import Status
-from schemas.topics import EVENTS
-
-log: Final = structlog.get_logger()
 
 DOOR: Final = "webhook"
 
@@ -38,58 +32,29 @@ class _Open(NamedTuple):
 class Webhooks:
     """The ASGI app behind /webhooks/, and what it knows of the bridges there."""
 
-    def __init__(
-        self,
-        hooks: Hooks,
-        *,
-        publisher: Publish,
-        namespace: str,
-        catalogue: Catalogue,
-        limits: Limits,
-        refusals: Refusals,
-        now_ms: Callable[[], int],
-    ) -> None:
-        """Args: now_ms: the clock, milliseconds since 1970."""
+    def __init__(self, hooks: Hooks, parts: DoorParts) -> None:
+        """Args: parts: what all doors share."""
         self._hooks = hooks
-        self._publish = publisher.publish
-        self._topic = EVENTS.name(namespace)
-        self._catalogue = catalogue
-        self._limits = limits
-        self._refusals = refusals
-        self._now_ms = now_ms
+        self._publish = parts.publisher.publish
+        self._topic = parts.topic
+        self._catalogue = parts.catalogue
+        self._limits = parts.limits
+        self._now_ms = parts.now_ms
+        self._failures = Failures(parts)
         self._open: dict[str, _Open] = {}
         self._payloads = metrics.PAYLOADS.labels(DOOR)
         self._events = metrics.EVENTS.labels(DOOR)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        id = scope["path"].removeprefix(WEBHOOKS)
-        if scope["method"] != "POST":
-            refused = problem(
-                405, "messages are sent with POST", reason="method_not_allowed", headers=((b"allow", b"POST"),)
-            )
-            await respond(send, refused)
-            return
-        try:
-            answer = await self._post(id, scope, receive)
-        except Disconnected:
-            return
-        except InvalidPayload as exc:
-            answer = self._refuse(id, exc)
-        except Unavailable as exc:
-            if exc.port == "kafka":
-                metrics.UNAVAILABLE.inc()
-            answer = hub_problem(exc)
-        except PortError as exc:
-            log.error("webhook.refused_by_kafka", bridge=id, error=exc.detail)
-            answer = hub_problem(exc)
-        except NotFound as exc:
-            answer = hub_problem(exc)
-        except Exception:
-            error_id = secrets.token_hex(8)
-            log.exception("request.failed", error_id=error_id)
-            answer = failure(error_id)
-        await respond(send, answer)
+        call = call_of(scope)
+        answer: Answer | None
+        if call.method == "POST":
+            answer = await self._failures.answered(DOOR, self._post(call, receive))
+        else:
+            answer = not_allowed("messages are sent with POST", "POST")
+        if answer is not None:
+            await respond(send, answer)
 
     def takes(self, kind: str) -> bool:
         """Whether bridges of this kind are here."""
@@ -115,12 +80,18 @@ class Webhooks:
         self._open[id] = opened
         return opened.hook
 
-    async def _post(self, id: str, scope: Scope, receive: Receive) -> Answer:
+    async def _post(self, call: Call, receive: Receive) -> Answer:
+        id = call.path.removeprefix(WEBHOOKS)
         hook = self._hook(id)
         if hook is None:
             # whether there is a bridge that is switched off is nobody's business
             raise NotFound("there is no webhook here")
-        record = hook.take(await self._request(scope, receive), self._now_ms())
+        try:
+            record = hook.take(await self._request(call, receive), self._now_ms())
+        except InvalidPayload as exc:
+            entry = self._catalogue.entry("bridge", id)
+            exc.source = "" if entry is None else cast("Bridge", entry.spec).source
+            raise
         trouble = "the request was broken off"
         try:
             if record.blob is not None:
@@ -137,28 +108,14 @@ class Webhooks:
             self._events.inc(record.events)
         return _accepted(record)
 
-    async def _request(self, scope: Scope, receive: Receive) -> Request:
-        headers: list[Header] = list(scope["headers"])
-        length = _first(headers, b"content-length")
-        encoding = _first(headers, b"content-encoding")
-        raw = await read_body(receive, length, b"", self._limits.body_bytes)
-        body = unpack(raw, encoding, self._limits.body_bytes) if encoding else raw
-        query = scope["query_string"].decode("latin-1")
-        path = f"{scope['path']}?{query}" if query else scope["path"]
-        return Request(scope["method"], path, headers, body, raw)
-
-    def _refuse(self, id: str, error: InvalidPayload) -> Answer:
-        metrics.REFUSED.labels(error.reason).inc()
-        entry = self._catalogue.entry("bridge", id)
-        source = "" if entry is None else cast("Bridge", entry.spec).source
-        known = source if self._catalogue.entry("source", source) else ""
-        self._refusals.add(known, error.reason, self._now_ms())
-        log.debug("webhook.refused", bridge=id, reason=error.reason, where=error.where)
-        return refusal(error, self._limits)
-
-
-def _first(headers: Iterable[Header], wanted: bytes) -> bytes | None:
-    return next((value for name, value in headers if name == wanted), None)
+    async def _request(self, call: Call, receive: Receive) -> Request:
+        """The body as it came, too: some sign that."""
+        limit = self._limits.body_bytes
+        raw = (await call.with_body(receive, limit, packed=True)).body
+        encoding = call.header(b"content-encoding").encode("latin-1")
+        body = unpack(raw, encoding, limit) if encoding else raw
+        query = call.query.decode("latin-1")
+        return Request(call.method, f"{call.path}?{query}" if query else call.path, call.headers, body, raw)
 
 
 def _accepted(record: Record) -> Answer:

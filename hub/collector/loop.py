@@ -25,7 +25,7 @@ from hub.pipeline.records import Decoded, LogRecord, batches, decode
 from hub.pipeline.stop_rule import StopRule
 from hub.settings import Collector as CollectorSettings
 from hub.store.port import Writing
-from schemas.replays import read_replay
+from schemas.replays import read_received, read_replay
 
 log: Final = structlog.get_logger()
 MOST_EVENTS: Final = 1_500
@@ -269,6 +269,7 @@ def _records(messages: Sequence[Message]) -> list[LogRecord]:
         if error is not None:
             _judge(error)
             continue
+        headers = message.headers()
         records.append(
             LogRecord(
                 message.partition() or 0,
@@ -276,7 +277,8 @@ def _records(messages: Sequence[Message]) -> list[LogRecord]:
                 message.timestamp()[1],
                 message.key() or b"",
                 message.value() or b"",
-                read_replay(message.headers()),
+                read_replay(headers),
+                read_received(headers) if headers else None,
             )
         )
     return records

@@ -10,6 +10,11 @@ STORED: Final = Counter("hub_stored_events", "Events that the store has acknowle
 DUPLICATES: Final = Counter("hub_duplicate_events", "Events that the store had already.", ["source"])
 CONFLICTS: Final = Counter("hub_conflicting_events", "Duplicates that say something else than the first.", ["source"])
 FILTERED: Final = Counter("hub_filtered_events", "Events that a filter has dropped, by its id.", ["filter"])
+VOIDED: Final = Counter(
+    "hub_void_events", "Events of people who were erased or are suppressed, or too old: dropped.", ["why"]
+)
+EXPIRED: Final = Counter("hub_expired_events", "Events that were removed from the store because of their age.")
+ERASED: Final = Counter("hub_erased_events", "Events that were removed from the store because somebody was erased.")
 DEAD: Final = Counter("hub_dead_letters", "Events that could not be taken, replays that failed among them.", ["reason"])
 RESOLVED: Final = Counter("hub_resolved_dead_letters", "Dead letters of which a replay has been stored.")
 BATCH_S: Final = Histogram("hub_batch_seconds", "From the poll to the commit of a batch, in seconds.")

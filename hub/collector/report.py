@@ -39,6 +39,8 @@ class Report:
             metrics.CONFLICTS.labels(source).inc(conflicts)
         for id, filtered in outcome.filtered.items():
             metrics.FILTERED.labels(id).inc(filtered)
+        for why, voided in outcome.voided.items():
+            metrics.VOIDED.labels(why).inc(voided)
         for letter in (*outcome.batch.dead_letters, *outcome.batch.failed_again):
             metrics.DEAD.labels(letter.reason).inc()
         metrics.RESOLVED.inc(len(outcome.batch.resolved))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
@@ -16,15 +17,17 @@ from hub.collector.crash import At, nowhere
 from hub.collector.definitions import CompiledDefinitions
 from hub.collector.garbage import Garbage
 from hub.collector.geo import places
-from hub.collector.loop import Loop
+from hub.collector.loop import Loop, now_ms
 from hub.collector.output import Output
 from hub.collector.ownership import Ownership
+from hub.collector.sweeper import Sweeper
 from hub.definitions.catalogue import Catalogue
 from hub.health import serve_health
 from hub.log.admin import LogAdmin
 from hub.log.config import consumer_config, producer_config
 from hub.log.follower import Follower
 from hub.log.progress import collector_group
+from hub.pipeline.rules import agent
 from hub.settings import Collector as CollectorSettings
 from hub.settings import Health, Kafka
 from hub.store.factory import open_store
@@ -95,6 +98,11 @@ def run_collector(
             return {"ready": loop.ready, "partitions": sorted(loop.partitions), "waiting_for": loop.waiting_for}
 
         stack.enter_context(serve_health(health, ready))
+        sweeping = stack.enter_context(closing(open_store(store_url)))
+        sweeper = stack.enter_context(closing(Sweeper(sweeping, catalogue, now_ms)))
+        sweeper.start()
+        # meanwhile the group makes up its mind, which takes longer
+        threading.Thread(target=agent.load, name="patterns", daemon=True).start()
         log.info("collector.started", namespace=namespace)
         loop.run()
         log.info("collector.stopped")

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
+from hub.collector.voided import Voided, handed_on, place_of
 from hub.model import Alias, Claimed, KnownEvent, Position, Profile, Session, StoredEvent, Undo, Wanted, partition_of
 from hub.model import Known as KnownInStore
+from hub.pipeline import system_events
 from hub.pipeline.definitions import Definitions
 from hub.pipeline.documents import iso, new_session
 from hub.pipeline.holders import Holders, claims_as, onward
 from hub.pipeline.identity import Known
+from hub.pipeline.made_sessions import in_hand
+from hub.pipeline.modes import has_system_events
 from hub.pipeline.process import Outcome, State
 from hub.pipeline.records import Decoded, claims, wanted
+from hub.pipeline.referral import Referral, referred
 from hub.settings import Collector as CollectorSettings
 from hub.store.port import Writing
 from schemas.records import MERGE, TRACK, Inbound
@@ -42,6 +47,7 @@ class Memory:
         self._given: Final[set[str]] = set()  # sessions that another profile gets with the last batch
         self._lost: Final[set[str]] = set()  # sessions that another profile had first, as it came out since `load`
         self._settings = settings
+        self._privacy: Final = Voided(self.clear)
 
     def clear(self) -> None:
         """Forget everything: after a partition was lost, or a write failed."""
@@ -76,7 +82,12 @@ class Memory:
 
         Raises: Unavailable.
         """
+        judged = self._privacy.judge(records, store, definitions, finish)
+        every = records
+        if judged.records:
+            records = [one for one in records if place_of(one) not in judged.records]
         want = wanted(records)
+        want.forwarded.extend(handed_on(every) if judged.records else ())
         if want.forwarded or want.merges or self._given:
             # what the batch before did of these is in no cache
             finish()
@@ -100,9 +111,16 @@ class Memory:
         sessions.update(known.sessions)
         events.update(known.events)
         aliases.update(known.aliases)
+        made = list(in_hand(records, profiles))
+        if made:
+            self._add(sessions, [session_id for _, session_id in made], store)
         for id, alias in known.aliases.items():
             self._aliases[id] = alias
-        roots = self._roots(_others(records, sessions), store)
+        led = list(referred(records, sessions))
+        if led:
+            finish()  # as only one of two connections can write at a time
+            self._lead(led, sessions, store)
+        roots = self._roots(_others(records, sessions, made), store)
         left = [id for id, one in sessions.items() if one.profile_id in roots and id in self._sessions] if roots else []
         if left:
             # by a profile of ours that was merged: its survivor may have written them since
@@ -110,7 +128,7 @@ class Memory:
             for id in left:
                 del self._sessions[id]
             sessions |= store.known(Wanted([], left, [])).sessions
-            roots |= self._roots(_others(records, sessions), store)
+            roots |= self._roots(_others(records, sessions, made), store)
         claimed: dict[str, Claimed] = {}
         if definitions.points:
             claimed = self._claim(records, _Held(sessions, aliases, roots), store, definitions, finish)
@@ -123,9 +141,35 @@ class Memory:
             frozenset(known.merges),
             _undos(records, store) if want.merges else {},
         )
-        replayed = _replays(records, epoch, events)
+        replayed = [*_replays(records, epoch, events), *_caused(records, progress)]
         documents = dict(store.outcomes(replayed)) if replayed else {}
-        return State(epoch, progress, profiles, sessions, events, documents, identity)
+        person = self._privacy.person(every, aliases, store, finish)
+        expired = self._privacy.expired
+        return State(epoch, progress, profiles, sessions, events, documents, identity, judged, person, expired)
+
+    def _add(self, sessions: dict[str, Session], ids: Sequence[str], store: Writing) -> None:
+        """What is known of these sessions, to those that are known already."""
+        wanted = [id for id in ids if id not in sessions]
+        found = _take(self._sessions, wanted)
+        missing = [id for id in wanted if id not in found]
+        sessions.update(found)
+        if missing:
+            sessions.update(store.known(Wanted([], missing, [])).sessions)
+
+    def _lead(self, led: Sequence[tuple[Inbound, str, Referral]], sessions: dict[str, Session], store: Writing) -> None:
+        """Let who somebody was on another site hold the session here, if the session there was theirs."""
+        self._add(sessions, [said.session for _, _, said in led], store)
+        there = {said.session: sessions[said.session].profile_id for _, _, said in led if said.session in sessions}
+        roots = self._roots({*there.values(), *(said.profile for _, _, said in led)} - {""}, store)
+        claims: dict[str, Session] = {}
+        for inbound, id, said in led:
+            holder = there.get(said.session, "")
+            holder = roots.get(holder, holder)
+            if holder and holder == roots.get(said.profile, said.profile):
+                doc = new_session(id, holder, iso(inbound["received_at_ms"]), holder)
+                claims.setdefault(id, Session(id, holder, -1, doc))
+        if claims:
+            sessions.update(store.claim_sessions(list(claims.values())))
 
     def _claim(
         self,
@@ -178,6 +222,7 @@ class Memory:
                 self._sessions[session.id] = session
                 self._sessions.move_to_end(session.id)
         self._events.update(outcome.known)
+        self._privacy.keep(outcome.batch)
         identity = outcome.batch.identity
         if identity is None:
             return
@@ -280,9 +325,19 @@ def _claim_sessions(
     return any(found[id].profile_id != one.profile_id for id, one in wanted.items())
 
 
-def _others(records: Sequence[Decoded], sessions: Mapping[str, Session]) -> set[str]:
-    """Profiles that these records may have to do with, because of a merge or a session, other than their own."""
-    found: set[str] = set()
+def _others(
+    records: Sequence[Decoded], sessions: Mapping[str, Session], made: Sequence[tuple[str, str]] = ()
+) -> set[str]:
+    """
+    Profiles that these records may have to do with, because of a merge or a session, other than their own.
+
+    Args: made: see `in_hand`.
+    """
+    found = {
+        sessions[session_id].profile_id
+        for profile_id, session_id in made
+        if session_id in sessions and sessions[session_id].profile_id != profile_id
+    }
     for record in records:
         inbound = record.inbound
         if inbound is None:
@@ -312,6 +367,21 @@ def _undos(records: Sequence[Decoded], store: Writing) -> dict[str, Undo]:
             if undo is not None:
                 found[inbound["id"]] = undo
     return found
+
+
+def _caused(records: Sequence[Decoded], progress: Mapping[int, int]) -> Iterator[tuple[str, str]]:
+    """(event id, time partition) of the system events that records may have caused that are told again."""
+    for decoded in records:
+        inbound = decoded.inbound
+        if inbound is None or decoded.record.offset >= progress.get(decoded.record.partition, 0):
+            continue
+        if inbound["body"][0] != TRACK or not has_system_events(inbound["body"][1]):
+            continue
+        received_ms = inbound["received_at_ms"]
+        for event in decoded.events:
+            own_ms = event["time_ms"]
+            month = partition_of(received_ms if own_ms is None else own_ms, received_ms)
+            yield from ((system_events.id_of(type, event["id"]), month) for type in system_events.EVERY)
 
 
 def _replays(records: Sequence[Decoded], epoch: int, known: dict[str, KnownEvent]) -> list[tuple[str, str]]:

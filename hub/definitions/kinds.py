@@ -60,6 +60,20 @@ class Source(_Definition):
             description="A payload has to name its profile, and goes there even if its session belongs to another one."
         ),
     ] = False
+    sessions: Annotated[
+        Literal["client", "30m"],
+        Field(
+            description="client: what names no session has none. 30m: it gets one of its profile's, which ends with "
+            "half an hour without an event (docs/sessions.md)."
+        ),
+    ] = "client"
+    system_events: Annotated[
+        bool,
+        Field(
+            description="Whether a profile, session or visit that begins is told by an event of the hub's own: "
+            "profile-created, session-opened, visit-started (docs/sessions.md)."
+        ),
+    ] = False
     write_keys: Annotated[
         list[WriteKey],
         Field(
@@ -298,6 +312,46 @@ class DataCompliance(Rule):
     fields: Annotated[list[GuardedField], Field(min_length=1)]
 
 
+class Retention(_Definition):
+    """How long events are kept. Without one they are for ever."""
+
+    event_type: Annotated[
+        str,
+        Field(
+            min_length=1,
+            description="The event type, lower case, `-` for spaces; `*` for every type that has none of its own.",
+        ),
+    ]
+    days: Annotated[
+        int,
+        Field(ge=1, le=36_500, description="Since the hub received it, whatever its own time is. Then it is removed."),
+    ]
+
+
+class PseudonymField(BaseModel, frozen=True, extra="forbid"):
+    """A place in an event whose value nobody shall know."""
+
+    event: Annotated[str, Field(pattern=r"^(properties|context)(\.[^.]+)+$", description="Path in the event.")]
+    kind: Annotated[
+        Literal["email", "phone", "id"],
+        Field(description="How it is normalised before, as of an identification point: then that still works."),
+    ] = "id"
+    name: Annotated[str, Field(pattern="^[a-z0-9_.-]{0,64}$", description="Of an id: whose, such as crm.")] = ""
+    region: Annotated[
+        str, Field(pattern="^([A-Z]{2})?$", description="Of a phone: country of numbers without a +.")
+    ] = ""
+
+
+class Pseudonym(_Definition):
+    """Puts a hash that only this hub can make in the place of values, before they are on the log."""
+
+    event_type: Annotated[
+        str, Field(min_length=1, description="The event type, lower case, `-` for spaces; `*` for every type.")
+    ] = "*"
+    source: Annotated[str, Field(description="Only events of this event source. Empty: of any.")] = ""
+    fields: Annotated[list[PseudonymField], Field(min_length=1)]
+
+
 class Bridge(_Definition):
     """Pulls messages from a queue into events."""
 
@@ -376,6 +430,8 @@ KINDS: Final[dict[str, type[_Definition]]] = {
     "event-type": EventType,
     "mapping": Mapping,
     "identification-point": IdentificationPoint,
+    "pseudonym": Pseudonym,
+    "retention": Retention,
     "bridge": Bridge,
     "destination": Destination,
 }
@@ -390,6 +446,8 @@ Definition: TypeAlias = (
     | EventType
     | Mapping
     | IdentificationPoint
+    | Pseudonym
+    | Retention
     | Bridge
     | Destination
 )

@@ -53,6 +53,8 @@ class _Payload(msgspec.Struct):
     source: str | _Ref | None = None
     id: str | None = None
     messageId: str | None = None  # noqa: N815 - the field's name on the wire
+    sentAt: str | int | float | None = None  # noqa: N815 - as before
+    sent_at: str | int | float | None = None
     session: _Ref | None = None
     profile: _Ref | None = None
     profile_less: bool = False
@@ -141,6 +143,7 @@ def _payload(wire: _Payload, limits: Limits, default_source: str | None) -> Payl
     session_id = wire.session.id if wire.session is not None else None
     profile_id = wire.profile.id if wire.profile is not None else None
     event_bytes = limits.event_bytes
+    sent_at, sent_where = (wire.sent_at, "sent_at") if wire.sentAt is None else (wire.sentAt, "sentAt")
     return Payload(
         id=None if payload_id is None else clean_id(payload_id, "id" if wire.id is not None else "messageId", chars),
         source_id=_source_id(source_id, chars),
@@ -152,6 +155,7 @@ def _payload(wire: _Payload, limits: Limits, default_source: str | None) -> Payl
         options=_object(wire.options, "options"),
         request=_object(wire.request, "request"),
         events=[_event(event, index, chars, event_bytes) for index, event in enumerate(wire.events)],
+        sent_ms=None if sent_at is None else time_ms(sent_at, sent_where),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
@@ -14,7 +15,10 @@ from hub.definitions.kinds import IdentificationPoint
 from hub.edge.paths import value_at
 
 ANY: Final = "*"
+PSEUDONYM: Final = "pseudonym:"
+"""How a value begins that `hub.edge.pseudonyms` has put in the place of another; then its label, and its hash."""
 MAILTO: Final = "mailto:"
+_HASHED: Final = re.compile(rf"{PSEUDONYM}(?P<label>.+):(?P<hash>[0-9a-f]{{32}})")
 MAX_CHARS: Final = 1_024
 """Longest identifier: beyond, it is some text, and hashing it would join nobody."""
 
@@ -97,6 +101,11 @@ def identifiers(
     return list(found), faults
 
 
+def identifier_hash(kind: str, name: str, region: str, text: str, key: bytes) -> str:
+    """The hash of one value, as `identifiers` has it. Raises NotIdentifying."""
+    return _identifier(kind, name, region, text, key).hash
+
+
 def normalise(kind: str, region: str, text: str) -> str:
     """
     The one spelling of an identifier.
@@ -139,6 +148,11 @@ def _phone(text: str, region: str) -> str:
 @lru_cache(maxsize=65_536)
 def _identifier(kind: str, name: str, region: str, text: str, key: bytes) -> Identifier:
     label = f"{kind}:{name}" if name else kind
+    if text.startswith(PSEUDONYM):
+        hashed = _HASHED.fullmatch(text)
+        if hashed is None or hashed["label"] != label:
+            raise NotIdentifying("a pseudonym of another kind")
+        return Identifier(hashed["hash"], label)
     value = normalise(kind, region, text)
     digest = blake2b(f"{label}\x1f{value}".encode(), key=key, digest_size=16).hexdigest()
     return Identifier(digest, label)

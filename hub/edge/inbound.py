@@ -9,8 +9,10 @@ import msgspec
 
 from hub.definitions.catalogue import Catalogue, Entry
 from hub.definitions.kinds import IdentificationPoint, Source
+from hub.edge.clocks import corrected
 from hub.edge.identifiers import Points, identifiers
 from hub.edge.payload import Event, Payload
+from hub.edge.pseudonyms import compiled_pseudonyms
 from hub.errors import InvalidPayload
 from hub.ids import derived, is_uuid
 from schemas import records
@@ -19,6 +21,14 @@ SAVE_EVENTS: Final = "saveEvents"
 """Option of a payload. false: its events change the profile and are told, but neither they nor its session are kept."""
 STATIC_PROFILE: Final = "static_profile_id"
 """Option of a payload. true: it belongs to the profile that it names, whoever holds its session."""
+SESSIONS: Final = "sessions"
+"""Option of a payload. "30m": without a session id, it belongs to one that the collector makes (MADE_SESSIONS)."""
+MADE_SESSIONS: Final = "30m"
+SYSTEM_EVENTS: Final = "systemEvents"
+"""Option of a payload. true: a profile, session or visit that begins with it is told by an event of its own."""
+
+REST: Final = "rest"
+"""Origin of what came over HTTP."""
 
 Door: TypeAlias = Literal["rest", "bridge", "webhook", "redirect"]
 
@@ -87,6 +97,8 @@ def inbound(
     name = payload.id or payload_id or new_id(now_ms)
     # two sources may both have a payload 1001: what is derived from such a name must not meet
     root = name if is_uuid(name) else derived("payload", payload.source_id, name)
+    # a queue's messages may have lain there for long: that says nothing of their sender's clock
+    sent_ms = payload.sent_ms if origin == REST else None
     profile_id = "" if payload.profile_less else _profile_id(payload, root, catalogue)
     track: records.Track = {
         "session_id": payload.session_id,
@@ -95,8 +107,14 @@ def inbound(
         "properties": payload.properties,
         "options": options,
         "request": _merged(payload.request, request),
-        "events": [_event(event, payload.source_id, root, index) for index, event in enumerate(payload.events)],
+        "events": [
+            _event(event, payload.source_id, root, index, corrected(event.time_ms, sent_ms, now_ms))
+            for index, event in enumerate(payload.events)
+        ],
     }
+    pseudonyms = catalogue.compiled("pseudonym", compiled_pseudonyms)
+    if pseudonyms:
+        pseudonyms.apply(track["events"], payload.source_id, catalogue.identity_key)
     record: records.Inbound = {
         "id": name,
         "source": payload.source_id,
@@ -196,7 +214,7 @@ def identification_points(entries: Mapping[str, Entry]) -> Points:
     return Points((id, cast("IdentificationPoint", entry.spec)) for id, entry in entries.items())
 
 
-def _event(event: Event, source_id: str, root: str, index: int) -> records.Event:
+def _event(event: Event, source_id: str, root: str, index: int, time_ms: int | None) -> records.Event:
     client_id = event.client_id
     if client_id is None:
         event_id = derived("event", root, str(index))
@@ -208,7 +226,7 @@ def _event(event: Event, source_id: str, root: str, index: int) -> records.Event
         "id": event_id,
         "client_id": client_id,
         "type": event.type,
-        "time_ms": event.time_ms,
+        "time_ms": time_ms,
         "properties": event.properties,
         "context": event.context,
         "options": event.options,
@@ -222,13 +240,18 @@ def _as_its_source_says(spec: Source, payload: Payload) -> bytes:
         raise InvalidPayload(
             "missing_field", "the event source wants to be told the profile", "profile.id", payload.source_id
         )
-    if not (spec.transitional or spec.permanent_profile_id):
+    is_made = spec.sessions == MADE_SESSIONS and payload.session_id is None
+    if not (spec.transitional or spec.permanent_profile_id or spec.system_events or is_made):
         return payload.options
     options = msgspec.json.decode(payload.options)
     if spec.transitional:
         options[SAVE_EVENTS] = False
     if spec.permanent_profile_id:
         options[STATIC_PROFILE] = True
+    if spec.system_events:
+        options[SYSTEM_EVENTS] = True
+    if is_made:
+        options[SESSIONS] = MADE_SESSIONS
     return msgspec.json.encode(options)
 
 

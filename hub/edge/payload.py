@@ -30,3 +30,4 @@ class Payload(msgspec.Struct, frozen=True, kw_only=True):
     options: bytes
     request: bytes
     events: list[Event]
+    sent_ms: int | None = None  # what the sender's clock showed as it sent: milliseconds since 1970

@@ -337,6 +337,10 @@ class Identities:
         profile.draft.object(("metadata",))["version"] = profile.version
         profile.dirty = True
 
+    def send(self, cause: Cause, inbound: Inbound) -> None:
+        """Another record, because of the one in hand."""
+        self._send(cause, inbound)
+
     def outcome(self) -> Identity | None:
         """All of it; None when there is nothing."""
         identity = Identity(

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from hub import ids
 from hub.edge.identifiers import identifiers
 from hub.model import (
     OUTLIERS,
@@ -16,31 +17,47 @@ from hub.model import (
     Counts,
     DeadLetter,
     KnownEvent,
+    Person,
     Position,
+    Privacy,
     Profile,
     Progress,
     Session,
     StoredEvent,
     partition_of,
 )
-from hub.pipeline import letters
+from hub.pipeline import letters, made_sessions, privacy, system_events
 from hub.pipeline.definitions import Definitions
 from hub.pipeline.documents import NOTHING, event_document, iso
 from hub.pipeline.holders import Holders, claims_as, onward
-from hub.pipeline.identity import LATE, Decision, Identities, Known, Why, cause_of
+from hub.pipeline.identity import LATE, Decision, Identities, Known, Reason, Why, cause_of
 from hub.pipeline.mapping import EVENT_TYPE, Change, Problem, Sent, map_event
-from hub.pipeline.modes import is_ephemeral, is_static
+from hub.pipeline.modes import (
+    has_system_events,
+    is_ephemeral,
+    is_fleeting,
+    is_static,
+    keeps_nothing,
+    keeps_profile,
+    keeps_session,
+    makes_session,
+)
 from hub.pipeline.records import Decoded, LogRecord
+from hub.pipeline.referral import newcomer
 from hub.pipeline.rules.enrichment import NOTHING as UNTOLD
 from hub.pipeline.rules.enrichment import Enriched, enriched, joined
 from hub.pipeline.rules.hand import INVALID, Hand
 from hub.pipeline.rules.steps import Verdict
-from hub.pipeline.touched import Open, Touched, claimed_by, touch_profile, touch_session
+from hub.pipeline.sessions import Seen
+from hub.pipeline.touched import Open, Touched, claimed_by, end_session, touch_profile, touch_session
 from hub.pipeline.undo import rebuild
+from hub.pipeline.visits import begin_visit
 from schemas.records import MERGE, REFUSED, TRACK, Event, Inbound, Merge, Stored, Track
 
 MINUTE_MS: Final = 60_000
 REFUSED_BY_SCHEMA: Final = "schema_violation"
+NO_PROFILE: Final = "profile_not_saved"
+NO_SESSION: Final = "session_not_saved"
 MOST_STUMBLES: Final = 10
 """Records of one batch that our own code may stumble over before it stops."""
 _decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
@@ -51,6 +68,8 @@ class State(msgspec.Struct, frozen=True):
     What is known before the batch. Profiles, sessions and events that are absent do not exist.
 
     `progress`: next offset to count, by partition. `replayed`: documents of events at their own coordinates.
+    `judged`: records of people who want none kept. `person`: whom an order is about; None: it is none, or it is done.
+    `expired`: by event type, `*` for all others, before when an event was received that is not kept any more.
     """
 
     epoch: int
@@ -60,6 +79,9 @@ class State(msgspec.Struct, frozen=True):
     events: dict[str, KnownEvent]
     replayed: dict[str, bytes]
     identity: Known = Known()
+    judged: privacy.Judged = privacy.NOTHING
+    person: Person | None = None
+    expired: Mapping[str, int] = NOTHING
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -68,7 +90,8 @@ class Outcome(msgspec.Struct, frozen=True):
 
     `known`: the events stored by this batch. `conflicts`: duplicates that say something else than the first, by source.
     `own_dead`: events that died here, of those counted for the first time; neither what a bridge refused nor what was
-    dead before, nor what a validator refused. `filtered`: those that a filter dropped, by its id.
+    dead before, nor what a validator refused. `filtered`: those that a filter dropped, by its id. `voided`: those that
+    came from people who want none kept, or are too old, by why (`hub.pipeline.privacy.WHY`).
     """
 
     batch: Batch
@@ -78,6 +101,7 @@ class Outcome(msgspec.Struct, frozen=True):
     conflicts: dict[str, int]
     own_dead: int
     filtered: dict[str, int] = {}
+    voided: dict[str, int] = {}
 
 
 def process(records: Sequence[Decoded], state: State, definitions: Definitions) -> Outcome:
@@ -110,7 +134,16 @@ def process(records: Sequence[Decoded], state: State, definitions: Definitions) 
 
 
 class _Payload(NamedTuple):
-    """A Track in hand: whose it is, and whether the profile and session still lack this record."""
+    """
+    A Track in hand: whose it is, and whether the profile and session still lack this record.
+
+    Attributes:
+        is_kept: Whether its events are kept, but for those that say otherwise themselves.
+        seen: What the profile learns of, in order.
+        is_made: Whether the session is the hub's own.
+        ends: The session of the profile that is over with it.
+        flags: Of each of its events.
+    """
 
     record: LogRecord
     inbound: Inbound
@@ -120,7 +153,11 @@ class _Payload(NamedTuple):
     profile: Open | None
     profile_lacks: bool
     session: Open | None
-    is_kept: bool = True
+    is_kept: bool
+    seen: list[Seen]
+    is_made: bool = False
+    ends: Open | None = None
+    flags: Sequence[str] = ()
 
     @property
     def sender(self) -> str:
@@ -172,10 +209,14 @@ class _Run:
         self._own_dead = 0
         self._conflicts: dict[str, int] = {}
         self._filtered: dict[str, int] = {}
+        self._voided: dict[str, int] = {}
+        self._privacy: Privacy | None = None
 
     def take(self, decoded: Decoded) -> None:
         told = len(self._told_dead)
         fresh = self._advance(decoded)
+        if self._is_void(decoded, fresh=fresh):
+            return
         if self._goes_elsewhere(decoded, fresh=fresh):
             return
         counts = self._counts(decoded) if fresh and not letters.is_outward(decoded.inbound) else Counts()
@@ -184,6 +225,42 @@ class _Run:
         if replay is not None and counts.received and len(self._told_dead) == told:
             # the record's own time: the same bytes again say when they were received first
             self._resolved[replay.letter_id] = decoded.record.at_ms
+
+    def _is_void(self, decoded: Decoded, *, fresh: bool) -> bool:
+        """Whether it came from somebody who was erased, or is suppressed: then it is counted, and nothing else."""
+        judged = self._state.judged
+        if not judged.records:
+            return False
+        void = judged.records.get((decoded.record.partition, decoded.record.offset))
+        if void is None:
+            return False
+        heir = judged.heirs.get((decoded.record.partition, decoded.record.offset))
+        if fresh and heir is not None and decoded.inbound is not None:
+            position = Position(self._state.epoch, decoded.record.partition, decoded.record.offset, 0)
+            order = privacy.heir_order(ids.derived("heir", decoded.inbound["id"]), heir, self._definitions.offset)
+            self._identities.send(cause_of(decoded.record, decoded.inbound, position), order)
+        first_at = None if decoded.inbound is None else decoded.inbound.get("first_at")
+        if first_at is not None:
+            if self._identities.is_known(first_at):
+                return True
+            self._identities.applied(first_at)
+        if fresh and decoded.events:
+            self._counts(decoded).dropped += decoded.weight
+            self._count_void(privacy.why(void), decoded.weight)
+            if decoded.record.replay is not None:
+                self._resolved[decoded.record.replay.letter_id] = decoded.record.at_ms
+        return True
+
+    def _count_void(self, why: str, events: int) -> None:
+        self._voided[why] = self._voided.get(why, 0) + events
+
+    def _order(self, order: privacy.Order, inbound: Inbound, position: Position) -> None:
+        """Somebody asks for their privacy."""
+        person, id = self._state.person, inbound["profile_id"]
+        if person is not None:
+            profile = self._state.profiles.get(id)
+            now = position.version, None if profile is None else profile.doc
+            self._privacy = privacy.carry_out(order, inbound, person, now, self._definitions)
 
     def _goes_elsewhere(self, decoded: Decoded, *, fresh: bool) -> bool:
         """
@@ -204,12 +281,17 @@ class _Run:
             if fresh:
                 self._identities.forward(cause_of(record, inbound, position), alias.into, "alias")
             return True
+        order = privacy.order_of(inbound)
         if not fresh:
-            return is_merge or not self._was_applied(inbound, position, holder)
+            return is_merge or order is not None or not self._was_applied(inbound, position, holder)
         if inbound["body"][0] == MERGE:
             self._merge(record, inbound, inbound["body"][1], position)
             return True
-        return self._goes_on(record, inbound, position, holder)
+        if self._goes_on(record, inbound, position, holder):
+            return True
+        if order is not None:
+            self._order(order, inbound, position)
+        return order is not None
 
     def _was_applied(self, inbound: Inbound, position: Position, holder: str) -> bool:
         """
@@ -222,7 +304,7 @@ class _Run:
         track = inbound["body"][1]
         if not track["session_id"] and not inbound.get("first_at"):
             return True
-        if is_ephemeral(track):
+        if keeps_nothing(track):
             return holder == inbound["profile_id"] or self._way(inbound, holder) is None
         known = [self._state.events.get(event["id"]) for event in track["events"]]
         return any(one is not None and one.position == position._replace(place=n) for n, one in enumerate(known))
@@ -304,9 +386,11 @@ class _Run:
             failed_again=self._failed_again,
             resolved=self._resolved,
             identity=self._identities.outcome(),
+            privacy=self._privacy,
+            voids=list(self._state.judged.more),
         )
-        known, conflicts = self._known, self._conflicts
-        return Outcome(batch, self._stored, self._told_dead, known, conflicts, self._own_dead, self._filtered)
+        told, dead, known, conflicts = self._stored, self._told_dead, self._known, self._conflicts
+        return Outcome(batch, told, dead, known, conflicts, self._own_dead, self._filtered, self._voided)
 
     def _advance(self, decoded: Decoded) -> bool:
         """Move the progress past the record. Returns whether it is the first time: else it was counted before."""
@@ -321,10 +405,13 @@ class _Run:
         record, inbound = decoded.record, decoded.inbound
         source = letters.UNKNOWN_SOURCE if inbound is None else inbound["source"] or letters.UNKNOWN_SOURCE
         at_ms = record.at_ms if inbound is None else inbound["received_at_ms"]
-        key = CounterKey(self._state.epoch, record.partition, source, at_ms // MINUTE_MS)
-        counts = self._counters.setdefault(key, Counts())
+        counts = self._counters_at(record.partition, source, at_ms)
         counts.received += decoded.weight
         return counts
+
+    def _counters_at(self, partition: int, source: str, at_ms: int) -> Counts:
+        key = CounterKey(self._state.epoch, partition, source, at_ms // MINUTE_MS)
+        return self._counters.setdefault(key, Counts())
 
     def _bury(self, record: LogRecord, letter: DeadLetter, counts: Counts) -> None:
         counts.dead += 1
@@ -358,13 +445,18 @@ class _Run:
                 counts.duplicate += 1
                 if known.digest != _digest(event):
                     self._conflicts[inbound["source"]] = self._conflicts.get(inbound["source"], 0) + 1
-            elif self._event(payload, event, position, counts, replayed=known is not None, first=not new):
-                new += 1
+            else:
+                new += self._event(payload, event, position, counts, replayed=known is not None, first=not new)
         if new:
-            _count(payload, new, self._definitions.channels.get(inbound["source"], ""))
+            _count(payload, self._definitions.channels.get(inbound["source"], ""))
             if payload.profile is not None:
                 position = Position(self._state.epoch, record.partition, record.offset, 0)
-                self._identities.settle(payload.profile, cause_of(record, inbound, position))
+                cause = cause_of(record, inbound, position)
+                self._identities.settle(payload.profile, cause)
+                other = newcomer(inbound, track, payload.profile.draft.doc)
+                if other is not None:
+                    reason = Reason("request", inbound["profile_id"], other, cause.at)
+                    self._identities.ask(cause, other, inbound["profile_id"], reason)
 
     def _open(self, record: LogRecord, inbound: Inbound, track: Track) -> _Payload:
         version = Position(self._state.epoch, record.partition, record.offset, 0).version
@@ -372,21 +464,51 @@ class _Run:
         profile_id, session_id, is_kept = inbound["profile_id"], track["session_id"], not is_ephemeral(track)
         if not profile_id:
             # only the owner of a session's profile writes the session, so a profile-less payload leaves it alone
-            return _Payload(record, inbound, track, version, at, None, False, None, is_kept)
+            return _Payload(record, inbound, track, version, at, None, False, None, is_kept, [])
         if self._identities.alias(profile_id) is not None:
             # it was applied before its profile was merged, and is only told again
-            return _Payload(record, inbound, track, version, at, None, False, None, is_kept)
+            return _Payload(record, inbound, track, version, at, None, False, None, is_kept, [])
+        if not keeps_profile(track):
+            return _Payload(record, inbound, track, version, at, None, False, None, is_kept, [], flags=(NO_PROFILE,))
         profile = self._touched.profile(profile_id, at)
-        session: Open | None = None
-        if session_id and is_kept:
-            session = self._touched.session(session_id, profile, at, self._identities.holds, claims_as(inbound))
-        return _Payload(record, inbound, track, version, at, profile, profile.version < version, session, is_kept)
+        lacks, has_session = profile.version < version, keeps_session(track)
+        payload = _Payload(record, inbound, track, version, at, profile, lacks, None, is_kept, [])
+        if not has_session:
+            return payload._replace(flags=(NO_SESSION,))
+        if session_id:
+            holds = self._identities.holds
+            return payload._replace(session=self._touched.session(session_id, profile, at, holds, claims_as(inbound)))
+        return self._with_session(payload, profile) if lacks and makes_session(track) else payload
+
+    def _with_session(self, payload: _Payload, profile: Open) -> _Payload:
+        """With the session that the hub makes for it; without one, if its first event comes too late for any."""
+        inbound, at, event = payload.inbound, payload.received_at, payload.track["events"][0]
+        before = made_sessions.open_id(profile.draft.doc)
+        session_id, begins = made_sessions.belongs(profile.draft.doc, _counts_ms(payload, event), event["id"])
+        if session_id is None:
+            return payload
+
+        def opened(id: str) -> Open:
+            return self._touched.session(id, profile, at, self._identities.holds, claims_as(inbound))
+
+        session = opened(session_id)
+        if session.holder != profile.holder:
+            # it went to another profile, as a merge was undone
+            before, session_id, begins = None, made_sessions.begun_by(profile.holder, event["id"]), True
+            session = opened(session_id)
+        ends = opened(before) if begins and before is not None else None
+        return payload._replace(
+            track={**payload.track, "session_id": session_id},
+            session=session,
+            is_made=True,
+            ends=None if ends is None or ends.holder != profile.holder else ends,
+        )
 
     def _event(
         self, payload: _Payload, event: Event, position: Position, counts: Counts, *, replayed: bool, first: bool
-    ) -> bool:
+    ) -> int:
         """
-        Store, or tell again. Returns whether the profile still had to learn of it.
+        Store, or tell again. Returns how many events the profile still had to learn of: it, and those that it caused.
 
         Args: first: whether the profile has learned of no event of this payload yet.
         """
@@ -397,7 +519,12 @@ class _Run:
             detail = f"event {position.place} holds JSON that cannot be read: {exc}"
             letter = letters.failed(payload.record, position, payload.inbound, "undecodable_record", detail)
             self._bury(payload.record, letter, counts)
-            return False
+            return 0
+        if self._state.expired and not replayed and self._is_expired(payload, event):
+            counts.dropped += 1
+            if counts.received:
+                self._count_void(privacy.EXPIRED, 1)
+            return 0
         own_time = None if event["time_ms"] is None else iso(event["time_ms"])
         hand, chain = None, self._definitions.rules.of(event["type"])
         if chain is not None:
@@ -405,21 +532,66 @@ class _Run:
             verdict = chain.judge(hand)
             if verdict.is_over and not replayed:
                 self._end(verdict, hand, payload, position, counts)
-                return False
+                return 0
             chain.work(hand)
-        if payload.is_kept and not (replayed or counts.received):
+        is_kept = payload.is_kept and not is_fleeting(event)
+        if is_kept and not (replayed or counts.received):
             # counted before and not stored: a rule that has changed since does not bring it back when it is told again
-            return False
+            return 0
         done = self._done(payload, event, own_time, properties, context, hand=hand, replayed=replayed)
         if replayed:
             self._tell(payload, event, self._state.replayed[event["id"]])
         else:
-            if payload.is_kept:
+            if is_kept:
                 counts.stored += 1
             else:
                 counts.dropped += 1
-            self._store(payload, event, position, own_time=own_time, done=done, first=first)
-        return payload.profile_lacks
+            self._store(payload, event, position, own_time=own_time, done=done, first=first, is_kept=is_kept)
+        caused = 0
+        if is_kept and payload.profile is not None and has_system_events(payload.track):
+            caused = self._system(payload, event, position, counts, replayed=replayed, first=first)
+        if not payload.profile_lacks:
+            return 0
+        payload.seen.insert(len(payload.seen) - caused, _seen(payload, event, own_time, done))
+        return 1 + caused
+
+    def _is_expired(self, payload: _Payload, event: Event) -> bool:
+        expired = self._state.expired
+        return payload.inbound["received_at_ms"] < expired.get(event["type"], expired.get("*", 0))
+
+    def _system(
+        self, payload: _Payload, cause: Event, position: Position, counts: Counts, *, replayed: bool, first: bool
+    ) -> int:
+        """
+        The events that this one caused: stored, or told again. Returns how many the profile still had to learn of.
+
+        They lie behind the record's own, and count as received and stored at once, from a source of their own.
+        """
+        number = len(payload.track["events"]) + len(system_events.EVERY) * position.place
+        inbound, known = system_events.as_its_source(payload.inbound), self._state.replayed
+        payload = payload._replace(inbound=inbound, flags=())
+        created, started = first and _is_created(payload.profile), first and _starts_visit(payload)
+        learned = 0
+        for place, event in enumerate(system_events.made(cause, profile_created=True, visit_started=True), number):
+            is_known = event["id"] in known
+            if not (is_known if replayed else created if event["type"] == system_events.PROFILE_CREATED else started):
+                continue
+            own_time = None if event["time_ms"] is None else iso(event["time_ms"])
+            done = self._done(payload, event, own_time, _decode(event["properties"]), {}, hand=None, replayed=is_known)
+            if is_known:
+                self._tell(payload, event, known[event["id"]])
+            else:
+                own = Counts()
+                if counts.received:
+                    own = self._counters_at(position.partition, inbound["source"], inbound["received_at_ms"])
+                own.received += 1
+                own.stored += 1
+                there = position._replace(place=place)
+                self._store(payload, event, there, own_time=own_time, done=done, first=False, is_kept=True)
+            if payload.profile_lacks:
+                payload.seen.append(_seen(payload, event, own_time, done))
+                learned += 1
+        return learned
 
     def _end(self, verdict: Verdict, hand: Hand, payload: _Payload, position: Position, counts: Counts) -> None:
         """The event goes no further: count it, or bury it."""
@@ -451,7 +623,7 @@ class _Run:
         is_invalid = hand is not None and INVALID in hand.flags
         is_applied = payload.profile is not None and payload.profile_lacks and not is_invalid
         is_mapped = is_applied and (lines or points)
-        if replayed and not is_mapped:
+        if replayed and not (is_mapped or payload.profile_lacks):
             return _Done()
         # identification points see what was sent: what is kept of that are hashes that only this hub can make
         sent_properties, sent_context, request = properties, context, payload.track["request"]
@@ -503,6 +675,7 @@ class _Run:
         own_time: str | None,
         done: _Done,
         first: bool,
+        is_kept: bool,
     ) -> None:
         inbound, track, profile = payload.inbound, payload.track, payload.profile
         time_ms = inbound["received_at_ms"] if event["time_ms"] is None else event["time_ms"]
@@ -519,7 +692,7 @@ class _Run:
             flags=_flags(payload, partition, done, first=first),
             definitions=self._definitions.offset,
             profile_version=version,
-            profile_created=profile is not None and profile.created and not profile.dirty and first,
+            profile_created=first and _is_created(profile),
             changes=done.changes,
             problems=done.problems,
             identity=done.decisions,
@@ -530,8 +703,9 @@ class _Run:
             told=done.told,
             channel=self._definitions.channels.get(inbound["source"], ""),
             static_profile=is_static(track),
+            session_made=payload.is_made,
         )
-        if not payload.is_kept:
+        if not is_kept:
             self._tell(payload, event, doc)
             return
         self._events.append(
@@ -570,14 +744,21 @@ class _Run:
         )
 
 
-def _count(payload: _Payload, new: int, channel: str) -> None:
-    at = payload.received_at
+def _count(payload: _Payload, channel: str) -> None:
+    at, version, seen = payload.received_at, payload.version, payload.seen
     session, profile = payload.session, payload.profile
     new_visit = _starts_visit(payload)
-    if session is not None and session.holder == payload.inbound["profile_id"] and session.version < payload.version:
-        touch_session(session, payload.version, new, at, payload.track, channel=channel)
+    if session is not None and session.holder == payload.inbound["profile_id"] and session.version < version:
+        touch_session(session, version, seen, at, payload.track, channel=channel)
+    if payload.ends is not None:
+        end_session(payload.ends, version)
     if profile is not None and payload.profile_lacks:
-        touch_profile(profile, payload.version, new, at, new_visit=new_visit)
+        if new_visit:
+            begin_visit(profile.draft, seen[0].at, seen[0].zone)
+        if payload.is_made:
+            for one in seen:
+                made_sessions.note(profile.draft, payload.track["session_id"] or "", one.at)
+        touch_profile(profile, version, len(seen), at)
 
 
 def _starts_visit(payload: _Payload) -> bool:
@@ -593,9 +774,27 @@ def _starts_visit(payload: _Payload) -> bool:
 
 def _counts_at(payload: _Payload, event: Event, at: str) -> str:
     """The time that an event counts at, beside others: its own (`at`), unless that is out of range."""
+    return payload.received_at if _is_outlier(event["time_ms"], payload.inbound["received_at_ms"]) else at
+
+
+def _counts_ms(payload: _Payload, event: Event) -> int:
+    """The same in milliseconds since 1970."""
     time_ms, received_at_ms = event["time_ms"], payload.inbound["received_at_ms"]
-    is_outlier = time_ms is not None and partition_of(time_ms, received_at_ms) == OUTLIERS
-    return payload.received_at if is_outlier else at
+    return received_at_ms if time_ms is None or _is_outlier(time_ms, received_at_ms) else time_ms
+
+
+def _is_outlier(time_ms: int | None, received_at_ms: int) -> bool:
+    return time_ms is not None and partition_of(time_ms, received_at_ms) == OUTLIERS
+
+
+def _seen(payload: _Payload, event: Event, own_time: str | None, done: _Done) -> Seen:
+    at = _counts_at(payload, event, own_time or payload.received_at)
+    return Seen(event["id"], event["type"], at, done.told.fields, done.told.zone)
+
+
+def _is_created(profile: Open | None) -> bool:
+    """Whether a profile begins with the payload in hand."""
+    return profile is not None and profile.created and not profile.dirty
 
 
 def _visits(payload: _Payload) -> int:
@@ -622,7 +821,7 @@ def _hand(payload: _Payload, event: Event, at: str, properties: Any, context: An
 
 
 def _flags(payload: _Payload, partition: str, done: _Done, *, first: bool) -> list[str]:
-    flags = []
+    flags = list(payload.flags)
     if partition == OUTLIERS:
         flags.append("time_out_of_range")
     if payload.session is not None and payload.session.holder != payload.inbound["profile_id"]:

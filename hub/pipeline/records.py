@@ -10,10 +10,11 @@ import msgspec
 from hub.edge.identifiers import Points, identifiers
 from hub.model import DAY_MS, OUTLIERS, Claim, EventKey, Wanted, month_of, partition_of, previous_month
 from hub.pipeline.documents import iso
+from hub.pipeline.modes import keeps_profile
 from hub.pipeline.rules.hand import Hand
 from hub.pipeline.rules.steps import NO_STEPS, Steps
 from schemas.codec import CodecError, decode_inbound
-from schemas.records import MERGE, TRACK, Event, Inbound
+from schemas.records import MERGE, PATCH, TRACK, Event, Inbound
 from schemas.replays import Replay
 
 FIRST_MS: Final = -62_135_596_800_000
@@ -24,12 +25,18 @@ LAST_MS: Final = 253_370_764_799_999
 WAVERING_MS: Final = 15 * 60 * 1000
 """How far the corrected times of one event may lie apart that was sent again and again."""
 
+PRIVACY: Final = "@privacy"
+"""Event source of the records by which people ask for their privacy; they are no events and count for nothing."""
+
 EMPTY: Final = b"{}"
 _object: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class LogRecord(NamedTuple):
-    """A record as Kafka has it. `at_ms` is the broker's or producer's time stamp; `replay`: of which dead letter."""
+    """
+    A record as Kafka has it. `at_ms` is the broker's or producer's time stamp; `replay`: of which dead letter, and
+    `received_ms`, when that was received first, if it says so; milliseconds since 1970.
+    """
 
     partition: int
     offset: int
@@ -37,6 +44,7 @@ class LogRecord(NamedTuple):
     key: bytes
     value: bytes
     replay: Replay | None = None
+    received_ms: int | None = None
 
 
 class Decoded(msgspec.Struct, frozen=True):
@@ -56,9 +64,11 @@ class Decoded(msgspec.Struct, frozen=True):
     @property
     def stands_alone(self) -> bool:
         """Whether it has to be in a batch of its own."""
-        if self.inbound is None or self.inbound["body"][0] != MERGE:
+        if self.inbound is None:
             return False
-        return self.inbound["body"][1]["step"] in ("undo", "restore")
+        if self.inbound["body"][0] == PATCH:
+            return self.inbound["source"] == PRIVACY
+        return self.inbound["body"][0] == MERGE and self.inbound["body"][1]["step"] in ("undo", "restore")
 
     @property
     def weight(self) -> int:
@@ -99,8 +109,8 @@ def batches(decoded: Iterable[Decoded], most_events: int) -> Iterator[list[Decod
     """
     Cut into runs of about `most_events` events, so that large payloads do not make huge batches.
 
-    A merge undone, and a profile that lives again, is a batch of its own: it needs what is stored of all before it, and
-    what comes after it needs what it has changed.
+    A merge undone, a profile that lives again, and somebody's privacy, is a batch of its own: it needs what is stored
+    of all before it, and what comes after it needs what it has changed.
     """
     batch: list[Decoded] = []
     weight = 0
@@ -134,7 +144,7 @@ def wanted(decoded: Iterable[Decoded]) -> Wanted:
         first_at = inbound.get("first_at")
         if first_at is not None:
             forwarded.append(first_at)
-        if inbound["body"][0] == MERGE:
+        if inbound["body"][0] in (MERGE, PATCH):
             profiles[inbound["profile_id"]] = None
             merges.append(inbound["id"])
         if inbound["body"][0] != TRACK:
@@ -166,14 +176,15 @@ def claims(
     Args:
         key: As `identifiers` takes it.
         whose: The profile that a record is for, empty for none; asked for each record that has one.
-        rules: An event that goes no further, or into no profile, claims nothing.
+        rules: An event that goes no further, or into no profile, claims nothing; nor does one that is to leave its
+            profile as it is.
     """
     for record in decoded:
         inbound = record.inbound
         if inbound is None or not inbound["profile_id"]:
             continue
         profile_id = whose(inbound)
-        if not profile_id:
+        if not profile_id or (inbound["body"][0] == TRACK and not keeps_profile(inbound["body"][1])):
             continue
         for event in record.events:
             lines = points.of(event["type"])
@@ -204,7 +215,7 @@ def lookup_partitions(time_ms: int | None, received_at_ms: int) -> tuple[str, ..
     An event without its own time was filed by when it was received, which may have been last month; or next month, if
     that clock was set back since, by a day at most. One with its own time may have been an outlier when its first copy
     came and no longer be one now. And near the end of a month it may have had another time: that of a client whose
-    clock is wrong is corrected by when it sends (`hub.edge.vendors.clocks`).
+    clock is wrong is corrected by when it sends (`hub.edge.clocks`).
     """
     if time_ms is None:
         month = month_of(received_at_ms)

@@ -15,6 +15,7 @@ from hub.errors import HubError, Refused, Unavailable
 from hub.log.admin import LogAdmin
 from hub.log.follower import Follower
 from hub.model import partition_of
+from hub.pipeline.privacy import is_order
 from hub.replay.alike import Alike, Both, Differs
 from hub.replay.defining import ACK_S, write_definitions
 from hub.replay.definitions import Changes, Specs, changes, specs_of
@@ -209,6 +210,8 @@ class LiveDefinitions:
 def is_stored(store: Both, original: Original) -> bool:
     """Whether live has applied the record: has all its events, which may lie where their first copy was filed."""
     inbound = original.inbound
+    if is_order(inbound):
+        return store.order(inbound["id"]) is not None
     if inbound["body"][0] != TRACK:
         return True
     for event in inbound["body"][1]["events"]:

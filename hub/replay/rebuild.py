@@ -8,7 +8,10 @@ from typing import Final
 
 import msgspec
 
-from hub.edge.inbound import STATIC_PROFILE
+from hub.edge.inbound import MADE_SESSIONS, SESSIONS, STATIC_PROFILE, SYSTEM_EVENTS
+from hub.pipeline.modes import SAVE_PROFILE, SAVE_SESSION
+from hub.pipeline.process import NO_PROFILE, NO_SESSION
+from hub.pipeline.system_events import SOURCE
 from schemas.records import TRACK, Event, Inbound, Track
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -33,6 +36,8 @@ class _Metadata(msgspec.Struct, frozen=True):
     profile_less: bool
     sent_as: str | None = None  # the profile id that the client sent, where it was merged into another one
     static_profile: bool = False  # it was not to follow its session
+    session_made: bool = False  # it named none
+    flags: list[str] = []
 
 
 class _Tags(msgspec.Struct, frozen=True):
@@ -65,27 +70,28 @@ class _Document(msgspec.Struct, frozen=True):
 
 
 _decode: Final = msgspec.json.Decoder(_Document).decode
-_STATIC: Final = msgspec.json.encode({STATIC_PROFILE: True})
 
 
 def inbound_of(documents: Sequence[bytes]) -> Inbound:
     """
     The record that these events came in, under the same ids and with the same receive time.
 
-    A payload's own context, properties and options are in no event's document: they are empty here, but for what tells
-    whose it is. They go into sessions only, so events and profiles come out as they were. What was not to be kept
-    (hub.pipeline.modes) is not in the store, and so not here.
+    A payload's own context and properties are in no event's document: they are empty here. They go into sessions only,
+    so events and profiles come out as they were. Of its options there are those that the collector minds. What was not
+    to be kept (hub.pipeline.modes) is not in the store, and so not here. Sessions and events of the hub's own are left
+    out: they are made anew.
 
     Args: documents: of all events of one record, in their order, at least one.
     """
-    events = [_decode(document) for document in documents]
+    every = [_decode(document) for document in documents]
+    events = [one for one in every if one.source.id != SOURCE]
     first = events[0]
     track: Track = {
-        "session_id": first.session.id if first.session else None,
+        "session_id": first.session.id if first.session and not first.metadata.session_made else None,
         "profile_less": first.metadata.profile_less,
         "context": b"{}",
         "properties": b"{}",
-        "options": _STATIC if first.metadata.static_profile else b"{}",
+        "options": _options(first.metadata, has_system_events=len(events) < len(every)),
         "request": bytes(first.request),
         "events": [_event(event) for event in events],
     }
@@ -98,6 +104,20 @@ def inbound_of(documents: Sequence[bytes]) -> Inbound:
         "origin": first.metadata.origin,
         "body": (TRACK, track),
     }
+
+
+def _options(metadata: _Metadata, *, has_system_events: bool) -> bytes:
+    options: dict[str, object] = {}
+    if metadata.static_profile:
+        options[STATIC_PROFILE] = True
+    if metadata.session_made:
+        options[SESSIONS] = MADE_SESSIONS
+    if has_system_events:
+        options[SYSTEM_EVENTS] = True
+    for flag, name in ((NO_PROFILE, SAVE_PROFILE), (NO_SESSION, SAVE_SESSION)):
+        if flag in metadata.flags:
+            options[name] = False
+    return msgspec.json.encode(options)
 
 
 def _event(document: _Document) -> Event:

@@ -21,6 +21,7 @@ from hub.replay.diff import compare
 from hub.replay.feed import Feed
 from hub.replay.matching import Filter, make_filter
 from hub.replay.options import Options, check_promotion
+from hub.replay.privacy import keep_privacy
 from hub.replay.profiles import all_profiles
 from hub.replay.promotion import Level, Promotion, is_stored
 from hub.replay.report import Partition, Report
@@ -122,6 +123,7 @@ class _Run:
         with shadow.held():
             shadow.empty()
             defined = shadow.define(files, clock())
+            self._originals.orders_from = keep_privacy(self._store, shadow.store_url)
             if options.promote and files is None:
                 _check_same(name, defined)
             with (

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
+from hub.pipeline.privacy import is_order
 from hub.pipeline.records import Decoded, LogRecord, decode
 from hub.replay.bounds import Part, Selection
 from hub.replay.logged import Logged, logged_records
@@ -70,6 +71,8 @@ class Originals:
         on_step: Callable[[Step], None],
     ) -> None:
         """Reads nothing yet."""
+        self.orders_from: int | None = None
+        """Running number of the first request for privacy that is sent, too; None: none is, they are in force there."""
         self._kafka = kafka
         self._namespace = namespace
         self._store = store
@@ -118,8 +121,16 @@ class Originals:
         decoded = next(decode([LogRecord(logged.partition, logged.offset, 0, logged.key, logged.value)]))
         if decoded.inbound is None:
             return "undecodable", None
+        if is_order(decoded.inbound) and self._is_new_order(decoded.inbound):
+            return "", decoded.inbound
         why = self._why_not(logged, decoded, decoded.inbound)
         return (why, None) if why else self._what(decoded.inbound)
+
+    def _is_new_order(self, inbound: Inbound) -> bool:
+        if self.orders_from is None:
+            return False
+        row = self._store.order(inbound["id"])
+        return row is None or row.seq >= self.orders_from
 
     def _why_not(self, logged: Logged, decoded: Decoded, inbound: Inbound) -> str:
         """Why the record as a whole is not sent; empty when it is."""

@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 
+from hub.conditions.python import Matcher, compile_python
+from hub.conditions.times import read_time
+from hub.conditions.truth import at
 from hub.errors import Fenced, Unavailable
 from hub.model import (
     OUTLIERS,
@@ -36,33 +40,40 @@ from hub.model import (
 )
 from hub.store.cursor import Cursor, decode_cursor, encode_cursor
 from hub.store.documents import OPEN, body_view, dead_letter_document, failed_again, resolved
+from hub.store.memory_privacy import PrivacyInMemory
 from hub.store.port import (
     MAX_ROWS,
     MAX_WRONG,
+    MOST_GROUPS,
     MOST_LATER,
     AliasRow,
     Books,
     CountedMinute,
+    CountedValue,
     DefinitionVersion,
     EventPlace,
+    Histogram,
     Kind,
     MergeRow,
     Neighbour,
     Owned,
     Page,
     Promotion,
+    Span,
     check_size,
 )
-from hub.store.query import for_kind, of_people, parse
-from hub.store.query.python import Matcher, compile_python
+from hub.store.query import field_for, of_people, prepare
+from hub.store.query.facets import BEFORE_MS, BEGAN, NOTHING, group_of, keys_of, make_histogram, most_frequent, value_of
+from hub.store.query.functions import bucket_of
 from hub.store.stays import stays
 
 
-class MemoryStore:
+class MemoryStore(PrivacyInMemory):
     """Everything in dicts under one lock; gone when the object is. A later entry of a dict was created later."""
 
     def __init__(self) -> None:
         """Starts empty."""
+        super().__init__()
         self._lock = threading.RLock()
         self._epochs: dict[str, int] = {}
         self._progress: dict[int, dict[int, int]] = {}
@@ -147,18 +158,21 @@ class MemoryStore:
             for letter in batch.dead_letters:
                 self._dead_letters.setdefault(letter.id, (letter, dead_letter_document(letter)))
             self._follow_replays(batch)
+            self._write_privacy(batch)
             for key, counts in batch.counters.items():
                 self._counters[key] = _sum(self._counters.get(key, Counts()), counts)
             progress.update((partition, step.after) for partition, step in batch.progress.items())
             if at_ms is not None:
                 self._writes += [(batch.epoch, number, step, at_ms) for number, step in batch.progress.items()]
-            return [id for id, session in sessions if self._sessions[id][0] != session[0]]
+            return [id for id, session in sessions if id in self._sessions and self._sessions[id][0] != session[0]]
 
     # Identity
 
     def claim(self, claims: Iterable[Claim]) -> dict[str, Claimed]:
         """See the port."""
         with self._lock:
+            claims = list(claims)
+            self._labels.update((claim.identifier, claim.label) for claim in claims)
             return {
                 claim.identifier: self._claims.setdefault(claim.identifier, Claimed(claim.profile_id, 0))
                 for claim in claims
@@ -272,14 +286,18 @@ class MemoryStore:
             id = self.survivor(id) if kind == "profiles" else id
             return next((document for _, document in self._documents(kind) if document["id"] == id), None)
 
-    def search(self, kind: Kind, query: str, size: int, cursor: str | None) -> Page:
+    def search(self, kind: Kind, query: str, size: int, cursor: str | None, span: Span | None = None) -> Page:
         """See the port."""
         check_size(size)
         matches = self._matcher(query, kind)
         after = None if cursor is None else _order(decode_cursor(cursor, kind))
         with self._lock:
             found = sorted(
-                ((place, document) for place, document in self._documents(kind) if matches(document)),
+                (
+                    (place, document)
+                    for place, document in self._documents(kind)
+                    if _lies_in(span, place, document) and matches(document)
+                ),
                 key=lambda item: _order(item[0]),
                 reverse=True,
             )
@@ -287,11 +305,36 @@ class MemoryStore:
         page = rest[:size]
         return Page([document for _, document in page], encode_cursor(page[-1][0]) if len(rest) > size else None)
 
-    def count(self, kind: Kind, query: str) -> int:
+    def count(self, kind: Kind, query: str, span: Span | None = None) -> int:
         """See the port."""
         matches = self._matcher(query, kind)
         with self._lock:
-            return sum(matches(document) for _, document in self._documents(kind))
+            return sum(_lies_in(span, place, one) and matches(one) for place, one in self._documents(kind))
+
+    def histogram(
+        self, kind: Kind, query: str, edges: Sequence[int], group_by: str = "", groups: int = MOST_GROUPS
+    ) -> Histogram:
+        """See the port."""
+        matches = self._matcher(query, kind)
+        field = field_for(group_by, kind) if group_by else None
+        rows: list[tuple[int, str, int]] = []
+        with self._lock:
+            for place, document in self._documents(kind):
+                bucket = bucket_of(_time_ms(place, document), list(edges))
+                if bucket is not None and matches(document):
+                    rows.append((bucket, NOTHING if field is None else group_of(document, field), 1))
+        totals: Counter[str] = Counter()
+        for _, key, count in rows:
+            totals[key] += count
+        return make_histogram(rows, len(edges) - 1, most_frequent(totals, groups) if field is not None else [])
+
+    def values(self, kind: Kind, query: str, field: str, prefix: str = "", most: int = 20) -> list[CountedValue]:
+        """See the port."""
+        matches, place = self._matcher(query, kind), field_for(field, kind)
+        with self._lock:
+            found = Counter(key for _, one in self._documents(kind) if matches(one) for key in keys_of(one, place))
+        fitting = Counter({key: count for key, count in found.items() if key[1:].startswith(prefix)})
+        return [CountedValue(value_of(key), fitting[key]) for key in most_frequent(fitting, most)]
 
     def counters(self) -> list[tuple[CounterKey, Counts]]:
         """See the port."""
@@ -307,7 +350,7 @@ class MemoryStore:
                 totals[key.source] = _sum(totals.get(key.source, Counts()), counts)
                 at = (key.minute, key.source)
                 minutes[at] = _sum(minutes.get(at, Counts()), counts)
-            stored_events = sum(map(len, self._events.values())) if count_events else None
+            stored_events = self._removed + sum(map(len, self._events.values())) if count_events else None
             epoch, progress = self.latest_progress()
         newest_first = [CountedMinute(*at, minutes[at]) for at in sorted(minutes, reverse=True)]
         rows = [row for row in newest_first if since <= row.minute < until]
@@ -469,7 +512,7 @@ class MemoryStore:
             return self._blobs.get(sha256)
 
     def _matcher(self, query: str, kind: Kind) -> Matcher:
-        return compile_python(of_people(for_kind(parse(query), kind), self._person))
+        return compile_python(of_people(prepare(query, kind), self._person))
 
     def _person(self, id: str) -> list[str]:
         into, document = self.survivor(id), self.get("profiles", id)
@@ -491,7 +534,7 @@ class MemoryStore:
 
     def _open(self, query: str) -> list[tuple[int, dict[str, Any]]]:
         """With their running numbers, from 1."""
-        matches = compile_python(for_kind(parse(query), "dead-letters"))
+        matches = compile_python(prepare(query, "dead-letters"))
         with self._lock:
             documents = [document for _, document in self._dead_letters.values()]
         return [
@@ -554,6 +597,18 @@ def _rank(partition: str) -> str:
 
 def _order(cursor: Cursor) -> tuple[str, int, int]:
     return _rank(cursor.partition), cursor.time_ms, cursor.seq
+
+
+def _lies_in(span: Span | None, place: Cursor, document: Mapping[str, Any]) -> bool:
+    return span is None or span.since_ms <= _time_ms(place, document) < span.until_ms
+
+
+def _time_ms(place: Cursor, document: Mapping[str, Any]) -> int:
+    """Of a document in a histogram; before all time where it has none."""
+    if place.kind in {"events", "dead-letters"}:
+        return place.time_ms
+    us = read_time(found) if isinstance(found := at(document, BEGAN), str) else None
+    return BEFORE_MS if us is None else us // 1_000
 
 
 def _neighbour(event: StoredEvent) -> Neighbour:

@@ -6,12 +6,29 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias
 
-from hub.model import Alias, Batch, Claim, Claimed, CounterKey, Counts, Known, Outgoing, Position, Session, Undo, Wanted
+from hub.model import (
+    Alias,
+    Batch,
+    Claim,
+    Claimed,
+    CounterKey,
+    Counts,
+    Known,
+    Outgoing,
+    Person,
+    Position,
+    Session,
+    Undo,
+    Void,
+    Wanted,
+)
 
 Kind: TypeAlias = Literal["profiles", "events", "sessions", "dead-letters"]
 
 MAX_PAGE: Final = 1_000
 """Most items in one page of a search."""
+MOST_GROUPS: Final = 5
+"""Most groups of a histogram that are told apart."""
 MAX_ROWS: Final = 20_000
 """Most rows of a balance sheet: a day of 13 busy sources, some 3 MB of JSON."""
 MAX_WRONG: Final = 100
@@ -25,6 +42,35 @@ class Page(NamedTuple):
 
     items: list[dict[str, Any]]
     next: str | None
+
+
+class Span(NamedTuple):
+    """A span of time, milliseconds since 1970; `until_ms` is outside."""
+
+    since_ms: int
+    until_ms: int
+
+
+class Series(NamedTuple):
+    """How many documents each interval has, of those whose field has this value (None: it has none)."""
+
+    value: str | int | float | bool | None
+    counts: list[int]
+
+
+class Histogram(NamedTuple):
+    """Documents by interval: all of them; of the most frequent groups, the most frequent first; of all other groups."""
+
+    counts: list[int]
+    groups: list[Series]
+    other: list[int]
+
+
+class CountedValue(NamedTuple):
+    """A value of a field and how many documents have it."""
+
+    value: str | int | float | bool | None
+    documents: int
 
 
 class CountedMinute(NamedTuple):
@@ -41,7 +87,8 @@ class Books(NamedTuple):
 
     `totals`: by source, since the beginning. `rows`: of the minutes asked for, newest first; MAX_ROWS + 1 when there
     are more. `wrong`: rows that do not add up, of any minute, newest first; MAX_WRONG + 1 when there are more.
-    `stored_events`: how many events there are; None when that was not asked for.
+    `stored_events`: how many events there are, with those that were removed on purpose; None when that was not asked
+    for.
     """
 
     epoch: int
@@ -104,6 +151,61 @@ class MergeRow(NamedTuple):
     reason: dict[str, Any]
     changes: list[dict[str, Any]]
     undone_ms: int | None
+
+
+class OrderRow(NamedTuple):
+    """
+    What somebody has asked for (`hub.model.Privacy`), and how far it is done. Times in milliseconds since 1970.
+
+    `seq`: its running number. `until_ms`: of an erasure, what was received up to then is void. `done_ms`: None while
+    something is left to remove. `removed`: how many of what.
+    """
+
+    seq: int
+    id: str
+    kind: str
+    mark: str
+    at_ms: int
+    reason: str
+    is_suppressed: bool
+    until_ms: int
+    done_ms: int | None
+    removed: dict[str, int]
+
+
+class Removal(NamedTuple):
+    """An erasure of which events, letters or records to send are left. `until_ms`: as in `OrderRow`."""
+
+    id: str
+    person: Person
+    until_ms: int
+
+
+class LetterPart(NamedTuple):
+    """Of a dead letter, what tells whose it is. `seq`: its running number; `first_ms`: when it was buried first."""
+
+    seq: int
+    id: str
+    stage: str
+    key: bytes
+    body: bytes
+    first_ms: int
+
+
+class Passed(NamedTuple):
+    """How far the search for events that are too old has come: partition, type, time (milliseconds), number in it."""
+
+    partition: str
+    event_type: str
+    time_ms: int
+    seq: int
+
+
+class Expired(NamedTuple):
+    """Events of a type (`*`: of all that have no row of their own) received before `before_ms` are not kept."""
+
+    event_type: str
+    before_ms: int
 
 
 class DefinitionVersion(NamedTuple):
@@ -176,6 +278,26 @@ class Writing(Protocol):
         """What it takes to undo a merge; None when there is none, it is undone, or more than MOST_LATER events came."""
         ...
 
+    def voiding(self) -> tuple[int, int]:
+        """How often `voids` has changed, and how often `expired`; 0: never."""
+        ...
+
+    def voids(self, marks: Sequence[str]) -> dict[str, list[Void]]:
+        """By mark, what is void of it; marks of which nothing is are absent."""
+        ...
+
+    def expired(self) -> list[Expired]:
+        """Which events are not kept because of their age."""
+        ...
+
+    def person(self, id: str) -> Person:
+        """All by which a profile is known; its own version is -1. Args: id: of a profile that was not merged."""
+        ...
+
+    def has_order(self, id: str) -> bool:
+        """Whether what was asked for under this id has been done, or has been begun."""
+        ...
+
     def write(self, batch: Batch, *, at_ms: int | None = None) -> list[str]:
         """
         Write a batch, once: events and dead letters under their id (a second write changes nothing), profiles and
@@ -208,9 +330,11 @@ class Reading(Protocol):
         """One document by id; None if there is none. A profile by any id that was ever given out for it."""
         ...
 
-    def search(self, kind: Kind, query: str, size: int, cursor: str | None) -> Page:
+    def search(self, kind: Kind, query: str, size: int, cursor: str | None, span: Span | None = None) -> Page:
         """
-        Documents that match, newest first. Args: query: `field = value AND …`, empty for all; size: 1 to 1,000.
+        Documents that match, newest first.
+
+        Args: query: docs/query.md, empty for all; size: 1 to 1,000; span: only of this time, as in `histogram`.
 
         The profile of an event or a session is asked for by any id that was ever given out for it: it means the person.
 
@@ -218,8 +342,34 @@ class Reading(Protocol):
         """
         ...
 
-    def count(self, kind: Kind, query: str) -> int:
-        """How many documents match."""
+    def count(self, kind: Kind, query: str, span: Span | None = None) -> int:
+        """How many documents match. Args: as in `search`."""
+        ...
+
+    def histogram(
+        self, kind: Kind, query: str, edges: Sequence[int], group_by: str = "", groups: int = MOST_GROUPS
+    ) -> Histogram:
+        """
+        How many documents match, by interval of their time: an event's own, since when there is a profile or session,
+        when a dead letter failed last.
+
+        Args:
+            edges: Milliseconds since 1970, rising; an interval ends where the next begins, the last one at the last.
+            group_by: A field, or empty for no groups. Of a list the first value counts.
+            groups: Most of them.
+
+        Raises: QueryError, Unavailable.
+        """
+        ...
+
+    def values(self, kind: Kind, query: str, field: str, prefix: str = "", most: int = 20) -> list[CountedValue]:
+        """
+        The most frequent values of a field in the documents that match, the most frequent first. Each of a list counts.
+
+        Args: prefix: Only values that begin so. most: of them.
+
+        Raises: QueryError, Unavailable.
+        """
         ...
 
     def counters(self) -> Iterable[tuple[CounterKey, Counts]]:
@@ -294,6 +444,66 @@ class Reading(Protocol):
         """The original bytes of a dead letter, wherever they are kept."""
         ...
 
+    def order(self, id: str) -> OrderRow | None:
+        """What somebody has asked for under this id."""
+        ...
+
+    def orders(self, size: int, before: int | None) -> list[OrderRow]:
+        """The newest `size` with a running number below `before` (None: of all), the newest first."""
+        ...
+
+    def voids(self, marks: Sequence[str]) -> dict[str, list[Void]]:
+        """As of `Writing`."""
+        ...
+
+    def person(self, id: str) -> Person:
+        """As of `Writing`."""
+        ...
+
+    def letters_after(self, seq: int, most: int) -> list[LetterPart]:
+        """The next `most` dead letters behind this number (0: from the first), whatever became of them."""
+        ...
+
+
+class Sweeping(Protocol):
+    """
+    What removes in small steps, beside the collector's batches: each call is one short transaction.
+
+    Raises: Unavailable: nothing was removed by the call; call it again.
+    """
+
+    def removals(self) -> list[Removal]:
+        """Erasures of which something is left, oldest first."""
+        ...
+
+    def remove_events(self, removal: Removal, most: int) -> int:
+        """Remove some of a person's events, `most` at a time. Returns how many; 0: none is left."""
+        ...
+
+    def letters_after(self, seq: int, most: int) -> list[LetterPart]:
+        """As of `Reading`."""
+        ...
+
+    def remove_letters(self, removal: Removal, ids: Sequence[str]) -> None:
+        """Remove dead letters of a person, and their bodies wherever they are kept."""
+        ...
+
+    def end_removal(self, removal: Removal, at_ms: int) -> None:
+        """Nothing is left of it: the person's ids are forgotten. Args: at_ms: now, milliseconds since 1970."""
+        ...
+
+    def expire(self, rows: Sequence[Expired]) -> None:
+        """From now on events of this age are void, whatever comes; times never go back. Removes nothing yet."""
+        ...
+
+    def remove_expired(self, after: Passed | None, most: int) -> tuple[int, Passed | None]:
+        """
+        Look at the next `most` events behind `after` (None: from the first), and remove those that are too old.
+
+        Returns: how many, and where it has come to; None: these were all.
+        """
+        ...
+
 
 class Versions(Protocol):
     """Every version of every definition. Thread-safe."""
@@ -346,6 +556,18 @@ class Walking(Protocol):
         """The next `most` identifiers behind this number (0: from the first), in the order they were claimed."""
         ...
 
+    def expired(self) -> list[Expired]:
+        """As of `Writing`."""
+        ...
+
+    def voids_after(self, after: tuple[str, int], most: int) -> list[Void]:
+        """The next `most` behind this mark and `since_ms` (("", -1): from the first)."""
+        ...
+
+    def keep_voids(self, voids: Sequence[Void], expired: Sequence[Expired]) -> None:
+        """What is void elsewhere is void here, too. Writes. Raises Unavailable."""
+        ...
+
     def aliases_after(self, id: str, most: int) -> list[AliasRow]:
         """The next `most` merged profiles behind this id ("": from the first), by id."""
         ...
@@ -394,7 +616,7 @@ class Blobs(Protocol):
         ...
 
 
-class Store(Writing, Reading, Walking, Promoting, Versions, Blobs, Protocol):
+class Store(Writing, Reading, Sweeping, Walking, Promoting, Versions, Blobs, Protocol):
     """All in one, as `open_store` gives it."""
 
     def close(self) -> None:

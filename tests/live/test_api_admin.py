@@ -320,3 +320,52 @@ def _references(node: Any) -> list[str]:
     if isinstance(node, list):
         return [found for value in node for found in _references(value)]
     return []
+
+
+async def test_documents_are_searched_counted_and_summed_up(hub):
+    """The language over HTTP: searches, where an error is, histograms, values, fields, the predecessor's routes."""
+    hub.store.write(batch(received=1, stored=1))
+
+    async def ask(path: str, **query: str) -> Any:
+        answer = await hub.admin.get(path, params=query)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    found = await ask("/events", q="type IN ['v*'] AND NOT (id = e2 OR properties.x EXISTS)")
+    assert [one["id"] for one in found["items"]] == ["e1"]
+    assert (await ask("/profiles/count", q="traits.age BETWEEN 18 AND 30 AND lower(id) ~ '^p'"))["count"] == 1
+    wrong = is_problem(await hub.admin.get("/events", params={"q": "type = view\nAND"}), 422, "bad_query")
+    assert (wrong["line"], wrong["column"], wrong["excerpt"]) == (2, 4, "AND\n   ^")
+    wrong = is_problem(await hub.admin.get("/events/count", params={"q": "typ = view"}), 422, "bad_query")
+    assert "did you mean type?" in wrong["detail"]
+
+    days = {"from": "2026-11-23", "to": "2026-11-26", "interval": "day", "zone": "Europe/Rome", "group_by": "type"}
+    bars = await ask("/events/histogram", **days)
+    assert (bars["total"], bars["groups"]) == (1, [{"value": "view", "count": 1}])
+    assert [(one["time"], one["count"], one["groups"]) for one in bars["items"]] == [
+        ("2026-11-23T00:00:00+01:00", 0, [0]),
+        ("2026-11-24T00:00:00+01:00", 1, [1]),
+        ("2026-11-25T00:00:00+01:00", 0, [0]),
+    ]
+    assert (await ask("/profiles/histogram"))["total"] == 0, "this one does not say since when it is there"
+    for odd in ({"zone": "Mars"}, {"from": "soon"}, {"interval": "minute"}, {"group_by": "a b"}, {"to": "0001-01-01"}):
+        is_problem(await hub.admin.get("/events/histogram", params=odd), 422, "bad_query")
+    assert await ask("/events/values", field="type", prefix="v") == {"items": [{"value": "view", "count": 1}]}
+    fields = {one["name"]: one for one in (await ask("/profiles/fields"))["items"]}
+    assert fields["traits.age"] == {"name": "traits.age", "type": "number", "indexed": False}
+    assert fields["id"]["indexed"] is True
+
+    body = {
+        "minDate": {"absolute": {"year": 2026, "month": 11, "date": 24, "hour": 3, "meridiem": "PM"}},
+        "maxDate": {"delta": {"value": 1, "entity": "hour"}},
+        "where": "type = view",
+    }
+    for path in ("/event/select", "/event/select/range", "/event/select/range/page/0"):
+        selected = (await hub.admin.post(path, json=body)).json()
+        assert (selected["total"], [one["id"] for one in selected["result"]]) == (1, ["e1"]), path
+    later = {**body, "minDate": {"absolute": {"year": 2026, "month": 11, "date": 25}}}
+    assert (await hub.admin.post("/event/select/range", json=later)).json() == {"total": 0, "result": []}
+    chart = (await hub.admin.post("/event/select/histogram?group_by=type", json=body)).json()
+    assert (chart["total"], chart["buckets"], sum(bar["view"] for bar in chart["result"])) == (1, ["view"], 1)
+    backwards = {"minDate": body["minDate"], "maxDate": {"delta": {"value": -1, "entity": "day"}}}
+    is_problem(await hub.admin.post("/event/select/range", json=backwards), 422, "bad_query")

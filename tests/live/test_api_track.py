@@ -235,7 +235,10 @@ async def test_a_browser_on_another_site_may_send(hub):
         },
     )
     assert answer.status_code == 204
-    assert answer.headers["access-control-allow-origin"] == "*"
+    # a beacon with JSON asks with credentials, and * is no answer to that
+    assert answer.headers["access-control-allow-origin"] == "https://shop.example"
+    assert answer.headers["access-control-allow-credentials"] == "true"
+    assert "Origin" in answer.headers["vary"]
     assert "POST" in answer.headers["access-control-allow-methods"]
     assert answer.headers["access-control-allow-headers"] == "content-type,x-timestamp"
     beacon = await hub.public.post(

@@ -238,6 +238,8 @@ def test_every_version_is_kept_and_can_be_had_back(hub: Site) -> None:
     hub.post(f"/definitions/bridge/{id}/rollback", {"version": 999_999}, 404)
     hub.post(f"/definitions/bridge/{id}/rollback", {"version": "x"}, 422)
     hub.get("/definitions/bridge/never-there/versions", 404)
+    hub.get(f"/definitions/bridge/{id}/versions/{2**63}", 422)
+    assert "less than" in hub.get(f"/definitions/bridge/{id}/versions", 422, cursor=2**63)["detail"]
     hub.get(f"/definitions/bridge/{id}/versions/999999", 404)
 
 

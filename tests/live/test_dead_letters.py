@@ -175,6 +175,10 @@ async def test_a_letter_may_be_edited(hub: Hub) -> None:
     problem = await hub.replay(path, 422, body="{}", body_base64="e30=")
     assert problem["where"] == "body_base64"
     assert (await hub.replay(path, 422, body_base64="é"))["where"] == "body_base64"
+    half = await hub.api.admin.post(
+        f"/dead-letters/{path}", content=b'{"body": "\\ud800"}', headers={"Content-Type": "application/json"}
+    )
+    assert (half.status_code, half.json()["reason"]) == (422, "lone_surrogate")
     assert (await hub.replay(path, 422, mapping={"event": {"type": "a b"}}))["detail"].startswith("the mapping")
     assert (await hub.replay("nobody/replay", 404))["reason"] == "not_found"
     assert (await hub.letters()) == [letter]

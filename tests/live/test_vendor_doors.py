@@ -214,6 +214,10 @@ async def test_who_may_send(hub):
     is_problem(await send(""), 401, "unknown_write_key")
     is_problem(await send("guess"), 401, "unknown_write_key")
     is_problem(await send("shop"), 401, "unknown_write_key")
+    for key in (b"Basic \xe9", b"Basic 6Q==", b"Basic ="):  # no ASCII, no UTF-8, no base64
+        is_problem(
+            await hub.public.post("/v1/batch", json=body, headers={b"Authorization": key}), 401, "unknown_write_key"
+        )
     is_problem(await send("wk_off"), 403, "disabled_source")
     is_problem(await send("wk_queue"), 403, "source_type")
     is_problem(await send("wk_page", Origin="https://evil.example"), 403, "origin_not_allowed")

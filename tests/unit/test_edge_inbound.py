@@ -154,3 +154,41 @@ def test_a_payload_without_ids_is_the_person_whom_an_identification_point_finds(
     other_key = Catalogue(b"other")
     other_key.apply(b"identification-point/mail", value, 0)
     assert ann != profile_id(other_key, events=[event("ann@example.com")])
+
+
+def times(origin: str = "rest", **fields: Any) -> list[int | None]:
+    payload = {"source": "shop", "events": [{"type": "a", "time": {"create": NOW_MS - 5000}}, {"type": "b"}], **fields}
+    taken = inbound(
+        admit(json.dumps(payload).encode(), Limits()),
+        catalogue=CATALOGUE,
+        payload_id=None,
+        now_ms=NOW_MS,
+        origin=origin,
+        request=b"{}",
+        new_id=ordered,
+    )
+    return [event["time_ms"] for event in taken.record["body"][1]["events"]]  # type: ignore[typeddict-item]
+
+
+@pytest.mark.parametrize("name", ["sentAt", "sent_at"])
+@pytest.mark.parametrize(
+    ("sent_ms", "expected_ms"),
+    [
+        (NOW_MS - 3_600_000, NOW_MS - 5000 + 3_600_000),
+        (NOW_MS + 7_200_300, NOW_MS - 5000 - 7_200_000),
+        (NOW_MS - 59_999, NOW_MS - 5000),
+    ],
+)
+def test_a_clock_that_is_wrong_by_more_than_a_minute_is_corrected(name: str, sent_ms: int, expected_ms: int) -> None:
+    more: dict[str, Any] = {name: sent_ms}
+    assert times(**more) == [expected_ms, None]
+
+
+def test_what_has_lain_in_a_queue_says_nothing_of_its_senders_clock() -> None:
+    assert times("bridge:orders:0/7", sentAt=NOW_MS - 3_600_000) == [NOW_MS - 5000, None]
+
+
+def test_a_time_of_sending_that_is_none_is_refused() -> None:
+    with pytest.raises(InvalidPayload) as refused:
+        times(sentAt="yesterday")
+    assert (refused.value.reason, refused.value.where) == ("bad_time", "sentAt")

@@ -60,17 +60,21 @@ class Machine(RuleBasedStateMachine):
         n=st.integers(-3, 3),
         back=st.integers(-3, 5),
         session=st.sampled_from(["", "", "", *SESSIONS]),
+        made=st.booleans(),
+        minutes=st.sampled_from([0, 0, 10, 31]),
     )
-    def send(self, profile: str, who: str, n: int, back: int, session: str) -> None:
+    def send(self, profile: str, who: str, n: int, back: int, session: str, made: bool, minutes: int) -> None:
         self.number += 1
         # each sender's own clock moves on: what is first and last is then told by it alone. Around an event that goes
         # another way because of its session it is not even
         even = not session and not self.with_session.get(profile, False)
         self.with_session[profile] = bool(session)
-        time = self.clock[profile] = self.clock.get(profile, 0) + max(back, 0 if even else 1)
+        time = self.clock[profile] = self.clock.get(profile, 0) + max(back, 0 if even else 1) + minutes * 60_000
         properties: dict[str, Any] = {"n": n} | ({"who": who} if who else {})
-        one = event(f"e{self.number}", "sign-in", time_ms=NOW_MS - 100_000 + time, **properties)
+        one = event(f"e{self.number}", "sign-in", time_ms=NOW_MS - 86_400_000 + time, **properties)
         record = track(profile, one, session_id=session or None)
+        if made:
+            record["body"][1]["options"] = b'{"sessions": "30m"}'  # type: ignore[typeddict-unknown-key]
         self.sent.append(record)
         self.hub.put(record)
         self.events.append(Sent(one["id"], profile, time, n, who, session))
@@ -104,6 +108,7 @@ class Machine(RuleBasedStateMachine):
         assert set(by_ids) == expected
         for person in expected:
             self._check(person, by_ids[person], landed)
+        self._check_sessions(profiles)
         counts = self.hub.counts()
         assert counts["stored"] == len(self.events)
         assert counts["received"] == counts["stored"] + counts["duplicate"] == len(self.sent_on_the_log())
@@ -154,6 +159,27 @@ class Machine(RuleBasedStateMachine):
             for id in both:
                 groups[id] = both
         return {frozenset(group) for group in groups.values()}
+
+    def _check_sessions(self, profiles: list[dict[str, Any]]) -> None:
+        """Each counts its events, is its profile's, and is one of its visits."""
+        counted: dict[str, int] = {}
+        visits: dict[str, set[str]] = {profile["id"]: set() for profile in profiles}
+        for one in self.events:
+            found = self.hub.store.get("events", one.id)
+            assert found is not None
+            if found["session"] is None or "session_of_another_profile" in found["metadata"]["flags"]:
+                continue
+            id = found["session"]["id"]
+            counted[id] = counted.get(id, 0) + 1
+            assert found["metadata"].get("session_made", False) == (not one.session)
+        for id, number in counted.items():
+            session = self.hub.store.get("sessions", id)
+            assert session is not None
+            assert session["stats"] == {"events": number, "types": {"sign-in": number}}
+            visits[self.hub.profile(session["profile"]["id"])["id"]].add(id)
+        for profile in profiles:
+            assert profile["stats"]["visits"] == len(visits[profile["id"]])
+            assert profile["metadata"]["time"]["visit"]["count"] == len(visits[profile["id"]])
 
     def _check(self, person: frozenset[str], profile: dict[str, Any], landed: dict[str, Landed]) -> None:
         assert profile["id"] == min(person)

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from hub.definitions.catalogue import Catalogue
 from hub.definitions.kinds import Source
 from hub.definitions.write_keys import source_of, taken
+from hub.edge.clocks import ON_TIME_MS, corrected
 from hub.edge.inbound import inbound
 from hub.edge.mapping.library import document_of
 from hub.edge.payload import Payload
 from hub.edge.vendors import cloudevents, posthog, segment
-from hub.edge.vendors.clocks import ON_TIME_MS, corrected
 from hub.edge.vendors.wire import Converted, document
 from hub.errors import InvalidPayload
 from hub.ids import derived, ordered

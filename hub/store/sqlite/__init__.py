@@ -13,7 +13,9 @@ from pathlib import Path
 from hub.store.sqlite.blobs import BlobSide
 from hub.store.sqlite.books import BooksSide
 from hub.store.sqlite.database import Database
+from hub.store.sqlite.figures import FigureSide
 from hub.store.sqlite.identity import IdentitySide
+from hub.store.sqlite.privacy import PrivacySide
 from hub.store.sqlite.promotion import PromotionSide
 from hub.store.sqlite.read import ReadSide
 from hub.store.sqlite.traces import TraceSide
@@ -23,7 +25,17 @@ from hub.store.sqlite.write import WriteSide
 
 
 class SqliteStore(
-    WriteSide, IdentitySide, ReadSide, BooksSide, TraceSide, WalkSide, PromotionSide, VersionSide, BlobSide
+    WriteSide,
+    IdentitySide,
+    PrivacySide,
+    ReadSide,
+    FigureSide,
+    BooksSide,
+    TraceSide,
+    WalkSide,
+    PromotionSide,
+    VersionSide,
+    BlobSide,
 ):
     """The whole port on one file. Writes take turns; reads have connections of their own, from any thread."""
 

@@ -54,5 +54,9 @@ def _minutes(rows: list[tuple[int, str, int, int, int, int, int]]) -> list[Count
 
 
 def _events(connection: sqlite3.Connection) -> int:
+    """Those that are there, and those that were removed on purpose."""
     names = [name for (name,) in connection.execute("SELECT name FROM partitions")]
-    return sum(connection.execute(f"SELECT count(*) FROM {events_table(name)}").fetchone()[0] for name in names)
+    count: int = connection.execute("SELECT removed FROM voiding").fetchone()[0]
+    for name in names:
+        count += connection.execute(f"SELECT count(*) FROM {events_table(name)}").fetchone()[0]
+    return count

@@ -13,7 +13,7 @@ from typing import Final
 import stamina
 
 from hub.errors import Refused, Unavailable
-from hub.store.query.sql import hub_equals
+from hub.store.query.functions import add_functions
 from hub.store.sqlite import schema
 from hub.store.sqlite.failures import translated
 
@@ -152,7 +152,7 @@ class Database:
             raise Unavailable("store", f"{self.path} is not there yet: the collector makes it when it starts")
         connection = self._connect("ro")
         try:
-            connection.create_function("hub_equals", 3, hub_equals, deterministic=True)
+            add_functions(connection)
             connection.execute("PRAGMA query_only = ON")
             schema.require_current(connection, self.path)
         except BaseException:

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from functools import partial
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from hub.model import OUTLIERS, CounterKey, Counts
+from hub.conditions.ast import Condition
+from hub.model import OLDEST_MS, OUTLIERS, CounterKey, Counts, month_of
 from hub.store.cursor import Cursor, decode_cursor, encode_cursor
 from hub.store.documents import OPEN, SHOWN_BYTES, body_view
-from hub.store.port import Kind, Page, check_size
-from hub.store.query import for_kind, of_people, parse
-from hub.store.query.ast import Condition
-from hub.store.query.sql import Clause, compile_sql
+from hub.store.port import Kind, Page, Span, check_size
+from hub.store.query import of_people, prepare
+from hub.store.query.facets import BEGAN
+from hub.store.query.sql import Bound, Clause, compile_sql, json_path
 from hub.store.sqlite.database import Database
 from hub.store.sqlite.identity import person, survivor
 from hub.store.sqlite.schema import events_table
 
 
-class _Table(NamedTuple):
+class Table(NamedTuple):
     """A table that a search walks through: where its time is, and what of it makes the document."""
 
     kind: Kind
@@ -42,10 +42,10 @@ class _Table(NamedTuple):
 # a large original lies in the blobs
 _BODY: Final = """CASE WHEN body_sha256 IS NULL THEN body
     ELSE coalesce((SELECT data FROM blobs WHERE sha256 = body_sha256), body) END"""
-_TABLES: Final[dict[str, _Table]] = {
-    "profiles": _Table("profiles", "profiles", "0"),
-    "sessions": _Table("sessions", "sessions", "0"),
-    "dead-letters": _Table(
+_TABLES: Final[dict[str, Table]] = {
+    "profiles": Table("profiles", "profiles", "0"),
+    "sessions": Table("sessions", "sessions", "0"),
+    "dead-letters": Table(
         "dead-letters",
         "dead_letters",
         "at_ms",
@@ -70,37 +70,37 @@ class ReadSide:
         with self._db.reading() as connection:
             if kind == "profiles":
                 id = survivor(connection, id)
-            for table in _tables(connection, kind):
+            for table in tables(connection, kind):
                 row = connection.execute(f"SELECT {table.columns} FROM {table.name} WHERE id = ?", (id,)).fetchone()
                 if row is not None:
                     return _document(*row)
         return None
 
-    def search(self, kind: Kind, query: str, size: int, cursor: str | None) -> Page:
+    def search(self, kind: Kind, query: str, size: int, cursor: str | None, span: Span | None = None) -> Page:
         """Matches, newest first. Raises QueryError, Unavailable, and ValueError for a size outside 1 to 1,000."""
         check_size(size)
-        condition = for_kind(parse(query), kind)
+        condition = prepare(query, kind)
         after = None if cursor is None else decode_cursor(cursor, kind)
         items: list[tuple[Cursor, dict[str, Any]]] = []
         with self._db.reading() as connection:
-            clause = _clause(connection, condition, kind)
-            for table in _tables(connection, kind):
+            clause = clause_of(connection, condition, kind, span)
+            for table in tables(connection, kind, span):
                 if after is None or _rank(table.partition) <= _rank(after.partition):
                     items += _matches(connection, table, clause, size + 1 - len(items), after)
                 if len(items) > size:
                     return Page([document for _, document in items[:size]], encode_cursor(items[size - 1][0]))
         return Page([document for _, document in items], None)
 
-    def count(self, kind: Kind, query: str) -> int:
+    def count(self, kind: Kind, query: str, span: Span | None = None) -> int:
         """How many documents match. Raises QueryError, Unavailable."""
-        condition = for_kind(parse(query), kind)
+        condition = prepare(query, kind)
         with self._db.reading() as connection:
-            clause = _clause(connection, condition, kind)
+            clause = clause_of(connection, condition, kind, span)
             return sum(
                 connection.execute(
                     f"SELECT count(*) FROM {table.name} WHERE {clause.sql}", clause.parameters
                 ).fetchone()[0]
-                for table in _tables(connection, kind)
+                for table in tables(connection, kind, span)
             )
 
     def counters(self) -> list[tuple[CounterKey, Counts]]:
@@ -144,23 +144,43 @@ class ReadSide:
         return None if row is None else bytes(row[0])
 
 
-def _clause(connection: sqlite3.Connection, condition: Condition, kind: Kind) -> Clause:
-    return compile_sql(of_people(condition, partial(person, connection)), kind)
+def clause_of(connection: sqlite3.Connection, condition: Condition, kind: Kind, span: Span | None = None) -> Clause:
+    """The WHERE clause of a search. Args: span: only what is of this time."""
+    clause = compile_sql(of_people(condition, partial(person, connection)), kind)
+    if span is None:
+        return clause
+    time = _TABLES[kind].time if kind in _TABLES else "time_ms"
+    if time == "0":
+        within = "hub_bucket(json_extract(doc, :s_began), :s_edges) IS NOT NULL"
+        more: dict[str, Bound] = {"s_began": json_path(BEGAN), "s_edges": msgspec.json.encode(span).decode()}
+    else:
+        within, more = f"{time} >= :s_since AND {time} < :s_until", {"s_since": span.since_ms, "s_until": span.until_ms}
+    return Clause(f"{within} AND {clause.sql}", {**clause.parameters, **more})
 
 
 def _open(query: str) -> Clause:
-    clause = compile_sql(for_kind(parse(query), "dead-letters"), "dead-letters")
+    clause = compile_sql(prepare(query, "dead-letters"), "dead-letters")
     return Clause(f"status = :open AND ({clause.sql})", {**clause.parameters, "open": OPEN})
 
 
-def _tables(connection: sqlite3.Connection, kind: Kind) -> Iterator[_Table]:
-    """In the order of a search: months from the newest, then the events whose time is out of range."""
+def tables(connection: sqlite3.Connection, kind: Kind, span: Span | None = None) -> list[Table]:
+    """
+    In the order of a search: months from the newest, then the events whose time is out of range.
+
+    Args: span: without those that have nothing of this time.
+    """
     if kind != "events":
-        yield _TABLES[kind]
-        return
-    names = [name for (name,) in connection.execute("SELECT name FROM partitions")]
-    for name in sorted(names, key=_rank, reverse=True):
-        yield _Table("events", events_table(name), "time_ms", partition=name)
+        return [_TABLES[kind]]
+    names = [name for (name,) in connection.execute("SELECT name FROM partitions") if _touches(name, span)]
+    names.sort(key=_rank, reverse=True)
+    return [Table("events", events_table(name), "time_ms", partition=name) for name in names]
+
+
+def _touches(partition: str, span: Span | None) -> bool:
+    if partition == OUTLIERS or span is None:
+        return True
+    first, last = (month_of(max(time_ms, OLDEST_MS)) for time_ms in span)
+    return first <= partition <= last
 
 
 def _rank(partition: str) -> str:
@@ -168,7 +188,7 @@ def _rank(partition: str) -> str:
 
 
 def _matches(
-    connection: sqlite3.Connection, table: _Table, clause: Clause, limit: int, after: Cursor | None
+    connection: sqlite3.Connection, table: Table, clause: Clause, limit: int, after: Cursor | None
 ) -> list[tuple[Cursor, dict[str, Any]]]:
     within = after is not None and after.partition == table.partition
     parameters = {**clause.parameters, "limit": limit}

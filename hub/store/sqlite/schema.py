@@ -91,6 +91,22 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         # dead letters that know what their bridge knew of the message
         "UPDATE dead_letters SET doc = json_set(doc, '$.meta', json('{}'))",
     ),
+    (
+        # who is erased or suppressed, by marks: an id itself is kept only while something is left to remove
+        """CREATE TABLE orders (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL,
+            mark TEXT NOT NULL, at_ms INTEGER NOT NULL, reason TEXT NOT NULL, is_suppressed INTEGER NOT NULL,
+            until_ms INTEGER NOT NULL, done_ms INTEGER, removed TEXT NOT NULL DEFAULT '{}', person TEXT) STRICT""",
+        "CREATE INDEX orders_open ON orders (seq) WHERE person IS NOT NULL",
+        """CREATE TABLE voids (mark TEXT NOT NULL, since_ms INTEGER NOT NULL, until_ms INTEGER NOT NULL,
+            cause TEXT NOT NULL, PRIMARY KEY (mark, since_ms)) STRICT, WITHOUT ROWID""",
+        "CREATE INDEX voids_cause ON voids (cause)",
+        "CREATE TABLE expired (event_type TEXT PRIMARY KEY, before_ms INTEGER NOT NULL) STRICT",
+        # how often these have changed, which collectors look at before each batch; how many events were removed
+        "CREATE TABLE voiding (voids INTEGER NOT NULL, expired INTEGER NOT NULL, removed INTEGER NOT NULL) STRICT",
+        "INSERT INTO voiding VALUES (0, 0, 0)",
+        "CREATE INDEX claims_profile ON claims (profile_id)",
+        "CREATE INDEX aliases_into ON aliases (into_id)",
+    ),
 )
 """One entry a version, each a list of statements; the version of a file is the number of entries applied to it."""
 

@@ -27,6 +27,7 @@ from hub.model import (
 from hub.store.documents import RESOLVED, dead_letter_document, failed_again, resolved
 from hub.store.sqlite.database import Database
 from hub.store.sqlite.identity import among, known_aliases, write_identity
+from hub.store.sqlite.privacy import write_privacy
 from hub.store.sqlite.promotion import check_generation
 from hub.store.sqlite.schema import create_events_table, events_table
 
@@ -134,6 +135,7 @@ class WriteSide:
             lost = _write_sessions(connection, batch)
             connection.executemany(_DEAD_LETTER, map(_dead_letter_row, batch.dead_letters))
             _follow_replays(connection, batch)
+            write_privacy(connection, batch)
             connection.executemany(_COUNTER, ((*key, *_counts(counts)) for key, counts in batch.counters.items()))
             # a row a counter: to add the counters of a source up first would save nothing, they are that few
             connection.executemany(_TOTAL, ((key.source, *_counts(counts)) for key, counts in batch.counters.items()))

@@ -1,0 +1,133 @@
+"""All that the hub knows of a person, as a ZIP file that is made while it is sent."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from io import RawIOBase
+from typing import Any, Final
+
+import msgspec
+
+from hub.pipeline.documents import iso
+from hub.pipeline.letter_owner import is_about
+from hub.store.port import Kind, Reading
+
+PAGE: Final = 200
+"""Documents in memory at once."""
+CHUNK_BYTES: Final = 65_536
+_SAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")
+_README: Final = """\
+All that this hub knows of one person, as of {at}.
+
+profile.json          the profile, with all fields and how each came about
+identity.json         its ids, identifiers (hashes: the values themselves are not kept apart) and merges
+sessions.ndjson       visits, one JSON document a line
+events.ndjson         every event, with what was sent and what it changed, one JSON document a line
+dead-letters.ndjson   what could not be taken and names the person, with the original bytes
+manifest.json         when this was made, and how many documents are in each file
+
+What is not in here: what the hub has sent to other systems (its destinations), what lies in its Kafka topics until they
+delete it (docs/privacy.md says how long), and events that came without a profile.
+"""
+
+
+class _Pipe(RawIOBase):
+    """What a ZIP writer writes to, and takes nothing back from."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self.size = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        part = bytes(data)
+        self._parts.append(part)
+        self.size += len(part)
+        return len(part)
+
+    def take(self) -> bytes:
+        parts, self._parts, self.size = self._parts, [], 0
+        return b"".join(parts)
+
+
+class Export:
+    """Iterate once, on one thread: the file in pieces. Holds a page of documents, whatever there are."""
+
+    def __init__(
+        self, store: Reading, profile: dict[str, Any], identity: dict[str, Any], identity_key: bytes, now_ms: int
+    ) -> None:
+        """Args: profile: its document. identity: as `/profiles/{id}/identity` gives it. now_ms: for the manifest."""
+        self._store = store
+        self._profile = profile
+        self._identity = identity
+        self._key = identity_key
+        self._now_ms = now_ms
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Raises Unavailable: in the middle of it, so that the file is cut off and cannot be opened."""
+        pipe = _Pipe()
+        counts: dict[str, int] = {}
+        at = iso(self._now_ms)
+        with zipfile.ZipFile(pipe, "w") as file:
+            file.writestr(self._member("README.txt"), _README.format(at=at))
+            file.writestr(self._member("profile.json"), _pretty(self._profile))
+            file.writestr(self._member("identity.json"), _pretty(self._identity))
+            for name, documents in self._lists().items():
+                counts[name] = 0
+                with file.open(self._member(f"{name}.ndjson"), "w", force_zip64=True) as member:
+                    for document in documents:
+                        member.write(msgspec.json.encode(document) + b"\n")
+                        counts[name] += 1
+                        if pipe.size >= CHUNK_BYTES:
+                            yield pipe.take()
+            manifest = {"made_at": at, "profile": self._profile["id"], "ids": self._profile["ids"], "documents": counts}
+            file.writestr(self._member("manifest.json"), _pretty(manifest))
+        yield pipe.take()
+
+    def _member(self, name: str) -> zipfile.ZipInfo:
+        at = datetime.fromtimestamp(self._now_ms / 1000, UTC)
+        info = zipfile.ZipInfo(name, (at.year, at.month, at.day, at.hour, at.minute, at.second))
+        info.compress_type = zipfile.ZIP_DEFLATED
+        return info
+
+    def _lists(self) -> Mapping[str, Iterable[dict[str, Any]]]:
+        id = msgspec.json.encode(self._profile["id"]).decode()
+        return {
+            "sessions": self._found("sessions", f"profile.id = {id}"),
+            "events": self._found("events", f"profile.id = {id}"),
+            "dead-letters": self._letters(),
+        }
+
+    def _found(self, kind: Kind, query: str) -> Iterator[dict[str, Any]]:
+        cursor: str | None = None
+        while True:
+            page = self._store.search(kind, query, PAGE, cursor)
+            yield from page.items
+            cursor = page.next
+            if cursor is None:
+                return
+
+    def _letters(self) -> Iterator[dict[str, Any]]:
+        person = self._store.person(self._profile["id"])
+        seq = 0
+        while letters := self._store.letters_after(seq, PAGE):
+            seq = letters[-1].seq
+            for one in letters:
+                if is_about(person, stage=one.stage, key=one.key, body=one.body, identity_key=self._key):
+                    document = self._store.get("dead-letters", one.id)
+                    if document is not None:
+                        yield document
+
+
+def file_name(id: str) -> str:
+    """Of the export of a profile: nothing in it that a header or a shell would stumble over."""
+    return f"{_SAFE.sub('-', id)[:64] or 'profile'}.zip"
+
+
+def _pretty(document: Any) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(document), indent=2)

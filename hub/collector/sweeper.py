@@ -1,0 +1,117 @@
+"""Removes what is to go, in small steps beside the collector's batches: the erased, and what is too old."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from hub.collector import metrics
+from hub.definitions.catalogue import Catalogue
+from hub.definitions.retention import cutoffs
+from hub.errors import HubError
+from hub.model import DAY_MS
+from hub.pipeline.letter_owner import is_about
+from hub.store.port import Expired, Passed, Removal, Sweeping
+
+log: Final = structlog.get_logger()
+LOOK_S: Final = 0.5
+"""Between two looks at whether somebody has asked to be erased."""
+STEP: Final = 500
+"""Events in one transaction: ten milliseconds, in which a batch waits; 80 at worst here."""
+LETTERS: Final = 200
+PAUSE_S: Final = 0.005
+"""After each step: so that the collector's next batch is never behind two of them."""
+RETENTION_S: Final = 60.0
+"""Between two looks at what has become too old."""
+
+
+class Sweeper:
+    """
+    A thread of the collector process with a connection of its own.
+
+    Where it was interrupted, by a crash or because the store was away, it goes on: what is left to do is in the store.
+    Several collectors may do the same at once.
+    """
+
+    def __init__(
+        self,
+        store: Sweeping,
+        catalogue: Catalogue,
+        now_ms: Callable[[], int],
+        *,
+        look_s: float = LOOK_S,
+        retention_s: float = RETENTION_S,
+    ) -> None:
+        """Does nothing yet. Args: store: nobody else uses it. now_ms: the clock, milliseconds since 1970."""
+        self._store = store
+        self._catalogue = catalogue
+        self._now_ms = now_ms
+        self._look_s = look_s
+        self._retention_s = retention_s
+        self._looked_s = float("-inf")
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Finish the step in hand."""
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._look_s):
+            try:
+                self.sweep()
+            except HubError as exc:
+                log.warning("sweeper.waits", why=str(exc))
+            except Exception:
+                log.exception("sweeper.failed")  # and tried again: what is left to do is still in the store
+
+    def sweep(self) -> None:
+        """Everything that there is to do now. Raises Unavailable: the rest is done another time."""
+        for removal in self._store.removals():
+            self._remove(self._store, removal)
+        if time.monotonic() - self._looked_s >= self._retention_s:
+            self._retain(self._store)
+            self._looked_s = time.monotonic()
+
+    def _remove(self, store: Sweeping, removal: Removal) -> None:
+        while removed := store.remove_events(removal, STEP):
+            metrics.ERASED.inc(removed)
+            if self._stop.wait(PAUSE_S):
+                return
+        seq, key = 0, self._catalogue.identity_key
+        while letters := store.letters_after(seq, LETTERS):
+            seq = letters[-1].seq
+            found = [
+                letter.id
+                for letter in letters
+                if letter.first_ms <= removal.until_ms
+                and is_about(removal.person, stage=letter.stage, key=letter.key, body=letter.body, identity_key=key)
+            ]
+            if found:
+                store.remove_letters(removal, found)
+            if self._stop.wait(PAUSE_S):
+                return
+        store.end_removal(removal, self._now_ms())
+        log.info("person.erased", erasure=removal.id)
+
+    def _retain(self, store: Sweeping) -> None:
+        days = self._catalogue.compiled("retention", cutoffs)
+        if not days:
+            return
+        now_ms = self._now_ms()
+        store.expire([Expired(type, now_ms - number * DAY_MS) for type, number in sorted(days.items())])
+        passed: Passed | None = None
+        while True:
+            removed, passed = store.remove_expired(passed, STEP)
+            metrics.EXPIRED.inc(removed)
+            if passed is None or self._stop.wait(PAUSE_S):
+                return

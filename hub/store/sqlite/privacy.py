@@ -1,0 +1,359 @@
+"""What somebody has asked for: who is erased or suppressed, and what is still to be removed."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from hub.model import DAY_MS, FOREVER_MS, OUTLIERS, Batch, Person, Privacy, Void, month_of
+from hub.store.port import Expired, LetterPart, OrderRow, Passed, Removal
+from hub.store.sqlite.database import Database
+from hub.store.sqlite.schema import events_table
+
+_AMONG: Final = "(SELECT value FROM json_each(?))"
+_ORDER: Final = "seq, id, kind, mark, at_ms, reason, is_suppressed, until_ms, done_ms, removed"
+_VOID: Final = """INSERT INTO voids (mark, since_ms, until_ms, cause) VALUES (?,?,?,?) ON CONFLICT (mark, since_ms)
+    DO UPDATE SET until_ms = max(until_ms, excluded.until_ms)"""
+_EXPIRED: Final = """INSERT INTO expired (event_type, before_ms) VALUES (?,?) ON CONFLICT (event_type)
+    DO UPDATE SET before_ms = max(before_ms, excluded.before_ms)"""
+_CHANGED: Final = "UPDATE voiding SET voids = voids + 1"
+_MOVED: Final = "UPDATE voiding SET expired = expired + 1"
+_BODY: Final = """CASE WHEN body_sha256 IS NULL THEN body
+    ELSE coalesce((SELECT data FROM blobs WHERE sha256 = body_sha256), body) END"""
+_TYPES: Final = """WITH RECURSIVE found(type) AS (SELECT min(type) FROM {table} UNION ALL
+    SELECT (SELECT min(type) FROM {table} WHERE type > found.type) FROM found WHERE found.type IS NOT NULL)
+    SELECT type FROM found WHERE type IS NOT NULL"""
+"""One step in the index a type, however many events there are."""
+
+
+class PrivacySide:
+    """The privacy part of the port. What `write` does of it is in `write_privacy`."""
+
+    _db: Database
+
+    def voiding(self) -> tuple[int, int]:
+        """See the port. Raises Unavailable."""
+        with self._db.exclusive() as connection:
+            voids, expired = connection.execute("SELECT voids, expired FROM voiding").fetchone()
+        return voids, expired
+
+    def voids(self, marks: Sequence[str]) -> dict[str, list[Void]]:
+        """See the port. Raises Unavailable."""
+        found: defaultdict[str, list[Void]] = defaultdict(list)
+        with self._db.reading() as connection:
+            rows = connection.execute(
+                f"SELECT mark, since_ms, until_ms, cause FROM voids WHERE mark IN {_AMONG} ORDER BY mark, since_ms",
+                _json(marks),
+            )
+            for row in rows:
+                found[row[0]].append(Void(*row))
+        return dict(found)
+
+    def expired(self) -> list[Expired]:
+        """See the port. Raises Unavailable."""
+        with self._db.reading() as connection:
+            rows = connection.execute("SELECT event_type, before_ms FROM expired ORDER BY event_type")
+            return [Expired(*row) for row in rows]
+
+    def person(self, id: str) -> Person:
+        """See the port. Raises Unavailable."""
+        with self._db.reading() as connection:
+            row = connection.execute("SELECT json_extract(doc, '$.ids') FROM profiles WHERE id = ?", (id,)).fetchone()
+            listed = msgspec.json.decode(row[0], type=list[str]) if row is not None and row[0] is not None else []
+            ids = dict.fromkeys((id, *listed), -1)
+            merged = connection.execute(
+                """WITH RECURSIVE part(id, version) AS (SELECT id, version FROM aliases WHERE into_id = ?
+                UNION SELECT aliases.id, aliases.version FROM aliases JOIN part ON aliases.into_id = part.id)
+                SELECT id, version FROM part""",
+                (id,),
+            )
+            ids.update(merged.fetchall())
+            names = _json(ids)
+            sessions = connection.execute(
+                f"SELECT id FROM sessions WHERE profile_id <> '' AND profile_id IN {_AMONG} ORDER BY seq", names
+            ).fetchall()
+            claims = connection.execute(
+                f"SELECT identifier, label, uses FROM claims WHERE profile_id IN {_AMONG}", names
+            ).fetchall()
+        return Person(ids, [key for (key,) in sessions], {name: (label, uses) for name, label, uses in claims})
+
+    def has_order(self, id: str) -> bool:
+        """See the port. Raises Unavailable."""
+        return self.order(id) is not None
+
+    def order(self, id: str) -> OrderRow | None:
+        """See the port. Raises Unavailable."""
+        with self._db.reading() as connection:
+            row = connection.execute(f"SELECT {_ORDER} FROM orders WHERE id = ?", (id,)).fetchone()
+        return None if row is None else _order(row)
+
+    def orders(self, size: int, before: int | None) -> list[OrderRow]:
+        """See the port. Raises Unavailable."""
+        with self._db.reading() as connection:
+            rows = connection.execute(
+                f"SELECT {_ORDER} FROM orders WHERE seq < ? ORDER BY seq DESC LIMIT ?",
+                (2**63 - 1 if before is None else before, size),
+            ).fetchall()
+        return [_order(row) for row in rows]
+
+    def removals(self) -> list[Removal]:
+        """See the port. Raises Unavailable."""
+        with self._db.reading() as connection:
+            rows = connection.execute(
+                "SELECT id, person, until_ms FROM orders WHERE person IS NOT NULL ORDER BY seq"
+            ).fetchall()
+        return [Removal(id, msgspec.json.decode(person, type=Person), until_ms) for id, person, until_ms in rows]
+
+    def remove_events(self, removal: Removal, most: int) -> int:
+        """See the port. Raises Unavailable."""
+        with self._thorough() as connection:
+            for (name,) in connection.execute("SELECT name FROM partitions").fetchall():
+                table = events_table(name)
+                found = _events_of(connection, table, removal, most)
+                if found:
+                    removed = _delete(connection, table, [seq for seq, _ in found])
+                    _count(connection, removal.id, events=removed)
+                    _void_up_to(connection, removal, max(received_ms for _, received_ms in found))
+                    return removed
+        return 0
+
+    def letters_after(self, seq: int, most: int) -> list[LetterPart]:
+        """See the port. Raises Unavailable."""
+        with self._db.reading() as connection:
+            rows = connection.execute(
+                f"""SELECT seq, id, doc, coalesce({_BODY}, x'') FROM dead_letters WHERE seq > ?
+                ORDER BY seq LIMIT ?""",
+                (seq, most),
+            ).fetchall()
+        return [_letter(*row) for row in rows]
+
+    def remove_letters(self, removal: Removal, ids: Sequence[str]) -> None:
+        """See the port. Raises Unavailable."""
+        with self._thorough() as connection:
+            names = _json(ids)
+            blobs = connection.execute(
+                f"SELECT body_sha256 FROM dead_letters WHERE body_sha256 IS NOT NULL AND id IN {_AMONG}", names
+            ).fetchall()
+            removed = connection.execute(f"DELETE FROM dead_letters WHERE id IN {_AMONG}", names).rowcount
+            connection.execute(
+                f"""DELETE FROM blobs WHERE sha256 IN {_AMONG}
+                AND NOT EXISTS (SELECT 1 FROM dead_letters WHERE body_sha256 = sha256)""",
+                _json([sha256 for (sha256,) in blobs]),
+            )
+            _count(connection, removal.id, dead_letters=removed)
+
+    def end_removal(self, removal: Removal, at_ms: int) -> None:
+        """See the port. Raises Unavailable."""
+        keys = _json(removal.person.ids)
+        with self._thorough() as connection:
+            # who owns their partition has sent them by now, and what it has not is void
+            removed = connection.execute(f"DELETE FROM outbox WHERE CAST(key AS TEXT) IN {_AMONG}", keys).rowcount
+            _count(connection, removal.id, records_to_send=removed)
+            connection.execute("UPDATE orders SET person = NULL, done_ms = ? WHERE id = ?", (at_ms, removal.id))
+
+    def expire(self, rows: Sequence[Expired]) -> None:
+        """See the port. Raises Unavailable."""
+        with self._db.transaction() as connection:
+            connection.executemany(_EXPIRED, rows)
+            connection.execute(_MOVED)
+
+    def remove_expired(self, after: Passed | None, most: int) -> tuple[int, Passed | None]:
+        """See the port. Raises Unavailable."""
+        with self._db.reading() as connection:
+            rows, before_ms, reached = _next_old(connection, after, most)
+        expired, removed = [seq for seq, received_ms in rows if received_ms < before_ms], 0
+        if expired and reached is not None:
+            with self._thorough() as connection:
+                removed = _delete(connection, events_table(reached.partition), expired)
+        return removed, reached
+
+    def voids_after(self, after: tuple[str, int], most: int) -> list[Void]:
+        """See the port. Raises Unavailable."""
+        with self._db.reading() as connection:
+            rows = connection.execute(
+                """SELECT mark, since_ms, until_ms, cause FROM voids WHERE (mark, since_ms) > (?, ?)
+                ORDER BY mark, since_ms LIMIT ?""",
+                (*after, most),
+            ).fetchall()
+        return [Void(*row) for row in rows]
+
+    def keep_voids(self, voids: Sequence[Void], expired: Sequence[Expired]) -> None:
+        """See the port. Raises Unavailable."""
+        with self._db.transaction() as connection:
+            connection.executemany(_VOID, voids)
+            connection.executemany(_EXPIRED, expired)
+            connection.execute(_CHANGED)
+            connection.execute(_MOVED)
+
+    @contextmanager
+    def _thorough(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that overwrites what it deletes: else it could still be read in the file."""
+        with self._db.transaction() as connection, _overwriting(connection):
+            yield connection
+
+
+def write_privacy(connection: sqlite3.Connection, batch: Batch) -> None:
+    """What of a batch is about privacy, inside its transaction."""
+    if batch.voids:
+        connection.executemany(_VOID, batch.voids)
+        connection.execute(_CHANGED)
+    order = batch.privacy
+    if order is None:
+        return
+    until_ms = max((void.until_ms for void in order.voids if not void.since_ms), default=0)
+    is_new = connection.execute(
+        """INSERT INTO orders (id, kind, mark, at_ms, reason, is_suppressed, until_ms) VALUES (?,?,?,?,?,?,?)
+        ON CONFLICT (id) DO NOTHING""",
+        (order.id, order.kind, order.mark, order.at_ms, order.reason, order.is_suppressed, until_ms),
+    ).rowcount
+    if not is_new:
+        return
+    connection.executemany(_VOID, order.voids)
+    connection.execute(_CHANGED)
+    if order.kind == "lift":
+        _lift(connection, order)
+    if order.kind == "erase":
+        with _overwriting(connection):
+            _erase(connection, order)
+    else:
+        connection.execute("UPDATE orders SET done_ms = at_ms WHERE id = ?", (order.id,))
+
+
+def _lift(connection: sqlite3.Connection, order: Privacy) -> None:
+    connection.execute(
+        f"""UPDATE voids SET until_ms = max(since_ms, ?) WHERE until_ms = ? AND cause IN
+        (SELECT cause FROM voids WHERE until_ms = ? AND mark IN {_AMONG})""",
+        (order.at_ms, FOREVER_MS, FOREVER_MS, *_json(order.marks)),
+    )
+
+
+def _erase(connection: sqlite3.Connection, order: Privacy) -> None:
+    """All of the person at once but what there may be much of."""
+    person = order.person
+    ids = _json(person.ids)
+    connection.execute(
+        f"UPDATE claims SET profile_id = '', event_id = '' WHERE identifier IN {_AMONG}", _json(order.shared)
+    )
+    removed = {
+        "profiles": f"DELETE FROM profiles WHERE id IN {_AMONG}",
+        "sessions": f"DELETE FROM sessions WHERE profile_id <> '' AND profile_id IN {_AMONG}",
+        "identifiers": f"DELETE FROM claims WHERE profile_id IN {_AMONG}",
+        "aliases": f"DELETE FROM aliases WHERE id IN {_AMONG}",
+    }
+    counts = {name: connection.execute(sql, ids).rowcount for name, sql in removed.items()}
+    merges = f"DELETE FROM merges WHERE survivor_id IN {_AMONG} OR loser_id IN {_AMONG}"
+    counts["merges"] = connection.execute(merges, (*ids, *ids)).rowcount
+    _count(connection, order.id, **counts, events=0, dead_letters=0, records_to_send=0)
+    connection.execute("UPDATE orders SET person = ? WHERE id = ?", (msgspec.json.encode(person).decode(), order.id))
+
+
+@contextmanager
+def _overwriting(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("PRAGMA secure_delete = ON").fetchone()
+    try:
+        yield
+    finally:
+        connection.execute("PRAGMA secure_delete = OFF").fetchone()
+
+
+def _events_of(connection: sqlite3.Connection, table: str, removal: Removal, most: int) -> list[tuple[int, int]]:
+    """(running number, receive time) of some that are the person's, or came in their sessions without a profile."""
+    found: list[tuple[int, int]] = []
+    for id, version in removal.person.ids.items():
+        found += connection.execute(
+            f"""SELECT seq, received_at_ms FROM {table} WHERE profile_id = ? AND profile_id <> ''
+            AND (received_at_ms <= ? OR profile_version <= ?) LIMIT ?""",
+            (id, removal.until_ms, version, most - len(found)),
+        ).fetchall()
+        if len(found) == most:
+            return found
+    found += connection.execute(
+        f"""SELECT seq, received_at_ms FROM {table} WHERE session_id IN {_AMONG} AND session_id <> ''
+        AND profile_id = '' AND received_at_ms <= ? LIMIT ?""",
+        (*_json(removal.person.sessions), removal.until_ms, most - len(found)),
+    ).fetchall()
+    return found
+
+
+def _void_up_to(connection: sqlite3.Connection, removal: Removal, received_ms: int) -> None:
+    """One was received later than was thought, by the clock of another edge: the same record again is void, too."""
+    if received_ms <= removal.until_ms:
+        return
+    connection.execute(
+        "UPDATE voids SET until_ms = max(until_ms, ?) WHERE cause = ? AND since_ms = 0", (received_ms, removal.id)
+    )
+    connection.execute(_CHANGED)
+
+
+def _next_old(
+    connection: sqlite3.Connection, after: Passed | None, most: int
+) -> tuple[list[tuple[int, int]], int, Passed | None]:
+    """(running number, receive time) of the next events of one type that may be too old; before when they are."""
+    before: dict[str, int] = dict(connection.execute("SELECT event_type, before_ms FROM expired").fetchall())
+    for partition, type in _old(connection, before):
+        if after is not None and (partition, type) < after[:2]:
+            continue
+        start = after[2:] if after is not None and (partition, type) == after[:2] else (-(2**63), 0)
+        before_ms = before.get(type, before.get("*", 0))
+        # an event is received a day before its own time at the earliest, unless that is out of range
+        until_ms = 2**63 - 1 if partition == OUTLIERS else before_ms + DAY_MS
+        rows = connection.execute(
+            f"""SELECT time_ms, seq, received_at_ms FROM {events_table(partition)}
+            WHERE type = ? AND time_ms < ? AND (time_ms, seq) > (?, ?) ORDER BY time_ms, seq LIMIT ?""",
+            (type, until_ms, *start, most),
+        ).fetchall()
+        if rows:
+            found = [(seq, received_ms) for _, seq, received_ms in rows]
+            return found, before_ms, Passed(partition, type, *rows[-1][:2])
+    return [], 0, None
+
+
+def _old(connection: sqlite3.Connection, before: dict[str, int]) -> Iterator[tuple[str, str]]:
+    """(partition, type) in which there may be events that are too old, in order."""
+    if not before:
+        return
+    newest = month_of(max(before.values()) + DAY_MS)
+    for (name,) in connection.execute("SELECT name FROM partitions ORDER BY name").fetchall():
+        if name != OUTLIERS and name > newest:
+            continue
+        types: Iterable[str] = sorted(before)
+        if "*" in before:
+            types = [type for (type,) in connection.execute(_TYPES.format(table=events_table(name))).fetchall()]
+        yield from ((name, type) for type in types)
+
+
+def _delete(connection: sqlite3.Connection, table: str, seqs: Sequence[int]) -> int:
+    """Events; returns how many, as several collectors may do the same."""
+    removed = connection.execute(f"DELETE FROM {table} WHERE seq IN {_AMONG}", _json(seqs)).rowcount
+    connection.execute("UPDATE voiding SET removed = removed + ?", (removed,))
+    return removed
+
+
+def _count(connection: sqlite3.Connection, id: str, **more: int) -> None:
+    (removed,) = connection.execute("SELECT removed FROM orders WHERE id = ?", (id,)).fetchone()
+    counts: dict[str, int] = msgspec.json.decode(removed)
+    for name, number in more.items():
+        counts[name] = counts.get(name, 0) + number
+    connection.execute("UPDATE orders SET removed = ? WHERE id = ?", (msgspec.json.encode(counts).decode(), id))
+
+
+def _letter(seq: int, id: str, doc: str, body: bytes) -> LetterPart:
+    document: dict[str, Any] = msgspec.json.decode(doc)
+    first_ms = round(datetime.fromisoformat(document["first_at"]).timestamp() * 1000)
+    return LetterPart(seq, id, document["stage"], (document["key"] or "").encode("latin-1"), bytes(body), first_ms)
+
+
+def _order(row: Sequence[Any]) -> OrderRow:
+    seq, id, kind, mark, at_ms, reason, is_suppressed, until_ms, done_ms, removed = row
+    counts = msgspec.json.decode(removed)
+    return OrderRow(seq, id, kind, mark, at_ms, reason, bool(is_suppressed), until_ms, done_ms, counts)
+
+
+def _json(values: Iterable[Any]) -> tuple[str]:
+    return (msgspec.json.encode(list(values)).decode(),)

@@ -1,0 +1,194 @@
+"""What every store promises about people who want to be erased, and about events that are too old."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from hub.model import DAY_MS, FOREVER_MS, Claim, Person, Privacy, Void, partition_of
+from hub.store import Store
+from hub.store.port import Expired, Passed
+from tests.contracts.batches import MONTH_MS, NOW_MS, batch, event, letter, profile, session
+
+ANN = Person({"ann": 9, "bob": 3}, ["s1"], {"x": ("email", 1)})
+
+
+def privacy(id: str, kind: Any = "erase", **what: Any) -> Privacy:
+    nothing: dict[str, Any] = {"shared": [], "voids": [], "marks": [], "person": Person(), "is_suppressed": False}
+    return Privacy(**{**nothing, "id": id, "kind": kind, "mark": "m", "at_ms": NOW_MS, "reason": "why", **what})
+
+
+def ordered(order: Privacy) -> Any:
+    return msgspec.structs.replace(batch(), privacy=order)
+
+
+def erasure(id: str, **what: Any) -> Any:
+    return ordered(privacy(id, voids=[Void("m", 0, NOW_MS, id)], person=ANN, **what))
+
+
+def later(one: Any) -> Any:
+    """An event received after all others, by a record that came later."""
+    return msgspec.structs.replace(one, received_at_ms=NOW_MS + 5, profile_version=99)
+
+
+def ids(store: Store, kind: Any = "events") -> list[str]:
+    return sorted(one["id"] for one in store.search(kind, "", 100, None).items)
+
+
+def test_what_is_void_is_told_by_mark(store: Store) -> None:
+    assert (store.voiding(), store.voids(["a", "b"])) == ((0, 0), {})
+    first, longer, other = Void("a", 0, 5, "o1"), Void("a", 0, 9, "o2"), Void("a", 7, FOREVER_MS, "o2")
+    store.write(ordered(privacy("o1", voids=[first])))
+    assert store.voids(["a", "b"]) == {"a": [first]}
+    before = store.voiding()
+    store.write(ordered(privacy("o2", voids=[longer, other])))
+    assert [(void.since_ms, void.until_ms) for void in store.voids(["a"])["a"]] == [(0, 9), (7, FOREVER_MS)]
+    assert store.voiding() != before
+    store.write(msgspec.structs.replace(batch(), voids=[Void("c", 3, FOREVER_MS, "o2")]))
+    store.write(ordered(privacy("o3", "lift", at_ms=12, marks=["a"])))
+    assert store.voids(["a", "c"]) == {
+        "a": [Void("a", 0, 9, "o1"), Void("a", 7, 12, "o2")],
+        "c": [Void("c", 3, 12, "o2")],
+    }
+    assert store.voids_after(("", -1), 2) == [Void("a", 0, 9, "o1"), Void("a", 7, 12, "o2")]
+    assert store.voids_after(("a", 7), 2) == [Void("c", 3, 12, "o2")]
+
+
+def test_an_order_is_carried_out_once(store: Store) -> None:
+    store.write(batch(profile("ann")))
+    assert not store.has_order("o1")
+    store.write(erasure("o1"))
+    assert store.has_order("o1")
+    store.write(batch(profile("ann", 20)))
+    store.write(erasure("o1"))
+    assert ids(store, "profiles") == ["ann"]
+    row = store.order("o1")
+    assert row is not None
+    assert (row.kind, row.mark, row.reason, row.until_ms, row.done_ms) == ("erase", "m", "why", NOW_MS, None)
+    store.write(ordered(privacy("o2", "suppress", is_suppressed=True)))
+    assert [row.id for row in store.orders(9, None)] == ["o2", "o1"]
+    assert [row.id for row in store.orders(9, row.seq)] == []
+    assert store.order("o3") is None
+
+
+def test_who_is_erased_is_gone_at_once_and_their_events_in_steps(store: Store) -> None:
+    """Nothing of others, and nothing that came later, whatever it is called."""
+    own = [event(f"e{n}", profile_id="ann" if n % 2 else "bob", time_ms=NOW_MS - n * MONTH_MS // 3) for n in range(7)]
+    others = [event("o1", profile_id="dan"), event("o2", profile_id="", session_id="s9")]
+    store.claim([Claim("x", "email", "bob", "e0", NOW_MS), Claim("y", "email", "dan", "o1", NOW_MS)])
+    store.write(
+        batch(
+            *own,
+            *others,
+            event("n1", profile_id="", session_id="s1"),
+            profile("ann"),
+            profile("dan"),
+            session("s1", 3, "ann"),
+            session("s2", 3, "dan"),
+        )
+    )
+    person = store.person("ann")
+    assert (person.ids, person.sessions, person.identifiers) == ({"ann": -1}, ["s1"], {})
+    store.write(erasure("o1"))
+    assert (ids(store, "profiles"), ids(store, "sessions")) == (["dan"], ["s2"])
+    assert set(store.identifier_uses(["x", "y"])) == {"y"}
+    store.write(batch(later(event("l1", profile_id="ann", session_id="s1"))))
+    (removal,) = store.removals()
+    assert (removal.id, removal.person, removal.until_ms) == ("o1", ANN, NOW_MS)
+    steps = []
+    while removed := store.remove_events(removal, 3):
+        steps.append(removed)
+    assert max(steps) <= 3
+    assert sum(steps) == 8
+    assert ids(store) == ["l1", "o1", "o2"]
+    assert store.books(0, 1, count_events=True).stored_events == 11  # as many as were ever stored
+    store.end_removal(removal, NOW_MS + 7)
+    row = store.order("o1")
+    assert row is not None
+    assert (row.removed["events"], row.removed["profiles"], row.done_ms) == (8, 1, NOW_MS + 7)
+    assert store.removals() == []
+
+
+def test_an_event_of_an_edge_whose_clock_is_ahead_goes_too(store: Store) -> None:
+    ahead = msgspec.structs.replace(event("e1", profile_id="ann"), received_at_ms=NOW_MS + 50)
+    store.write(batch(ahead))
+    store.write(erasure("o1"))
+    (removal,) = store.removals()
+    assert store.remove_events(removal, 9) == 1
+    assert store.voids(["m"])["m"][0].until_ms == NOW_MS + 50
+
+
+def test_letters_go_with_their_bodies(store: Store) -> None:
+    shared, own = store.put_blob(b"shared" * 99), store.put_blob(b"own" * 99)
+    letters = [
+        msgspec.structs.replace(letter(id), body=b"", body_sha256=sha256)
+        for id, sha256 in (("l1", shared), ("l2", shared), ("l3", own), ("l4", None))
+    ]
+    store.write(batch(*letters))
+    store.write(erasure("o1"))
+    first, *rest = store.letters_after(0, 3)
+    assert (first.id, first.body[:6], [one.id for one in rest]) == ("l1", b"shared", ["l2", "l3"])
+    assert [one.id for one in store.letters_after(rest[-1].seq, 3)] == ["l4"]
+    (removal,) = store.removals()
+    store.remove_letters(removal, ["l1", "l3"])
+    assert (store.get_blob(shared), store.get_blob(own)) == (b"shared" * 99, None)
+    assert ids(store, "dead-letters") == ["l2", "l4"]
+    row = store.order("o1")
+    assert row is not None
+    assert row.removed["dead_letters"] == 2
+
+
+def test_an_identifier_that_too_many_have_stays_as_nobodys(store: Store) -> None:
+    store.claim([Claim("x", "email", "ann", "e0", NOW_MS)])
+    store.write(erasure("o1", shared=["x"]))
+    assert store.identifier_uses(["x"])["x"].profile_id == ""
+
+
+def test_events_are_removed_by_when_they_were_received(store: Store) -> None:
+    old, day = NOW_MS - 40 * DAY_MS, NOW_MS - 30 * DAY_MS
+
+    def received(id: str, at_ms: int, type: str = "view", time_ms: int | None = None) -> Any:
+        own_ms = at_ms if time_ms is None else time_ms
+        one = event(id, type=type, time_ms=own_ms)
+        return msgspec.structs.replace(one, received_at_ms=at_ms, partition=partition_of(own_ms, at_ms))
+
+    def removed() -> list[int]:
+        """Two at a time."""
+        numbers: list[int] = []
+        passed: Passed | None = None
+        while True:
+            number, passed = store.remove_expired(passed, 2)
+            if passed is None:
+                return numbers
+            numbers.append(number)
+
+    store.write(
+        batch(
+            received("v1", old),
+            received("v2", NOW_MS),
+            received("v3", NOW_MS, time_ms=old),  # of long ago, received now
+            received("v4", old, time_ms=NOW_MS),  # of a clock that was far ahead
+            received("b1", old, "buy"),
+            received("b2", day - 1, "buy"),
+        )
+    )
+    assert removed() == []
+    before = store.voiding()
+    store.expire([Expired("view", day)])
+    assert store.voiding()[0] == before[0]
+    assert store.voiding()[1] > before[1]
+    assert sum(removed()) == 2
+    assert ids(store) == ["b1", "b2", "v2", "v3"]
+    store.expire([Expired("view", old), Expired("*", day - 5)])  # no time goes back
+    assert store.expired() == [Expired("*", day - 5), Expired("view", day)]
+    assert sum(removed()) == 1
+    assert store.books(0, 1, count_events=True).stored_events == 6
+    assert ids(store) == ["b2", "v2", "v3"]
+
+
+def test_what_is_void_elsewhere_can_be_kept_here(store: Store) -> None:
+    store.keep_voids([Void("a", 0, 5, "o1")], [Expired("*", 7)])
+    assert store.voids(["a"]) == {"a": [Void("a", 0, 5, "o1")]}
+    assert store.expired() == [Expired("*", 7)]
+    assert store.voiding() == (1, 1)

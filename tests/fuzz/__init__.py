@@ -1,0 +1,1 @@
+"""Requests that nobody would send, to every door for events: nothing breaks, and what was acknowledged is there."""
