@@ -177,7 +177,10 @@ def place(to: str | int | list[str]) -> Place:
 def state(entry: Entry, owner: str | None, status: Status | None, seen: Seen | None) -> tuple[str, str]:
     """And what to do about it."""
     if owner is not None:
-        return ("starting" if status is None or status.process != owner else status.state), ""
+        now = "starting" if status is None or status.process != owner else status.state
+        # for a moment a process holds one that is paused, too: as it has let it go, or rewound it
+        held = not entry.spec.enabled and now in ("starting", "stopped")
+        return ("paused" if held else now), ""
     if not entry.spec.enabled:
         return "paused", ""
     if seen is None:

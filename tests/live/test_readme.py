@@ -164,7 +164,7 @@ def shells() -> list[list[Step]]:
     parts: list[list[Step]] = [[*readme] for _ in range(SHELLS)]
     for number, page in enumerate(pages):
         middle = sum(lengths[:number]) + lengths[number] / 2
-        parts[int(middle * SHELLS / sum(lengths))] += page
+        parts[min(SHELLS - 1, int(middle * SHELLS / sum(lengths)))] += page  # pages without a command may be last
     return parts
 
 
