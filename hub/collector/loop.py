@@ -185,7 +185,7 @@ class Loop:
         self._memory.trim(outcome.batch.events)
         self._memory.keep(outcome)
         offsets = self._ownership.advance(outcome.batch.progress, decoded)
-        self._garbage.after_batch()  # before the writer makes anything that would outlive the look
+        self._garbage.after_batch()
         self._pending = self._writer.submit(self._write, outcome, offsets, started)
 
     def _judge_own(self, outcome: Outcome) -> None:

@@ -73,7 +73,7 @@ def read(kafka: Kafka, namespace: str, count: int) -> list[LogRecord]:
 
 def main(bootstrap: str, namespace: str, store_url: str, count: int) -> None:
     """Time the parts; print events/s and CPU seconds per 100,000."""
-    garbage = Garbage()
+    Garbage()
     clock = Clock()
     with clock.of("log"):
         records = read(Kafka(bootstrap=bootstrap), namespace, count)
@@ -93,7 +93,6 @@ def main(bootstrap: str, namespace: str, store_url: str, count: int) -> None:
             with clock.of("memory"):
                 memory.trim(outcome.batch.events)
                 memory.keep(outcome)
-                garbage.after_batch()
             progress = {**progress, **{number: step.after for number, step in outcome.batch.progress.items()}}
             with clock.of("store"):
                 store.write(outcome.batch)

@@ -54,7 +54,7 @@ def records(count: int, *, browsers: bool) -> list[Decoded]:
 
 def cost(log: Sequence[Decoded], definitions: Definitions) -> float:
     """CPU seconds of `process` for 100,000 events, with the caches of a collector that has seen each profile before."""
-    memory, store, garbage = Memory(Collector()), MemoryStore(), Garbage()
+    memory, store = Memory(Collector()), MemoryStore()
     epoch, spent, count = store.epoch("bench"), 0.0, 0
     progress: dict[int, int] = {}
     for start in range(0, len(log), BATCH):
@@ -67,13 +67,13 @@ def cost(log: Sequence[Decoded], definitions: Definitions) -> float:
             count += len(batch)
         memory.trim(outcome.batch.events)
         memory.keep(outcome)
-        garbage.after_batch()
         progress = {**progress, **{number: step.after for number, step in outcome.batch.progress.items()}}
     return spent / count * 100_000
 
 
 def main(count: int) -> None:
     """Print the costs."""
+    Garbage()
     programs, browsers = records(count, browsers=False), records(count, browsers=True)
     nothing, asked = compiled(()), cost(browsers, compiled(()))
     costs = {"nothing": cost(programs, nothing)}
