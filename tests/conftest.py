@@ -8,11 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from hub.log.admin import ensure_topics
 from hub.settings import Kafka
 from hub.stack import jars
 from tests import broker
+
+# how long something takes says what else the machine does: no test may fail of that
+settings.register_profile("hub", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("hub")
 
 
 @pytest.fixture(scope="session")
