@@ -64,6 +64,7 @@ class Outlet:
         self._config = {**config, "error_cb": self._on_error}
         self._rest_s = rest_s
         self._line: _Line | None = None
+        self._rested: _Line | None = None
         self._open = 0
         self._used_at = 0.0
         self._progress = asyncio.Event()
@@ -126,9 +127,11 @@ class Outlet:
 
     async def close(self) -> None:
         """Ends the producer; what it still holds is thrown away, unacknowledged at the source."""
-        line, self._line = self._line, None
-        if line is not None:
-            await asyncio.to_thread(line.end)
+        lines = (self._line, self._rested)
+        self._line = self._rested = None
+        for line in lines:
+            if line is not None:
+                await asyncio.to_thread(line.end)
 
     def _settle(self, line: _Line, finished: list[Shipment]) -> None:
         """Called for each poll that brought something, and at times for one that did not."""
@@ -145,7 +148,7 @@ class Outlet:
         if finished or self._open:
             self._used_at = now
         elif self._line is line and now - self._used_at >= self._rest_s:
-            self._line = None
+            self._line, self._rested = None, line
             line.rest()
 
     def _on_error(self, error: KafkaError) -> None:
@@ -177,9 +180,11 @@ class _Line:
         self._resting = self._stop = True
 
     def end(self) -> None:
-        """Blocks. What is in it is thrown away."""
+        """Blocks until the thread has ended, which calls into the loop. What is in it is thrown away."""
         self._stop = True
         self._thread.join()
+        if self._resting:
+            return
         self.producer.purge()
         self.producer.flush(PURGE_S)
         del self.producer  # it holds our callback, so the two would wait for the garbage collector

@@ -355,7 +355,8 @@ async def test_a_user_that_is_deleted_is_refused_from_then_on(site: Site, namesp
     async with opened("rabbitmq", settings, environ=environ) as reading:
         assert len(await taken(reading, 5)) == 5
         site.control("delete_user", namespace)
-        with pytest.raises(Unavailable, match="deleted"):
+        # the server's reason is lost when it closes the socket while we write
+        with pytest.raises(Unavailable, match=r"deleted|is lost"):
             await ended(reading)
     assert isinstance(await error_of(bridge("rabbitmq", settings, environ=environ)), Refused)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 from bridges.outlet import OPTIONS, Outlet
 from hub.log.admin import ensure_topics
@@ -13,6 +14,7 @@ from tests.kafka_tools import read
 
 
 async def test_a_producer_that_has_nothing_to_send_goes_and_comes_back(kafka: str, namespace: str) -> None:
+    before = set(threading.enumerate())
     ours = Kafka(bootstrap=kafka, partitions=1)
     await asyncio.to_thread(ensure_topics, ours, namespace)
     outlet = Outlet(producer_config(ours, **OPTIONS), EVENTS.name(namespace), rest_s=0.1)
@@ -25,6 +27,7 @@ async def test_a_producer_that_has_nothing_to_send_goes_and_comes_back(kafka: st
             while not outlet.resting:  # noqa: ASYNC110 - its own thread decides that
                 await asyncio.sleep(0.01)
     await outlet.close()
+    assert {thread.name for thread in set(threading.enumerate()) - before} & {"bridge-outlet"} == set()
     records = await asyncio.to_thread(read, ours, namespace, EVENTS)
     assert [record.value() for record in records] == [b"0", b"1", b"2"]
 
