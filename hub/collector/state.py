@@ -18,9 +18,10 @@ from hub.pipeline.holders import Holders, claims_as, onward
 from hub.pipeline.identity import Known
 from hub.pipeline.made_sessions import in_hand
 from hub.pipeline.modes import has_system_events
-from hub.pipeline.process import Outcome, State
+from hub.pipeline.process import Outcome
 from hub.pipeline.records import Decoded, claims, wanted
 from hub.pipeline.referral import Referral, referred
+from hub.pipeline.state import State
 from hub.settings import Collector as CollectorSettings
 from hub.store.port import Writing
 from schemas.records import MERGE, TRACK, Inbound

@@ -10,7 +10,7 @@ import msgspec
 
 from hub.edge.inbound import MADE_SESSIONS, SESSIONS, STATIC_PROFILE, SYSTEM_EVENTS
 from hub.pipeline.modes import SAVE_PROFILE, SAVE_SESSION
-from hub.pipeline.process import NO_PROFILE, NO_SESSION
+from hub.pipeline.payload import NO_PROFILE, NO_SESSION
 from hub.pipeline.system_events import SOURCE
 from schemas.records import TRACK, Event, Inbound, Track
 

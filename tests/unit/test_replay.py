@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from hub.edge.times import END_MS, FIRST_MS
 from hub.model import Position
 from hub.pipeline.definitions import Definitions
-from hub.pipeline.process import State, process
+from hub.pipeline.process import process
 from hub.pipeline.records import decode
+from hub.pipeline.state import State
 from hub.replay.bounds import BEGINNING, At, BoundError, Offset, Offsets, Selection, parse_bound, select
 from hub.replay.definitions import DefinitionError, changes, read_folder, wanted_specs
 from hub.replay.diff import compare

@@ -18,8 +18,9 @@ from hub.definitions.catalogue import Catalogue
 from hub.edge.admit import admit
 from hub.edge.inbound import inbound
 from hub.pipeline.definitions import Definitions
-from hub.pipeline.process import State, process
+from hub.pipeline.process import process
 from hub.pipeline.records import LogRecord, decode
+from hub.pipeline.state import State
 from hub.settings import Limits
 from schemas.codec import AVRO, HEADER_BYTES, CodecError, codec, decode_inbound, encode_inbound
 from schemas.records import MERGE, PATCH, REFUSED, Inbound

@@ -12,8 +12,9 @@ from hub.log.reader import Record
 from hub.model import Position
 from hub.pipeline.definitions import Definitions
 from hub.pipeline.letters import refused
-from hub.pipeline.process import State, process
+from hub.pipeline.process import process
 from hub.pipeline.records import decode
+from hub.pipeline.state import State
 from hub.store.documents import dead_letter_document, failed_again, resolved
 from schemas.codec import encode_inbound
 from schemas.records import REFUSED, Inbound, Refused
