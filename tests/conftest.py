@@ -20,6 +20,25 @@ settings.register_profile("hub", deadline=None, suppress_health_check=[HealthChe
 settings.load_profile("hub")
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """
+    Tests that take half a minute are the first of each worker of xdist: else one ends the run alone with some of them.
+
+    Each worker is given an even part of the list, in its order.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    first = [item for item in items if item.get_closest_marker("first")]
+    rest = [item for item in items if not item.get_closest_marker("first")]
+    ordered: list[pytest.Item] = []
+    for worker in range(workers):
+        own = first[worker::workers]
+        others = max(0, (len(items) - len(ordered)) // (workers - worker) - len(own))
+        ordered += own + rest[:others]
+        del rest[:others]
+    items[:] = ordered
+
+
 @pytest.fixture(scope="session")
 def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that all xdist workers of this run see."""

@@ -31,6 +31,7 @@ file.commit()
 """
 
 
+@pytest.mark.first
 def test_a_short_run_keeps_every_promise(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     data = tmp_path / "data"

@@ -57,6 +57,7 @@ def settled(running: WholeHub, received: int) -> dict[str, int]:
     return found
 
 
+@pytest.mark.first
 def test_what_a_broken_mapping_has_buried_comes_back_when_it_is_mended(running: WholeHub, tmp_path: Path) -> None:
     source = KafkaSource(running.kafka, "orders")
     deploy(running, source, WRONG)

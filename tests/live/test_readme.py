@@ -168,6 +168,7 @@ def shells() -> list[list[Step]]:
     return parts
 
 
+@pytest.mark.first
 @pytest.mark.timeout(660)
 @pytest.mark.parametrize("number", range(SHELLS))
 def test_every_command_works(number: int, clone: Path, variables: dict[str, str]) -> None:
