@@ -136,10 +136,14 @@ _encode: Final = msgspec.json.Encoder().encode
 
 def iso(time_ms: int) -> str:
     """RFC 3339 with milliseconds and Z. Args: time_ms: milliseconds since 1970, years 1 to 9998."""
-    day, rest_ms = divmod(time_ms, DAY_MS)
-    seconds, ms = divmod(rest_ms, 1000)
-    minutes, second = divmod(seconds, 60)
-    return f"{_date(day)}T{minutes // 60:02d}:{minutes % 60:02d}:{second:02d}.{ms:03d}Z"
+    minute, rest_ms = divmod(time_ms, 60_000)
+    return f"{_minute(minute)}{rest_ms // 1000:02d}.{rest_ms % 1000:03d}Z"
+
+
+@lru_cache(maxsize=16_384)
+def _minute(minute: int) -> str:
+    day, minutes = divmod(minute, DAY_MS // 60_000)
+    return f"{_date(day)}T{minutes // 60:02d}:{minutes % 60:02d}:"
 
 
 @lru_cache(maxsize=4096)

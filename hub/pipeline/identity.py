@@ -190,6 +190,11 @@ class Identities:
         self._joins.setdefault(other, reason)
         return Decision(*identifier, "merged", other)
 
+    @property
+    def has_joins(self) -> bool:
+        """Whether decisions wait for `settle`."""
+        return bool(self._joins)
+
     def settle(self, profile: Open, cause: Cause) -> None:
         """Act on the decisions of the record: the smallest id survives, and whoever owns a larger one gives it up."""
         joins, self._joins = self._joins, {}

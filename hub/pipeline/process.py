@@ -249,7 +249,7 @@ class _Run:
         tally, tracks = self._tally, self._tracks
         batch = Batch(
             epoch=self._state.epoch,
-            progress=tally.progress,
+            progress=tally.progress(),
             events=tracks.events,
             profiles=self._touched.profiles(),
             sessions=self._touched.sessions(),

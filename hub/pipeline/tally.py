@@ -23,8 +23,8 @@ class Tally:
         """Args: progress: next offset to count, by partition."""
         self._epoch = epoch
         self._before = progress
+        self._reached: dict[int, int] = {}
         self._again: set[Position] = set()
-        self.progress: dict[int, Progress] = {}
         self.counters: dict[CounterKey, Counts] = {}
         self.dead: list[DeadLetter] = []
         self.told: list[DeadLetter] = []
@@ -37,11 +37,18 @@ class Tally:
 
     def advance(self, decoded: Decoded) -> bool:
         """Move the progress past the record. Returns whether it is the first time: else it was counted before."""
-        record = decoded.record
-        before = self._before.get(record.partition, 0)
-        reached = self.progress[record.partition].after if record.partition in self.progress else before
-        self.progress[record.partition] = Progress(before, max(reached, record.offset + 1))
-        return record.offset >= reached
+        partition, offset = decoded.record.partition, decoded.record.offset
+        reached = self._reached.get(partition)
+        if reached is None:
+            reached = self._reached[partition] = self._before.get(partition, 0)
+        if offset < reached:
+            return False
+        self._reached[partition] = offset + 1
+        return True
+
+    def progress(self) -> dict[int, Progress]:
+        """How far the batch goes, by partition."""
+        return {number: Progress(self._before.get(number, 0), after) for number, after in self._reached.items()}
 
     def counts_of(self, decoded: Decoded) -> Counts:
         """Where to count the record, as received: under the minute in which the edge took it."""
@@ -54,8 +61,11 @@ class Tally:
 
     def counts_at(self, partition: int, source: str, at_ms: int) -> Counts:
         """Where to count what a source sent. Args: at_ms: when the edge took it."""
-        key = CounterKey(self._epoch, partition, source, at_ms // MINUTE_MS)
-        return self.counters.setdefault(key, Counts())
+        key = self._epoch, partition, source, at_ms // MINUTE_MS
+        counts: Counts | None = self.counters.get(key)  # type: ignore[call-overload]  # an equal tuple, and cheaper
+        if counts is None:
+            counts = self.counters[CounterKey(*key)] = Counts()
+        return counts
 
     def bury(self, record: LogRecord, letter: DeadLetter, counts: Counts) -> None:
         """

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from hub.edge.identifiers import identifiers
-from hub.model import OUTLIERS, Counts, KnownEvent, Position, StoredEvent, partition_of
+from hub.model import OFFSET_BITS, OUTLIERS, Counts, KnownEvent, Position, StoredEvent, partition_of
 from hub.pipeline import letters, made_sessions, privacy, system_events
 from hub.pipeline.definitions import Definitions
 from hub.pipeline.documents import NOTHING, event_document, iso
@@ -91,16 +91,22 @@ class Tracks:
         if new:
             _count(payload, self._definitions.channels.get(inbound["source"], ""))
             if payload.profile is not None:
-                position = Position(self._state.epoch, record.partition, record.offset, 0)
-                cause = cause_of(record, inbound, position)
-                self._identities.settle(payload.profile, cause)
-                other = newcomer(inbound, track, payload.profile.draft.doc)
-                if other is not None:
-                    reason = Reason("request", inbound["profile_id"], other, cause.at)
-                    self._identities.ask(cause, other, inbound["profile_id"], reason)
+                self._join(payload, payload.profile)
+
+    def _join(self, payload: Payload, profile: Open) -> None:
+        """With those who turned out to be the same person."""
+        record, inbound = payload.record, payload.inbound
+        other = newcomer(inbound, payload.track, profile.draft.doc)
+        if other is None and not self._identities.has_joins:
+            return
+        cause = cause_of(record, inbound, Position(self._state.epoch, record.partition, record.offset, 0))
+        self._identities.settle(profile, cause)
+        if other is not None:
+            reason = Reason("request", inbound["profile_id"], other, cause.at)
+            self._identities.ask(cause, other, inbound["profile_id"], reason)
 
     def _open(self, record: LogRecord, inbound: Inbound, track: Track) -> Payload:
-        version = Position(self._state.epoch, record.partition, record.offset, 0).version
+        version = self._state.epoch << OFFSET_BITS | record.offset
         at = iso(inbound["received_at_ms"])
         profile_id, session_id, is_kept = inbound["profile_id"], track["session_id"], not is_ephemeral(track)
         if not profile_id:
@@ -112,14 +118,13 @@ class Tracks:
         if not keeps_profile(track):
             return Payload(record, inbound, track, version, at, None, False, None, is_kept, [], flags=(NO_PROFILE,))
         profile = self._touched.profile(profile_id, at)
-        lacks, has_session = profile.version < version, keeps_session(track)
-        payload = Payload(record, inbound, track, version, at, profile, lacks, None, is_kept, [])
-        if not has_session:
-            return payload._replace(flags=(NO_SESSION,))
-        if session_id:
-            holds = self._identities.holds
-            return payload._replace(session=self._touched.session(session_id, profile, at, holds, claims_as(inbound)))
-        return self._with_session(payload, profile) if lacks and makes_session(track) else payload
+        lacks, has_session, session = profile.version < version, keeps_session(track), None
+        if has_session and session_id:
+            session = self._touched.session(session_id, profile, at, self._identities.holds, claims_as(inbound))
+        flags = () if has_session else (NO_SESSION,)
+        payload = Payload(record, inbound, track, version, at, profile, lacks, session, is_kept, [], flags=flags)
+        makes = has_session and not session_id and lacks and makes_session(track)
+        return self._with_session(payload, profile) if makes else payload
 
     def _with_session(self, payload: Payload, profile: Open) -> Payload:
         """With the session that the hub makes for it; without one, if its first event comes too late for any."""
@@ -442,8 +447,10 @@ def _flags(payload: Payload, partition: str, done: _Done, *, first: bool) -> lis
 
 def _digest(event: Event) -> bytes:
     """16 bytes of what the client said: another digest under the same id is a conflict."""
-    said = blake2b(event["type"].encode(), digest_size=16)
-    said.update(b"\x00%d\x00" % (event["time_ms"] or 0))
-    said.update(event["properties"])
-    said.update(event["context"])
-    return said.digest()
+    said = b"%b\x00%d\x00%b%b" % (
+        event["type"].encode(),
+        event["time_ms"] or 0,
+        event["properties"],
+        event["context"],
+    )
+    return blake2b(said, digest_size=16).digest()
