@@ -261,10 +261,12 @@ class _Mapped:
         current = profile.get(path)
         op, at = line.op, sent.at
         if current is MISSING or op in _BY_TIME:
-            wanted, at = _op(op, name, current, profile, sent)
-            if wanted is None:
-                return
-            op = wanted
+            before = _stamped(profile.doc, name)
+            if before:
+                wanted, at = _op(op, before, current, profile, sent)
+                if wanted is None:
+                    return
+                op = wanted
         if shape == MANY and op in _FILLING and not isinstance(value, list):
             value = [value]
         try:
@@ -283,7 +285,7 @@ class _Mapped:
             self.changes.append(_change(line.op, name, current, new))
         if changed or op in _ALWAYS_STAMPED:
             strategy = line.strategy or _kept_strategy(profile, name, new)
-            stamp(profile, name, Stamp(at, sent.event_id, strategy, sent.sender))
+            _stamp(profile, name, at, strategy, sent)
 
     def derive(self) -> None:
         """Bring the fields level that follow from those that have changed."""
@@ -348,43 +350,52 @@ def _members(value: dict[str, Any], path: tuple[str, ...], *, deep: bool) -> Ite
 
 def stamp(profile: Draft, name: str, origin: Stamp) -> None:
     """Keep where a field's value comes from, in as few words as it takes."""
-    short: list[str] = [origin.at, origin.event_id]
-    own = origin.sender == profile.doc["id"]
-    if not own or origin.strategy != "last":
-        short.append(origin.strategy)
-    if not own:
-        short.append(origin.sender)
+    _stamp(profile, name, origin.at, origin.strategy, origin)
+
+
+def _stamp(profile: Draft, name: str, at: str, strategy: Strategy, by: Sent | Stamp) -> None:
+    if by.sender != profile.doc["id"]:
+        short = [at, by.event_id, strategy, by.sender]
+    else:
+        short = [at, by.event_id] if strategy == "last" else [at, by.event_id, strategy]
     profile.object(FIELDS)[name] = short
 
 
 def read_stamp(profile: Mapping[str, Any], name: str) -> Stamp | None:
     """Where a field's value comes from; None when that is not known. Args: profile: its document."""
-    short = profile["metadata"]["fields"].get(name)
-    if not short:
-        return None
-    at, event_id, *rest = short
-    return Stamp(at, event_id, rest[0] if rest else "last", rest[1] if len(rest) > 1 else profile["id"])
+    short = _stamped(profile, name)
+    return None if not short else Stamp(short[0], short[1], _strategy(short), _sender(short, profile))
 
 
-def _op(op: Operation, name: str, current: Any, profile: Draft, sent: Sent) -> tuple[Operation | None, str]:
+def _stamped(profile: Mapping[str, Any], name: str) -> list[Any] | None:
+    """What `_stamp` has kept."""
+    kept: list[Any] | None = profile["metadata"]["fields"].get(name)
+    return kept
+
+
+def _strategy(short: list[Any]) -> Strategy:
+    return short[2] if len(short) > 2 else "last"
+
+
+def _sender(short: list[Any], profile: Mapping[str, Any]) -> str:
+    return short[3] if len(short) > 3 else profile["id"]  # type: ignore[no-any-return]
+
+
+def _op(op: Operation, before: list[Any], current: Any, profile: Draft, sent: Sent) -> tuple[Operation | None, str]:
     """
     What to do, and the time that the value then has; None: what is there stays, because it counts as later.
 
     A field that is not there but has a stamp was deleted: that counts like a value. Args: op: one of _BY_TIME, unless
-    the field is not there.
+    the field is not there. before: what `_stamp` has kept of the field.
     """
-    before = read_stamp(profile.doc, name)
-    if before is None:
-        return op, sent.at
-    here, there = (sent.at, sent.sender), (before.at, before.sender)
-    is_own = before.sender == sent.sender and not sent.late
-    if op == "set":
-        return (op, max(sent.at, before.at)) if is_own else (op if here >= there else None, sent.at)
+    at, sender = before[0], _sender(before, profile.doc)
+    is_own = sender == sent.sender and not sent.late
+    if is_own and (op == "set" or (op == "set-if-empty" and current is not MISSING)):
+        return op, max(sent.at, at)
+    is_later = (sent.at, sent.sender) >= (at, sender)
     if op == "set-if-empty" and current is not MISSING:
-        if is_own:
-            return op, max(sent.at, before.at)
-        return ("set" if before.strategy == "first" and here < there else op), sent.at
-    return (op if here >= there else None), sent.at
+        return ("set" if _strategy(before) == "first" and not is_later else op), sent.at
+    return (op if is_later else None), sent.at
 
 
 def _kept_strategy(profile: Draft, name: str, new: Any) -> Strategy:
