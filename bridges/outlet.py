@@ -13,6 +13,8 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from hub.errors import Unavailable
+from hub.log.sealing import Sealing
+from hub.pipeline.data_keys import key_record
 
 log: Final = structlog.get_logger()
 
@@ -53,12 +55,16 @@ class Outlet:
     bridges most have nothing to do most of the time.
     """
 
-    def __init__(self, config: Mapping[str, Any], topic: str, *, rest_s: float = REST_S) -> None:
+    def __init__(
+        self, config: Mapping[str, Any], topic: str, *, rest_s: float = REST_S, sealing: Sealing | None = None
+    ) -> None:
         """
         Args:
             config: librdkafka's producer options, OPTIONS included. topic: full name of events.v1.
             rest_s: The producer goes when it has had nothing to send for so long, seconds.
+            sealing: Records are sealed before they are sent; None: they are not.
         """
+        self._sealing = sealing
         self._loop = asyncio.get_running_loop()
         self._topic = topic
         self._config = {**config, "error_cb": self._on_error}
@@ -87,11 +93,41 @@ class Outlet:
         Returns: the shipment, whose `on_done` is resolved when Kafka has acknowledged all of it.
         Raises: Unavailable: the producer is broken; the bridge has to begin again.
         """
+        if self._sealing is not None:
+            try:
+                records = await self._sealed(self._sealing, records)
+            except BaseException:
+                if landed is not None:
+                    for _, _, events in records:
+                        landed(events, -1, -1)
+                raise
+        return await self._ship(self._topic, records, landed)
+
+    async def _sealed(
+        self, sealing: Sealing, records: Sequence[tuple[bytes, bytes, int]]
+    ) -> Sequence[tuple[bytes, bytes, int]]:
+        """These records, sealed; their keys are durable. Raises Unavailable."""
+        sealed, keys = [], []
+        for key, clear, events in records:
+            value, data_key = sealing.sealer.seal(clear)
+            sealed.append((key, value, events))
+            if data_key is not None:
+                keys.append((*key_record(data_key), 0))
+        if keys:
+            await (await self._ship(sealing.topic, keys, None)).on_done
+        return sealed
+
+    async def _ship(
+        self,
+        topic: str,
+        records: Sequence[tuple[bytes, bytes, int]],
+        landed: Callable[[int, int, int], None] | None,
+    ) -> Shipment:
         shipment = Shipment(len(records), self._loop.create_future(), self._loop.time())
         line = self._line = self._line or _Line(self._config, self._settle, self._loop, self._rest_s)
         self._open += 1
         self._used_at = shipment.sent_at
-        produce, topic = line.producer.produce, self._topic
+        produce = line.producer.produce
 
         def delivered(error: KafkaError | None, _: Message) -> None:
             if error is not None:
