@@ -46,7 +46,7 @@ class Keeper(Kept):
         self.watch.enter("starting")
         bridge = trial.build(self._id, definition, hub.namespace, hub.environ)
         converter = trial.converter(self._id, definition, hub.catalogue, hub.limits)
-        outlet = Outlet(producer_config(hub.kafka, **OPTIONS), EVENTS.name(hub.namespace))
+        outlet = Outlet(producer_config(hub.kafka, **OPTIONS), EVENTS.name(hub.namespace), sealing=hub.sealing)
         try:
             await bridge.connect()
             self._forwarder = Forwarder(

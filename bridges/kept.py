@@ -20,6 +20,7 @@ from hub import settings
 from hub.definitions.catalogue import Catalogue, Entry
 from hub.errors import HubError, Refused
 from hub.log.bulk import BulkWindow
+from hub.log.sealing import Sealing
 from hub.pipeline.stop_rule import StopRule
 from hub.store.port import Blobs
 from schemas.bridges import Status
@@ -49,6 +50,7 @@ class Hub(NamedTuple):
     stop_window: int = settings.Bridges().stop_window
     bulk: BulkWindow | None = None
     process: str = ""
+    sealing: Sealing | None = None
 
 
 class Kept(ABC):

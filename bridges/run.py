@@ -32,9 +32,13 @@ from hub.health import serve_health
 from hub.log.bulk import BulkWindow
 from hub.log.follower import Follower
 from hub.log.progress import Progress
+from hub.log.sealing import Sealing
+from hub.pipeline.data_keys import Wrapping
+from hub.pipeline.sealed import Sealer
 from hub.settings import Settings
-from hub.stack.keys import identity_key
+from hub.stack.keys import identity_key, secret_key
 from schemas.bridges import Keys
+from schemas.topics import KEYS
 
 log: Final = structlog.get_logger()
 
@@ -68,6 +72,7 @@ def run(settings: Settings) -> None:
             stop_window=settings.bridges.stop_window,
             bulk=bulk,
             process=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
+            sealing=_sealing(settings) if settings.privacy.shredding else None,
         )
         runners: list[Runner] = []
 
@@ -84,6 +89,12 @@ def run(settings: Settings) -> None:
         log.info("bridges.started", namespace=settings.namespace, process=hub.process)
         uvloop.run(_until_signal(hub, settings.redis.url, runners))
         log.info("bridges.stopped")
+
+
+def _sealing(settings: Settings) -> Sealing:
+    wrapping = Wrapping(secret_key(settings.secret_key, settings.data))
+    sealer = Sealer(wrapping, identity_key(settings.identity.key, settings.data))
+    return Sealing(sealer, KEYS.name(settings.namespace))
 
 
 async def _until_signal(hub: Hub, redis_url: str, runners: list[Runner]) -> None:

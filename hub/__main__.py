@@ -10,14 +10,17 @@ from hub.cli import (
     balance,
     bridge,
     chaos,
+    condition,
     dead_letters,
     demo,
     destination,
+    heartbeat,
     identity,
     mapping,
     privacy,
     query,
     replay,
+    segment,
     send,
     serve,
     stack,
@@ -44,10 +47,13 @@ chaos.register(app)
 send.register(app)
 bridge.register(app)
 destination.register(app)
+heartbeat.register(app)
 mapping.register(app)
 replay.register(app)
 dead_letters.register(app)
 query.register(app)
+condition.register(app)
+segment.register(app)
 identity.register(app)
 privacy.register(app)
 balance.register(app)

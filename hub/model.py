@@ -115,6 +115,24 @@ class Alias(msgspec.Struct, frozen=True):
     merge_id: str
 
 
+class Ask(msgspec.Struct, frozen=True):
+    """
+    That a profile was asked to become part of another one, the asker.
+
+    Attributes:
+        id: Of the record that asks.
+        asked, asker: Profile ids; "" of one that was erased since.
+        cause: Id of the order because of which one of them is "".
+        is_done: Whether it was answered; a second copy of the record counts for nothing.
+    """
+
+    id: str
+    asked: str
+    asker: str
+    cause: str = ""
+    is_done: bool = False
+
+
 class Claim(msgspec.Struct, frozen=True):
     """That a profile came with an identifier (hash), by an event at a time (milliseconds since 1970)."""
 
@@ -226,6 +244,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     which everything is stored now, and when they were replayed (milliseconds since 1970). Both are relative to what
     is stored, as the counters are, and like them hold nothing of records that were counted before. `privacy`: what
     somebody has asked for; its record is the only one of the batch. `voids`: further ids of people who are suppressed.
+    `due`: by profile id, when its segments have to be looked at again (milliseconds since 1970); None: not any more.
     """
 
     epoch: int
@@ -240,6 +259,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     identity: Identity | None = None
     privacy: Privacy | None = None
     voids: list[Void] = []
+    due: dict[str, int | None] = {}
 
 
 class Void(NamedTuple):
@@ -265,11 +285,14 @@ class Person(msgspec.Struct, frozen=True):
             it is theirs.
         sessions: That they hold.
         identifiers: By hash, those that they hold: label, and how many profiles have come with it.
+        latest_ms: When the newest event was received of those profiles whose data is on its way to the one that they
+            were merged into, milliseconds since 1970; 0: there are none.
     """
 
     ids: dict[str, int] = {}
     sessions: list[str] = []
     identifiers: dict[str, tuple[str, int]] = {}
+    latest_ms: int = 0
 
 
 class Privacy(msgspec.Struct, frozen=True, kw_only=True):
@@ -312,6 +335,8 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
         undone: By merge id, when (milliseconds since 1970).
         forwarded: Records (`epoch/partition/offset`) that were handed on by another partition and are applied now.
         outbox: What has to be sent; the store keeps it until the next batch of its partition.
+        asks: Profiles that are asked to become part of others, by records in the outbox.
+        answered: Ids of such records that have had their effect.
     """
 
     aliases: dict[str, Alias]
@@ -322,6 +347,8 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     undone: dict[str, int]
     forwarded: list[str]
     outbox: list[Outgoing]
+    asks: list[Ask] = []
+    answered: list[str] = []
 
 
 class Wanted(msgspec.Struct, frozen=True):

@@ -97,6 +97,18 @@ class Identity(_Part):
     ] = 2_000
 
 
+class Privacy(_Part):
+    """What is done for the people whose data it is."""
+
+    shredding: Annotated[
+        bool,
+        Field(
+            description="Seal each record on events.v1 with a key of its own, which an erasure throws away "
+            "(docs/privacy.md). The same in all processes."
+        ),
+    ] = False
+
+
 class Geo(_Part):
     """Where customers are, by their IP address."""
 
@@ -117,6 +129,43 @@ class Bridges(_Part):
         Field(ge=0, le=1, description="A bridge stops when more than this share of a window is refused. 1: never."),
     ] = 0.5
     stop_window: Annotated[int, Field(ge=1, description="The newest messages that a bridge looks at for that.")] = 1_000
+
+
+class Agents(_Part):
+    """The process that does what is due: heartbeats, segments that change with time alone."""
+
+    instance: Annotated[
+        str,
+        Field(
+            pattern=r"^[A-Za-z0-9._-]{0,200}$",
+            description="Name of this process among its like, which it keeps: a restart then moves no work. "
+            "Empty: others take over when it has been silent for 10 s.",
+        ),
+    ] = ""
+    events_per_s: Annotated[
+        float,
+        Field(gt=0, description="What the hub can do: a heartbeat that needs more events a second is refused."),
+    ] = 10_000.0
+    stuck_s: Annotated[
+        float,
+        Field(gt=0, description="An agents process with triggers that wait and no step for so long ends itself."),
+    ] = 120.0
+
+
+class Segments(_Part):
+    """How segments are kept right as time goes by."""
+
+    check_every_s: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="Between two second opinions of the store on who is in which segment, which repair and count "
+            "what differs; 0: none.",
+        ),
+    ] = 3_600.0
+    slice_profiles: Annotated[
+        int, Field(ge=1, description="Profiles of one job when all of them are looked at, as for a new segment.")
+    ] = 20_000
 
 
 class Bulk(_Part):
@@ -175,7 +224,7 @@ class Settings(BaseSettings):
     secret_key: Annotated[
         SecretStr | None,
         Field(
-            description="What secrets in definitions are sealed with, the same in the API and the bridge processes. "
+            description="What secrets in definitions and keys of records are sealed with, the same in all processes. "
             "Unset: made at first start, kept in the data folder."
         ),
     ] = None
@@ -186,8 +235,11 @@ class Settings(BaseSettings):
     limits: Limits = Limits()
     collector: Collector = Collector()
     identity: Identity = Identity()
+    privacy: Privacy = Privacy()
     geo: Geo = Geo()
     bridges: Bridges = Bridges()
+    agents: Agents = Agents()
+    segments: Segments = Segments()
     bulk: Bulk = Bulk()
     health: Health = Health()
     log: Log = Log()

@@ -45,7 +45,7 @@ EVENTS: Final = Topic(
     "events.v1",
     carries="Avro Inbound: Track, Patch, Merge or Refused",
     key="profile id (of Refused: the payload id)",
-    written_by=("api", "bridges", "destinations", "replay"),
+    written_by=("api", "bridges", "destinations", "agents", "worker", "replay"),
     read_by=("collector", "replay"),
     retention=timedelta(days=7),
 )
@@ -60,9 +60,9 @@ STORED: Final = Topic(
 )
 TRIGGERS: Final = Topic(
     "triggers.v1",
-    carries="Avro Trigger: a flow to run, a segment change, a heartbeat slice (nothing is written here yet)",
-    key="profile id",
-    written_by=("collector",),
+    carries="Avro Trigger: a slice of a heartbeat; later a flow to run, a segment change",
+    key="profile id (of a slice: the trigger's id)",
+    written_by=("agents",),
     read_by=("agents",),
     retention=timedelta(days=3),
 )
@@ -80,10 +80,23 @@ DEFINITIONS: Final = Topic(
     carries="JSON: one version of a definition; an empty value deletes it",
     key="kind/id",
     written_by=("api",),
-    read_by=("api", "collector", "bridges"),
+    read_by=("api", "collector", "bridges", "agents"),
     retention=None,
     compacted=True,
     partitions=1,
 )
+KEYS: Final = Topic(
+    "keys.v1",
+    carries="JSON: what a record of events.v1 is sealed with; an empty value: it was thrown away",
+    key="id of the key, 32 hex digits",
+    written_by=("api", "bridges", "collector", "replay"),
+    read_by=("collector", "replay"),
+    retention=None,
+    compacted=True,
+    # one, so that a single offset says how far the store has them
+    partitions=1,
+    # ten minutes until a segment is closed, ten more until it is compacted: then a key that was thrown away is gone
+    config={"segment.ms": "600000", "max.compaction.lag.ms": "600000"},
+)
 
-TOPICS: Final = (EVENTS, STORED, TRIGGERS, DEAD, DEFINITIONS)
+TOPICS: Final = (EVENTS, STORED, TRIGGERS, DEAD, DEFINITIONS, KEYS)

@@ -7,7 +7,8 @@ import signal
 import sys
 
 from hub.collector.crash import CrashPoint
-from hub.collector.run import run_collector
+from hub.collector.run import Shredding, run_collector
+from hub.pipeline.data_keys import Wrapping
 from hub.settings import Collector, Health, Kafka
 
 bootstrap, namespace, store_url, *crash = sys.argv[1:]
@@ -31,5 +32,6 @@ run_collector(
     health=Health(),
     identity_key=b"",
     most_profiles=2_000,
+    shredding=Shredding(Wrapping("secret"), seals=os.environ.get("HUB_PRIVACY__SHREDDING") == "true"),
     at=at,
 )

@@ -18,14 +18,17 @@ from starlette.responses import HTMLResponse, Response
 from hub.api import (
     balance,
     bridges,
+    conditions,
     dead_letters,
     definitions,
     destinations,
     figures,
     health,
+    heartbeats,
     identity,
     privacy,
     queries,
+    segments,
     select,
     trace,
     versions,
@@ -38,6 +41,7 @@ from hub.api.control import Control
 from hub.api.doors import Doors
 from hub.api.gate import Gate
 from hub.api.gauges import BalanceGauges
+from hub.api.heartbeat_runs import Runs
 from hub.api.intake import Intake
 from hub.api.openapi import describe, page
 from hub.api.parts import DoorParts, Publish
@@ -58,16 +62,18 @@ from hub.edge.outbound import RehearseOf
 from hub.errors import HubError, InvalidPayload
 from hub.log.bulk import BulkWindow
 from hub.pipeline.definitions import MOST_PROFILES
-from hub.settings import Limits
-from hub.store.port import Reading, Versions
+from hub.segments.runs import Runs as SegmentRuns
+from hub.settings import Agents, Limits
+from hub.store.port import Reading, Scanning, Segments, Versions
 
 log: Final = structlog.get_logger()
 
 NO_RULES: Final = definitions.Rules()
+MOST_HEARTBEATS_PER_S: Final = Agents().events_per_s
 DESCRIPTION: Final = "Events in, one profile per customer out. Errors are problem+json (RFC 9457)."
 
 
-class ReadStore(Reading, Versions, Protocol):
+class ReadStore(Reading, Segments, Scanning, Versions, Protocol):
     """What the API needs of a store."""
 
 
@@ -105,6 +111,9 @@ def create_app(
     kept: privacy.Kept = dict,
     most_profiles: int = MOST_PROFILES,
     checks: Mapping[str, health.Check] | None = None,
+    runs: Runs | None = None,
+    segment_runs: SegmentRuns | None = None,
+    most_heartbeats_per_s: float = MOST_HEARTBEATS_PER_S,
     bulk: BulkWindow | None = None,
     now_ms: Callable[[], int] = now_ms,
 ) -> App:
@@ -126,9 +135,14 @@ def create_app(
         settle: Waits so many seconds at most until the store has every version of the definitions. Blocks.
         most_profiles: That may share an identifier before it identifies nobody.
         checks: What /ready asks apart from Kafka and the store, by name.
+        runs: Of heartbeats; None: there is no Redis.
+        segment_runs: Of back-fills; None: there is no Redis.
+        most_heartbeats_per_s: Events a second that one heartbeat may need.
         bulk: Where bulk payloads and replays wait for live events; None: they do not.
         now_ms: The clock, milliseconds since 1970.
     """
+    possible = heartbeats.checker(store, most_heartbeats_per_s, limits.event_bytes)
+    rules = rules._replace(validators={**rules.validators, "heartbeat": possible})
     refusals = Refusals(now_ms())
     parts = DoorParts(publisher, namespace, catalogue, limits, refusals, Gate(catalogue), now_ms)
     webhooks = None if hooks is None else Webhooks(hooks, parts)
@@ -178,6 +192,7 @@ def create_app(
     # before /{kind}/{id:path}, which would take what they are called for an id
     app.include_router(figures.router(store, now_ms))
     app.include_router(queries.router(store))
+    app.include_router(conditions.router(store, now_ms))
     app.include_router(balance.router(store, offsets, refusals, now_ms))
     editor = definitions.Editor(publisher, catalogue, namespace, now_ms)
     # before /definitions/{kind}/{id:path}, which would take them for ids
@@ -200,6 +215,9 @@ def create_app(
             )
         )
     )
+    app.include_router(heartbeats.router(heartbeats.Heartbeats(editor, catalogue, runs, now_ms)))
+    views = segments.SegmentViews(publisher, store, catalogue, namespace, runs=segment_runs, now_ms=now_ms)
+    app.include_router(segments.router(views, now_ms))
     _add_docs(app)
     _add_errors(app, limits)
     return Front(Track(parts, bulk), app, admin_key, webhooks, Doors(ROUTES, parts), others=others)

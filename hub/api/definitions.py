@@ -17,13 +17,15 @@ from hub.api.lines import check_lines
 from hub.api.parts import Publish
 from hub.api.problems import Conflict, NotFound
 from hub.api.responses import json_response
+from hub.definitions import heartbeats
 from hub.definitions.catalogue import Catalogue, Entry
 from hub.definitions.event_types import built_in
-from hub.definitions.kinds import KINDS, Definition, Source
+from hub.definitions.kinds import KINDS, Definition, Segment, Source
 from hub.definitions.write_keys import taken
 from hub.edge.admit import clean_id, event_type
 from hub.edge.json_check import check
 from hub.errors import HubError, InvalidPayload, Unavailable
+from hub.store.query.segment import warnings
 from schemas.topics import DEFINITIONS
 
 M = TypeVar("M", bound=BaseModel)
@@ -31,7 +33,7 @@ M = TypeVar("M", bound=BaseModel)
 READ_BACK_S: Final = 10.0
 BODY_BYTES: Final = 1_048_576
 ID_CHARS: Final = 256
-BUILT_IN_VERSION: Final = -1
+BUILT_IN_VERSION: Final = heartbeats.BUILT_IN_VERSION
 """Of definitions that come with the hub and have no place on the log."""
 VERSIONS: Final = "/versions"
 """What a route has behind an id, which may have slashes itself."""
@@ -73,13 +75,15 @@ class Rules(NamedTuple):
     vaults: Mapping[str, Vault] = {}
 
     def checked(self, kind: str, spec: Definition, old: Definition | None) -> Definition:
-        """As it shall be kept: valid, secrets sealed. Blocks. Raises Invalid."""
+        """As it shall be kept: valid, secrets sealed. Blocks. Raises Invalid; Unavailable: nobody can tell now."""
         try:
             if kind in self.vaults:
                 spec = self.vaults[kind].sealed(spec, old)
             if kind in self.validators:
                 self.validators[kind](spec)
             check_lines(spec)
+        except Unavailable:
+            raise
         except (HubError, ValueError) as exc:
             raise Invalid(str(exc)) from exc
         return spec
@@ -249,6 +253,8 @@ def condition(if_match: str | None, if_none_match: str | None = None) -> Conditi
 @cache
 def built_in_of(kind: str) -> Mapping[str, Entry]:
     """The definitions of a kind that come with the hub; whoever defines one of the same id replaces it."""
+    if kind == "heartbeat":
+        return heartbeats.built_in()
     if kind != "event-type":
         return {}
     return {id: Entry(spec, BUILT_IN_VERSION, 0) for id, spec in built_in().items()}
@@ -262,6 +268,8 @@ def _shown(kind: str, id: str, entry: Entry, rules: Rules) -> dict[str, Any]:
         "updated_at_ms": entry.updated_at_ms,
         "spec": rules.shown(kind, entry.spec.model_dump(mode="json")),
     }
+    if isinstance(entry.spec, Segment) and entry.spec.condition is not None:
+        shown["warnings"] = warnings(entry.spec.condition)
     if built_in_of(kind):
         shown["built_in"] = entry.version == BUILT_IN_VERSION
     return shown

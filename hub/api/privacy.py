@@ -22,7 +22,7 @@ from hub.pipeline.privacy import PROFILE, SOURCE, Kind, Order, mark
 from hub.store.port import OrderRow, Reading
 from schemas.codec import encode_inbound
 from schemas.records import PATCH, Inbound, Patch
-from schemas.topics import EVENTS
+from schemas.topics import EVENTS, KEYS
 
 Kept: TypeAlias = Callable[[], Mapping[str, int | None]]
 """By topic, after how many milliseconds a record is gone at the latest; None: never. Blocks. Raises Unavailable."""
@@ -57,11 +57,13 @@ class Asked(BaseModel):
 class Copies(BaseModel):
     """
     Of Kafka: `topics` says, for each, when the last record with data of the person is deleted, null: never. `gone_at`:
-    when the last of all is, null: never, or not known now; `note` then says how to mend it.
+    when the last of all is, null: never, or not known now; `note` then says how to mend it. `keys_gone_at`: when the
+    last key is deleted of what was sealed on events.v1; null: nothing was, or not all keys are thrown away yet.
     """
 
     topics: dict[str, str | None]
     gone_at: str | None
+    keys_gone_at: str | None = None
     note: str = ""
 
 
@@ -117,25 +119,25 @@ class People:
         self._kept = kept
         self._now_ms = now_ms
 
-    def whole(self, id: str) -> str:
-        """The profile that this id is part of, also one that is erased or suppressed. Blocks. Raises NotFound."""
+    def check_known(self, id: str) -> None:
+        """Blocks. Raises NotFound: there is no profile with this id, nor was one erased or suppressed."""
         into = self._store.survivor(id)
         if self._store.get("profiles", into) is None and not self._voids(into):
             raise NotFound("there is no profile with this id, and none with it was erased")
-        return into
 
-    def suppressed(self, id: str) -> str:
-        """As `whole`. Blocks. Raises NotFound: it is not suppressed."""
-        into = self._store.survivor(id)
-        if not any(until_ms == FOREVER_MS for until_ms in self._voids(into)):
+    def check_suppressed(self, id: str) -> None:
+        """Blocks. Raises NotFound: it is not suppressed."""
+        if not any(until_ms == FOREVER_MS for until_ms in self._voids(self._store.survivor(id))):
             raise NotFound("no profile with this id is suppressed")
-        return into
 
     def _voids(self, id: str) -> list[int]:
         return [void.until_ms for some in self._store.voids([mark(PROFILE, id, self._key)]).values() for void in some]
 
     async def ask(self, id: str, op: Kind, reason: str = "", *, suppress: bool = False) -> Asked:
-        """Put it on the log. Raises Unavailable."""
+        """
+        Put it on the log, for the id that was asked for: it goes the way of that id's events, so it finds whoever they
+        are part of by then, and comes behind all of them that were taken before. Raises Unavailable.
+        """
         now_ms = self._now_ms()
         name = ordered(now_ms)
         body: Patch = {"cause": name, "operations": msgspec.json.encode([Order(op, reason, suppress)])}
@@ -177,14 +179,18 @@ class People:
     def _copies(self, row: OrderRow) -> Copies | None:
         if row.kind != "erase":
             return None
-        kept = self._kept()
+        kept = {**self._kept()}
+        keys_ms = kept.pop(KEYS.suffix, None)
+        keys_gone_at = iso(row.done_ms + keys_ms) if keys_ms and row.done_ms and row.removed.get("keys") else None
         # the record that asks for it is the last of them
         gone = {topic: None if ms is None else iso(row.at_ms + ms) for topic, ms in kept.items()}
         ages = [ms for ms in kept.values() if ms is not None]
         endless = [topic for topic, ms in kept.items() if ms is None]
         if endless:
-            return Copies(topics=gone, gone_at=None, note=NEVER.format(topics=", ".join(endless)))
-        return Copies(topics=gone, gone_at=iso(row.at_ms + max(ages)) if ages else None)
+            note = NEVER.format(topics=", ".join(endless))
+            return Copies(topics=gone, gone_at=None, keys_gone_at=keys_gone_at, note=note)
+        gone_at = iso(row.at_ms + max(ages)) if ages else None
+        return Copies(topics=gone, gone_at=gone_at, keys_gone_at=keys_gone_at)
 
 
 def router(people: People) -> APIRouter:
@@ -196,15 +202,16 @@ def router(people: People) -> APIRouter:
     )
     async def erase(id: str, wanted: EraseThem | None = None) -> Asked:
         wanted = wanted or EraseThem()
-        into = await to_thread(people.whole, id)
-        return await people.ask(into, "erase", wanted.reason, suppress=wanted.suppress)
+        await to_thread(people.check_known, id)
+        return await people.ask(id, "erase", wanted.reason, suppress=wanted.suppress)
 
     @routes.post(
         "/profiles/{id:path}/suppress", name="Suppress a person", response_model=Asked, status_code=202, responses=_NONE
     )
     async def suppress(id: str, wanted: Why | None = None) -> Asked:
         reason = "" if wanted is None else wanted.reason
-        return await people.ask(await to_thread(people.whole, id), "suppress", reason)
+        await to_thread(people.check_known, id)
+        return await people.ask(id, "suppress", reason)
 
     @routes.delete(
         "/profiles/{id:path}/suppress",
@@ -214,7 +221,8 @@ def router(people: People) -> APIRouter:
         responses=_NONE,
     )
     async def lift(id: str) -> Asked:
-        return await people.ask(await to_thread(people.suppressed, id), "lift")
+        await to_thread(people.check_suppressed, id)
+        return await people.ask(id, "lift")
 
     @routes.get(
         "/profiles/{id:path}/export",

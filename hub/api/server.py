@@ -19,6 +19,7 @@ from hub.api.app import create_app
 from hub.api.asgi import App
 from hub.api.control import Control
 from hub.api.definitions import Rules
+from hub.api.heartbeat_runs import Runs
 from hub.api.recorder import Recorder
 from hub.definitions.catalogue import Catalogue
 from hub.edge.hook import Hooks
@@ -30,10 +31,16 @@ from hub.log.bulk import BulkWindow
 from hub.log.config import producer_config
 from hub.log.follower import Follower
 from hub.log.kept import Kept
+from hub.log.keys import opening
 from hub.log.lag import DestinationLag
 from hub.log.producer import Publisher
 from hub.log.progress import Progress
 from hub.log.reader import LogReader
+from hub.log.sealing import SealingPublisher
+from hub.pipeline.data_keys import Wrapping
+from hub.pipeline.sealed import Sealer
+from hub.segments.runs import Runs as SegmentRuns
+from hub.segments.runs import connect
 from hub.settings import Api, Bulk, Kafka, Limits
 from hub.store.factory import open_store
 
@@ -56,7 +63,11 @@ class Server(uvicorn.Server):
 
 
 class Parts(NamedTuple):
-    """What an API process is made of. The arguments of the same names are explained at `create_app`."""
+    """
+    What an API process is made of. The arguments of the same names are explained at `create_app`.
+
+    `wrapping`: of the keys of sealed records. `shredding`: whether to seal records.
+    """
 
     kafka: Kafka
     namespace: str
@@ -70,7 +81,10 @@ class Parts(NamedTuple):
     hooks: Hooks
     rehearse_of: RehearseOf
     redis_url: str
+    most_heartbeats_per_s: float
     bulk: Bulk
+    wrapping: Wrapping
+    shredding: bool = False
 
 
 def run(parts: Parts, api: Api) -> None:
@@ -168,29 +182,33 @@ async def _opened(parts: Parts) -> AsyncIterator[App]:
         catalogue.on_record(recorder.take)
         follower = stack.enter_context(Follower(kafka, namespace, catalogue))
         publisher = Publisher(producer_config(kafka))
+        sealer = Sealer(parts.wrapping, parts.identity_key)
         stack.push_async_callback(publisher.close)
         progress = stack.enter_context(closing(Progress(kafka, namespace)))
         window = stack.enter_context(BulkWindow(progress, parts.bulk))
 
         control = Control(redis_url, namespace) if redis_url else None
         destination_control = Control(redis_url, namespace, "destinations") if redis_url else None
-        for each in (control, destination_control):
+        runs = Runs(redis_url, namespace) if redis_url else None
+        for each in (control, destination_control, runs):
             if each is not None:
                 stack.push_async_callback(each.close)
+
+        segment_redis = stack.enter_context(closing(connect(redis_url))) if redis_url else None
 
         def definitions() -> None:
             if not follower.level:
                 raise Unavailable("definitions", "not all of them have been read yet")
 
         yield create_app(
-            publisher=publisher,
+            publisher=SealingPublisher(publisher, sealer, namespace) if parts.shredding else publisher,
             store=store,
             catalogue=catalogue,
             admin_key=parts.admin_key,
             namespace=namespace,
             limits=parts.limits,
             offsets=LogAdmin(kafka, namespace).offsets,
-            record_at=LogReader(kafka, namespace).record,
+            record_at=opening(LogReader(kafka, namespace).record, store, parts.wrapping),
             converter=parts.converter,
             hooks=parts.hooks,
             destination_control=destination_control,
@@ -202,5 +220,8 @@ async def _opened(parts: Parts) -> AsyncIterator[App]:
             kept=Kept(kafka, namespace),
             most_profiles=parts.most_profiles,
             checks={"definitions": definitions},
+            runs=runs,
+            segment_runs=None if segment_redis is None else SegmentRuns(segment_redis, namespace),
+            most_heartbeats_per_s=parts.most_heartbeats_per_s,
             bulk=window,
         )

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
+from hub.api.segment_story import segments_story
 from hub.definitions.catalogue import Entry
 from hub.definitions.fields import FieldMapping
 from hub.definitions.kinds import EventType
@@ -13,7 +14,9 @@ from hub.definitions.kinds import Mapping as MappingDefinition
 from hub.log.reader import Record
 from hub.model import Position
 from hub.pipeline.documents import iso
+from hub.pipeline.histories import SOURCE as SEGMENTS
 from hub.pipeline.mapping import EVENT_TYPE
+from hub.pipeline.system_events import SOURCE as SYSTEM
 from hub.store.port import Neighbour
 from schemas.codec import CodecError, decode_inbound
 from schemas.records import TRACK, Inbound
@@ -38,6 +41,8 @@ FLAGS: Final[Mapping[str, str]] = {
 }
 """What the flags of an event mean."""
 
+OWN: Final = frozenset({SYSTEM, SEGMENTS})
+"""Event sources whose events lie on no log."""
 MADE_ANEW: Final = "another record lies at these coordinates now: the topic has been made anew since"
 SENDER: Final = "the sender's"
 EDGE: Final = "the edge's (the API, or the bridges)"
@@ -56,6 +61,7 @@ class Found(NamedTuple):
         written_at_ms: None when it was written by a version that did not keep it.
         mappings: Those of now.
         types: The event types of now.
+        segments: Those of now.
     """
 
     topic: str
@@ -68,6 +74,7 @@ class Found(NamedTuple):
     before: Sequence[Neighbour] = ()
     after: Sequence[Neighbour] = ()
     types: Mapping[str, Entry] = {}
+    segments: Mapping[str, Entry] = {}
 
 
 def position_of(document: Mapping[str, Any]) -> Position:
@@ -82,7 +89,7 @@ def event_story(document: Mapping[str, Any], found: Found) -> dict[str, Any]:
     received_at, own_at = metadata["time"]["insert"], metadata["time"]["create"]
     flags = {flag: FLAGS.get(flag, "") for flag in metadata["flags"]}
     inbound = _inbound(found.record)
-    if found.record is not None and not _holds(inbound, position.place, document["id"]):
+    if found.record is not None and not _holds(inbound, position.place, document):
         inbound, found = None, found._replace(record=None, log_note=MADE_ANEW)
     return {
         "id": document["id"],
@@ -111,6 +118,7 @@ def event_story(document: Mapping[str, Any], found: Found) -> dict[str, Any]:
             "decisions": outcome.get("identity", []),
             "profile_now": None if found.profile is None else found.profile["id"],
         },
+        "segments": segments_story(document, found.segments),
         "profile": _profile(document, found),
         "session": _session(document, found),
         "payload_events": _payload_events(inbound),
@@ -164,11 +172,16 @@ def _inbound(record: Record | None) -> Inbound | None:
         return None  # a record that is not ours is a dead letter, and its story says so
 
 
-def _holds(inbound: Inbound | None, place: int, id: str) -> bool:
-    if inbound is None or inbound["body"][0] != TRACK:
+def _holds(inbound: Inbound | None, place: int, document: Mapping[str, Any]) -> bool:
+    if inbound is None:
+        return False
+    if document["source"]["id"] in OWN:
+        # it was not sent: the record is what led to it
+        return bool(inbound["id"] == document["metadata"]["payload_id"])
+    if inbound["body"][0] != TRACK:
         return False
     events = inbound["body"][1]["events"]
-    return place < len(events) and events[place]["id"] == id
+    return place < len(events) and events[place]["id"] == document["id"]
 
 
 def _log(position: Position, found: Found, inbound: Inbound | None) -> dict[str, Any]:

@@ -97,7 +97,8 @@ class _Tracer:
         record, note = self._record(position)
         written_at_ms = self._store.written_at(position)
         types = {**built_in_of("event-type"), **self._catalogue.entries("event-type")}
-        return Found(self._topic, record, note, written_at_ms, self._catalogue.entries("mapping"), types=types)
+        mappings, segments = self._catalogue.entries("mapping"), self._catalogue.entries("segment")
+        return Found(self._topic, record, note, written_at_ms, mappings, types=types, segments=segments)
 
     def _record(self, position: Position) -> tuple[Record | None, str]:
         epoch, _ = self._store.latest_progress()

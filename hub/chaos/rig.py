@@ -56,13 +56,14 @@ def clock_file(data: Path, name: str) -> Path:
 def rebuilt(what: plan.Plan, data: Path) -> plan.Plan:
     """The plan of `hub up` for the processes OURS, changed as the rig needs it."""
     links = read(data).links
-    servers, ours = what.stages
+    servers, ours, *late = what.stages
     kafka, *others = servers.programs
     return replace(
         what,
         stages=(
             Stage([_with_links(kafka, links, data), *others], servers.then),
             Stage([_bent(program, links[program.name], data) for program in ours.programs], ours.then),
+            *late,
         ),
     )
 

@@ -15,6 +15,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from hub.pipeline.data_keys import Wrapping
+from hub.pipeline.sealed import Sealer
 from hub.replay.diff import Diff
 from hub.replay.options import Options
 from hub.replay.promotion import Promoted
@@ -23,6 +25,7 @@ from hub.replay.run import replay
 from hub.replay.source import SKIPPED, Step
 from hub.settings import Settings
 from hub.stack import state
+from hub.stack.keys import identity_key, secret_key
 
 SHOW_EVERY_S: Final = 0.1
 LINE_EVERY_S: Final = 5.0
@@ -40,12 +43,15 @@ def options(
     if not brokers:
         raise typer.BadParameter("no hub runs here, so say where Kafka is", param_hint="--bootstrap")
     at = settings.model_copy(update={"data": folder})
+    wrapping = Wrapping(secret_key(settings.secret_key, folder))
     return Options(
         kafka=settings.kafka.model_copy(update={"bootstrap": brokers}),
         namespace=running.namespace if running else settings.namespace,
         store_url=at.store_url,
         data=folder,
         bulk=settings.bulk,
+        wrapping=wrapping,
+        sealer=Sealer(wrapping, identity_key(settings.identity.key, folder)) if settings.privacy.shredding else None,
         environment={**environment, "HUB_DATA": str(folder)},
         **wanted,
     )

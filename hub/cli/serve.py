@@ -1,4 +1,4 @@
-"""`hub api`, `hub collector`, `hub bridges`: one process each, put together here."""
+"""`hub api`, `hub collector`, `hub bridges`, `hub agents`, `hub worker`: one process each, put together here."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from hub.cli.settings import EX_CONFIG, load
 from hub.errors import Fenced, HubError, Refused
 from hub.settings import Settings
 from hub.stack.keys import admin_key, identity_key, secret_key
+from schemas.jobs import QUEUES, SEGMENTATION
 
 
 def register(app: typer.Typer) -> None:
@@ -20,6 +21,8 @@ def register(app: typer.Typer) -> None:
     app.command("api", rich_help_panel="Processes")(api)
     app.command("collector", rich_help_panel="Processes")(collector)
     app.command("bridges", rich_help_panel="Processes")(bridges)
+    app.command("agents", rich_help_panel="Processes")(agents)
+    app.command("worker", rich_help_panel="Processes")(worker)
 
 
 def api() -> None:
@@ -34,6 +37,7 @@ def api() -> None:
     from bridges.vault import BridgeVault
     from hub.api.definitions import Rules
     from hub.api.server import Parts, run
+    from hub.pipeline.data_keys import Wrapping
 
     with _process() as settings, ExitStack() as stack:
         settings.data.mkdir(parents=True, exist_ok=True)
@@ -56,7 +60,10 @@ def api() -> None:
             hooks=Hooks(namespace=settings.namespace, limits=settings.limits, environ=variables, blobs=blobs),
             rehearse_of=rehearse_of,
             redis_url=settings.redis.url,
+            most_heartbeats_per_s=settings.agents.events_per_s,
             bulk=settings.bulk,
+            wrapping=Wrapping(key),
+            shredding=settings.privacy.shredding,
         )
         run(parts, settings.api)
 
@@ -67,7 +74,8 @@ def collector(
     ] = False,
 ) -> None:
     """Turn the log into stored events and profiles."""
-    from hub.collector.run import run_collector
+    from hub.collector.run import Shredding, run_collector
+    from hub.pipeline.data_keys import Wrapping
 
     with _process() as settings:
         run_collector(
@@ -80,6 +88,9 @@ def collector(
             most_profiles=settings.identity.most_profiles,
             geo=settings.geo.file,
             accept_gap=accept_gap,
+            shredding=Shredding(
+                Wrapping(secret_key(settings.secret_key, settings.data)), seals=settings.privacy.shredding
+            ),
         )
 
 
@@ -88,6 +99,29 @@ def bridges() -> None:
     from bridges.run import run
 
     with _process() as settings:
+        run(settings)
+
+
+def agents() -> None:
+    """Do what is due: heartbeats, segments that change with time alone."""
+    from workers.agents.run import run
+
+    with _process() as settings:
+        run(settings)
+
+
+def worker(
+    queue: Annotated[str, typer.Argument(help="The queue whose jobs it does.")] = SEGMENTATION,
+) -> None:
+    """Do jobs: look at the segments of all profiles."""
+    from workers.segmentation import run
+
+    if queue not in QUEUES:
+        raise typer.BadParameter(f"there is no queue {queue!r}; known: {', '.join(QUEUES)}")
+    with _process() as settings:
+        if not settings.redis.url:
+            typer.echo("HUB_REDIS__URL is not set. `hub up` starts a Valkey of its own and sets it.", err=True)
+            raise typer.Exit(EX_CONFIG)
         run(settings)
 
 

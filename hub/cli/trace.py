@@ -108,6 +108,8 @@ def _event(story: dict[str, Any]) -> Iterator[str]:
         yield f"  identity  {one['label']} {one['identifier']}: {one['did']}{other}"
     if identity["sent_as"]:
         yield f"  sent as   {identity['sent_as']}{FORWARDED.get(identity['forwarded_for'], '')}"
+    for one in (story["segments"] or {"looked": []})["looked"]:
+        yield f"  segment   {_segment(one)}"
     if profile:
         now = "" if profile["version_now"] == profile["version"] else f", now {profile['version_now']}"
         made = ", made by this event" if profile["created"] else ""
@@ -118,6 +120,14 @@ def _event(story: dict[str, Any]) -> Iterator[str]:
         for one in story["neighbours"][side]:
             same = ", same payload" if one["same_payload"] else ""
             yield f"  {side:<9} {one['time']}  {one['id']}  {one['type']}{same}"
+
+
+def _segment(one: dict[str, Any]) -> str:
+    now = ""
+    if one["changed_since"]:
+        now = ", deleted since" if one["version_now"] is None else f", now {one['version_now']}"
+    because = f": {', '.join(one['because'])}" if one["because"] else ""
+    return f"{one['id']} version {one['version']}{now}: {one['did']}{because}"
 
 
 def _change(change: dict[str, Any]) -> str:

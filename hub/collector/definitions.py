@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, cast
+from typing import Any, Final, cast
 
+import structlog
 from msgspec.structs import replace
 
 from hub.definitions.catalogue import Catalogue, Entry
 from hub.definitions.event_types import built_in
-from hub.definitions.kinds import EventType, Source
+from hub.definitions.kinds import EventType, Segment, Source
 from hub.definitions.kinds import Mapping as MappingDefinition
 from hub.edge.identifiers import Points
 from hub.edge.inbound import identification_points
-from hub.errors import Unavailable
+from hub.errors import HubError, Unavailable
 from hub.pipeline.definitions import MOST_PROFILES, Definitions
 from hub.pipeline.event_types import Rules, compile_event_types
 from hub.pipeline.mapping import compile_mappings
 from hub.pipeline.rules.enrichment import Places
 from hub.pipeline.rules.steps import KINDS, compile_steps
+from hub.pipeline.segments import Segments, Spec
+from hub.store.query.segment import segment_condition
+
+log: Final = structlog.get_logger()
 
 
 class CompiledDefinitions:
@@ -59,14 +64,32 @@ class CompiledDefinitions:
             self._current = replace(now, offset=reached, mappings=compile_mappings(specs, types), types=types)
             self._entries = entries
         channels = self._catalogue.compiled("source", _channels)
+        segments = self._catalogue.compiled("segment", compile_segments)
         if reached != now.offset or points is not now.points or channels is not now.channels:
             self._current = replace(self._current, offset=reached, points=points, channels=channels)
+        if segments is not now.segments:
+            self._current = replace(self._current, segments=segments)
         rules = tuple(self._catalogue.entries(kind) for kind in KINDS)
         if rules != self._rules:
             key = self._catalogue.identity_key
             self._current = replace(self._current, rules=compile_steps(*map(_specs, rules), key=key))
             self._rules = rules
         return self._current
+
+
+def compile_segments(entries: Mapping[str, Entry]) -> Segments:
+    """All of them. One whose condition cannot be read by this version is as if it were switched off."""
+    return Segments(_segment(id, entry) for id, entry in entries.items())
+
+
+def _segment(id: str, entry: Entry) -> Spec:
+    spec = cast("Segment", entry.spec)
+    try:
+        condition = None if spec.condition is None else segment_condition(spec.condition)
+    except HubError as exc:
+        log.error("segment.unreadable", id=id, version=entry.version, error=str(exc))
+        return Spec(id, spec.name or id, entry.version, None, enabled=False)
+    return Spec(id, spec.name or id, entry.version, condition, spec.enabled)
 
 
 def _specs(entries: Mapping[str, Entry]) -> Iterator[tuple[str, Any]]:

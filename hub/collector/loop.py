@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Final, NamedTuple, Protocol, TypeVar
 
 import stamina
@@ -19,6 +20,7 @@ from hub.collector.ownership import Ownership
 from hub.collector.report import Report
 from hub.collector.state import Memory
 from hub.errors import Refused, Unavailable
+from hub.log.keys import KeepingOpener
 from hub.pipeline.definitions import Definitions
 from hub.pipeline.process import Outcome, process
 from hub.pipeline.records import Decoded, LogRecord, batches, decode
@@ -77,10 +79,14 @@ class Loop:
         definitions: CurrentDefinitions,
         settings: CollectorSettings,
         garbage: Garbage,
+        opener: KeepingOpener | None = None,
         at: At = nowhere,
         now_ms: Callable[[], int] = now_ms,
     ) -> None:
-        """Args: at: called at each crash point. now_ms: the clock, for when a batch was written and nothing else."""
+        """
+        Args: opener: of sealed records; None: there are none. at: called at each crash point. now_ms: the clock, for
+        when a batch was written and nothing else.
+        """
         self._consumer = consumer
         self._ownership = ownership
         self._output = output
@@ -89,6 +95,9 @@ class Loop:
         self._definitions = definitions
         self._settings = settings
         self._garbage = garbage
+        self._opener = opener
+        if opener is not None:
+            opener.before = self._finish  # only one of two connections can write at a time
         self._at = at
         self._now_ms = now_ms
         self._memory = Memory(settings)
@@ -152,6 +161,8 @@ class Loop:
             self._reap()
             return
         self._at("polled")
+        if self._opener is not None:
+            records = self._patiently(partial(self._opener.open, records))
         for decoded in batches(decode(records), MOST_EVENTS):
             self._batch(decoded, started)
 

@@ -11,7 +11,9 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from hub.errors import Unavailable
+from hub.log.sealing import Sealing
 from hub.model import DeadLetter, Outgoing
+from hub.pipeline.data_keys import key_record
 from hub.pipeline.process import Outcome
 from schemas.codec import encode_dead_letter, encode_stored
 from schemas.records import DeadLetter as DeadLetterRecord
@@ -41,11 +43,14 @@ class Output:
     So what it was given gets onto the log in its order: a record that timed out would be sent again behind others.
     """
 
-    def __init__(self, make: Callable[[], Producer], namespace: str, timeout_s: float) -> None:
+    def __init__(
+        self, make: Callable[[], Producer], namespace: str, timeout_s: float, sealing: Sealing | None = None
+    ) -> None:
         """
         Args:
             make: A new producer, with acks=all and without a time limit for deliveries.
             timeout_s: How long `flush` waits.
+            sealing: Of what goes to events.v1; None: it is not sealed.
         """
         self._make = make
         self._producer = make()
@@ -53,27 +58,42 @@ class Output:
         self._dead = DEAD.name(namespace)
         self._events = EVENTS.name(namespace)
         self._timeout_s = timeout_s
+        self._sealing = sealing
         self._records: list[_Record] = []
+        self._sealed: list[_Record] = []
+        """Records for events.v1 whose keys are not acknowledged yet."""
         self._failed: KafkaError | None = None
         self._left, self._moved_at_s = 0, 0.0
 
     def produce(self, outcome: Outcome) -> None:
         """Hand over, in the order of the log, once all before it is acknowledged."""
         identity = outcome.batch.identity
-        self._begin(
-            [
-                *map(self._of_stored, outcome.stored),
-                *(
-                    _Record(self._dead, letter.id.encode(), encode_dead_letter(_record(letter)))
-                    for letter in outcome.dead_letters
-                ),
-                *(self._of_outgoing(one) for one in (identity.outbox if identity is not None else ())),
-            ]
-        )
+        told = [
+            *map(self._of_stored, outcome.stored),
+            *(
+                _Record(self._dead, letter.id.encode(), encode_dead_letter(_record(letter)))
+                for letter in outcome.dead_letters
+            ),
+        ]
+        self._hand_over(told, identity.outbox if identity is not None else ())
 
     def forward(self, outbox: Sequence[Outgoing]) -> None:
         """Hand over records for other profiles, in their order; those that are sent a second time change nothing."""
-        self._begin([self._of_outgoing(one) for one in outbox])
+        self._hand_over([], outbox)
+
+    def _hand_over(self, told: list[_Record], outbox: Sequence[Outgoing]) -> None:
+        outgoing = [self._of_outgoing(one) for one in outbox]
+        if self._sealing is None or not outgoing:
+            self._begin([*told, *outgoing])
+            return
+        sealed = []
+        for record in outgoing:
+            value, key = self._sealing.sealer.seal(record.value)
+            sealed.append(record._replace(value=value))
+            if key is not None:
+                told.append(_Record(self._sealing.topic, *key_record(key)))
+        self._begin(told)
+        self._sealed = sealed
 
     def flush(self) -> None:
         """
@@ -90,6 +110,10 @@ class Output:
         if left or self._failed is not None:
             reason = self._failed.str() if self._failed is not None else f"{left} records unacknowledged"
             raise Unavailable("kafka", f"the outcome of a batch cannot be told: {reason}")
+        if self._sealed:
+            sealed, self._sealed = self._sealed, []
+            self._begin(sealed)
+            self.flush()
 
     def _again(self) -> None:
         why = "nothing was acknowledged" if self._failed is None else self._failed.str()

@@ -8,7 +8,7 @@ from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import structlog
 from confluent_kafka import Consumer, Producer
@@ -26,12 +26,17 @@ from hub.health import serve_health
 from hub.log.admin import LogAdmin
 from hub.log.config import consumer_config, producer_config
 from hub.log.follower import Follower
+from hub.log.kept import Kept
+from hub.log.keys import KeepingOpener, KeyLog
 from hub.log.progress import collector_group
+from hub.log.sealing import Sealing
+from hub.pipeline.data_keys import Wrapping
 from hub.pipeline.rules import agent
+from hub.pipeline.sealed import Sealer
 from hub.settings import Collector as CollectorSettings
 from hub.settings import Health, Kafka
 from hub.store.factory import open_store
-from schemas.topics import MAX_TOLD_BYTES
+from schemas.topics import EVENTS, KEYS, MAX_TOLD_BYTES
 
 log: Final = structlog.get_logger()
 TELL_TIMEOUT_S: Final = 2.0
@@ -48,6 +53,13 @@ after the back-off, whose default of a second would leave us idle.
 """
 
 
+class Shredding(NamedTuple):
+    """`wrapping`: of the keys of sealed records. `seals`: whether this process seals what it sends."""
+
+    wrapping: Wrapping
+    seals: bool
+
+
 def run_collector(
     *,
     kafka: Kafka,
@@ -59,12 +71,14 @@ def run_collector(
     most_profiles: int,
     geo: Path | None = None,
     accept_gap: bool = False,
+    shredding: Shredding | None = None,
     at: At = nowhere,
 ) -> None:
     """
     Collect until SIGTERM or SIGINT. Call it from the main thread.
 
-    Args: identity_key, most_profiles: as in hub.pipeline.definitions.Definitions. geo: a MaxMind file.
+    Args: identity_key, most_profiles: as in hub.pipeline.definitions.Definitions. geo: a MaxMind file. shredding: None:
+    no record was ever sealed.
 
     Raises: Refused, Fenced or Unavailable, as Loop.run does.
     """
@@ -74,16 +88,23 @@ def run_collector(
         writing = stack.enter_context(closing(open_store(store_url)))
         stack.enter_context(Follower(kafka, namespace, catalogue))
         consumer = Consumer(consumer_config(kafka, collector_group(namespace), **READ_AHEAD))
+        opener = sealing = None
+        if shredding is not None:
+            opener = KeepingOpener(KeyLog(kafka, namespace), reading, shredding.wrapping, now_ms=now_ms)
+            stack.callback(opener.close)
+            if shredding.seals:
+                sealing = Sealing(Sealer(shredding.wrapping, identity_key), KEYS.name(namespace))
         telling = producer_config(kafka, **{"delivery.timeout.ms": 0, "message.max.bytes": MAX_TOLD_BYTES})
         loop = Loop(
             consumer=consumer,
             ownership=Ownership(consumer, LogAdmin(kafka, namespace), reading, namespace, accept_gap=accept_gap),
-            output=Output(partial(Producer, telling), namespace, TELL_TIMEOUT_S),
+            output=Output(partial(Producer, telling), namespace, TELL_TIMEOUT_S, sealing),
             reading=reading,
             writing=writing,
             definitions=CompiledDefinitions(catalogue, most_profiles, places=places(geo)),
             settings=settings,
             garbage=Garbage(),
+            opener=opener,
             at=at,
         )
 
@@ -99,7 +120,15 @@ def run_collector(
 
         stack.enter_context(serve_health(health, ready))
         sweeping = stack.enter_context(closing(open_store(store_url)))
-        sweeper = stack.enter_context(closing(Sweeper(sweeping, catalogue, now_ms)))
+        kept = Kept(kafka, namespace)
+        sweeper = Sweeper(
+            sweeping,
+            catalogue,
+            now_ms,
+            throw_away=KeyLog(kafka, namespace).throw_away,
+            kept_ms=lambda: kept()[EVENTS.suffix],
+        )
+        stack.enter_context(closing(sweeper))
         sweeper.start()
         # meanwhile the group makes up its mind, which takes longer
         threading.Thread(target=agent.load, name="patterns", daemon=True).start()

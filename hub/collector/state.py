@@ -8,6 +8,7 @@ from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
+from hub.collector.filled import fill, told_before
 from hub.collector.voided import Voided, handed_on, place_of
 from hub.model import Alias, Claimed, KnownEvent, Position, Profile, Session, StoredEvent, Undo, Wanted, partition_of
 from hub.model import Known as KnownInStore
@@ -21,6 +22,7 @@ from hub.pipeline.modes import has_system_events
 from hub.pipeline.process import Outcome
 from hub.pipeline.records import Decoded, claims, wanted
 from hub.pipeline.referral import Referral, referred
+from hub.pipeline.sealed import with_shredded
 from hub.pipeline.state import State
 from hub.settings import Collector as CollectorSettings
 from hub.store.port import Writing
@@ -83,7 +85,7 @@ class Memory:
 
         Raises: Unavailable.
         """
-        judged = self._privacy.judge(records, store, definitions, finish)
+        judged = with_shredded(self._privacy.judge(records, store, definitions, finish), records)
         every = records
         if judged.records:
             records = [one for one in records if place_of(one) not in judged.records]
@@ -144,9 +146,12 @@ class Memory:
         )
         replayed = [*_replays(records, epoch, events), *_caused(records, progress)]
         documents = dict(store.outcomes(replayed)) if replayed else {}
+        if definitions.segments:
+            documents.update(told_before(records, epoch, progress, store))
         person = self._privacy.person(every, aliases, store, finish)
         expired = self._privacy.expired
-        return State(epoch, progress, profiles, sessions, events, documents, identity, judged, person, expired)
+        filled = fill(records, profiles, definitions.segments, store, finish)
+        return State(epoch, progress, profiles, sessions, events, documents, identity, judged, person, expired, filled)
 
     def _add(self, sessions: dict[str, Session], ids: Sequence[str], store: Writing) -> None:
         """What is known of these sessions, to those that are known already."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
@@ -14,7 +14,9 @@ from hub.definitions.catalogue import Catalogue
 from hub.definitions.retention import cutoffs
 from hub.errors import HubError
 from hub.model import DAY_MS
+from hub.pipeline.data_keys import ID_BYTES
 from hub.pipeline.letter_owner import is_about
+from hub.pipeline.privacy import PROFILE, mark
 from hub.store.port import Expired, Passed, Removal, Sweeping
 
 log: Final = structlog.get_logger()
@@ -23,6 +25,9 @@ LOOK_S: Final = 0.5
 STEP: Final = 500
 """Events in one transaction: ten milliseconds, in which a batch waits; 80 at worst here."""
 LETTERS: Final = 200
+KEYS: Final = 1_000
+NO_KEY: Final = bytes(ID_BYTES)
+"""An id that no key has."""
 PAUSE_S: Final = 0.005
 """After each step: so that the collector's next batch is never behind two of them."""
 RETENTION_S: Final = 60.0
@@ -43,13 +48,24 @@ class Sweeper:
         catalogue: Catalogue,
         now_ms: Callable[[], int],
         *,
+        throw_away: Callable[[Sequence[bytes]], None] = lambda _: None,
+        kept_ms: Callable[[], int | None] = lambda: None,
         look_s: float = LOOK_S,
         retention_s: float = RETENTION_S,
     ) -> None:
-        """Does nothing yet. Args: store: nobody else uses it. now_ms: the clock, milliseconds since 1970."""
+        """
+        Does nothing yet.
+
+        Args:
+            store: nobody else uses it. now_ms: the clock, milliseconds since 1970.
+            throw_away: keys (ids) on keys.v1, for ever. Raises Unavailable. kept_ms: after how many milliseconds a
+                record of events.v1 is gone; None: never.
+        """
         self._store = store
         self._catalogue = catalogue
         self._now_ms = now_ms
+        self._throw_away = throw_away
+        self._kept_ms = kept_ms
         self._look_s = look_s
         self._retention_s = retention_s
         self._looked_s = float("-inf")
@@ -78,8 +94,10 @@ class Sweeper:
         """Everything that there is to do now. Raises Unavailable: the rest is done another time."""
         for removal in self._store.removals():
             self._remove(self._store, removal)
+        self._bury_keys(self._store)
         if time.monotonic() - self._looked_s >= self._retention_s:
             self._retain(self._store)
+            self._remove_old_keys(self._store)
             self._looked_s = time.monotonic()
 
     def _remove(self, store: Sweeping, removal: Removal) -> None:
@@ -100,8 +118,33 @@ class Sweeper:
                 store.remove_letters(removal, found)
             if self._stop.wait(PAUSE_S):
                 return
+        marks = [mark(PROFILE, id, key) for id in removal.person.ids]
+        while store.remove_keys(removal, marks, KEYS):
+            if self._stop.wait(PAUSE_S):
+                return
+        self._bury_keys(store)
         store.end_removal(removal, self._now_ms())
         log.info("person.erased", erasure=removal.id)
+
+    def _bury_keys(self, store: Sweeping) -> None:
+        """What was thrown away in the store is thrown away on keys.v1, too, before it is forgotten."""
+        while ids := store.keys_to_bury(KEYS):
+            self._throw_away(ids)
+            store.forget_keys(ids)
+
+    def _remove_old_keys(self, store: Sweeping) -> None:
+        """Of records that Kafka has deleted."""
+        if not store.has_keys():
+            return
+        # Kafka closes a segment when something new comes, and takes thrown away keys out of closed ones only
+        self._throw_away([NO_KEY])
+        kept_ms = self._kept_ms()
+        if kept_ms is None:
+            return
+        while store.remove_old_keys(self._now_ms() - kept_ms - DAY_MS, KEYS):
+            self._bury_keys(store)
+            if self._stop.wait(PAUSE_S):
+                return
 
     def _retain(self, store: Sweeping) -> None:
         days = self._catalogue.compiled("retention", cutoffs)

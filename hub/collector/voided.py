@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from hub.model import Alias, Batch, Person
+from hub.pipeline.crossed import Crossed, Erased, loser_of, of_ask, of_data
 from hub.pipeline.definitions import Definitions
 from hub.pipeline.privacy import NOTHING, Judged, Name, Place, is_order, judge, mark, names
 from hub.pipeline.records import Decoded
 from hub.store.port import Writing
+from schemas.records import MERGE
 
 MOST_CLEAN: Final = 100_000
 """Ids kept in memory of which nothing is void."""
@@ -55,9 +57,10 @@ class Voided:
             self._seen = number
         if not number:
             return NOTHING
+        crossed = _crossed(records, store)
         named = {place_of(one): list(names(one.inbound, definitions)) for one in records if one.inbound is not None}
         asked = {name for some in named.values() for name in some} - self._clean
-        if not asked:
+        if not (asked or crossed):
             return NOTHING
         key = definitions.identity_key
         marks = {mark(*name, key): name for name in asked}
@@ -65,7 +68,7 @@ class Voided:
         if len(self._clean) > MOST_CLEAN:
             self._clean.clear()
         self._clean.update(name for one, name in marks.items() if one not in voids)
-        return judge(records, named, voids, key) if voids else NOTHING
+        return judge(records, named, voids, crossed, key) if voids or crossed else NOTHING
 
     def person(
         self, records: Sequence[Decoded], aliases: Mapping[str, Alias], store: Writing, finish: Callable[[], None]
@@ -76,6 +79,31 @@ class Voided:
             return None
         finish()
         return None if store.has_order(inbound["id"]) else store.person(inbound["profile_id"])
+
+
+def _crossed(records: Sequence[Decoded], store: Writing) -> dict[Place, Crossed]:
+    """Steps of merges that an erasure has overtaken. Raises Unavailable."""
+    steps = [
+        (place_of(one), one.inbound) for one in records if one.inbound is not None and one.inbound["body"][0] == MERGE
+    ]
+    if not steps:
+        return {}
+    asks = store.asks([inbound["id"] for _, inbound in steps])
+    orders = {ask.cause: store.order(ask.cause) for ask in asks.values() if ask.cause}
+    erased = {id: Erased(id, row.until_ms, row.is_suppressed) for id, row in orders.items() if row is not None}
+    aliases = store.aliases([loser_of(inbound) for _, inbound in steps if loser_of(inbound)])
+    found: dict[Place, Crossed] = {}
+    for place, inbound in steps:
+        if inbound["body"][0] != MERGE:
+            continue
+        if loser_of(inbound):
+            one = of_data(inbound, aliases.get(loser_of(inbound)))
+        else:
+            ask = asks.get(inbound["id"])
+            one = of_ask(inbound, inbound["body"][1], ask, None if ask is None else erased.get(ask.cause))
+        if one is not None:
+            found[place] = one
+    return found
 
 
 def place_of(record: Decoded) -> Place:

@@ -10,6 +10,7 @@ Value: TypeAlias = str | int | float | bool | None
 """What stands in a document, lists and objects apart. Integers fit 64 bits; larger numbers are floats."""
 Unit: TypeAlias = Literal["second", "minute", "hour", "day", "week", "month", "year"]
 Order: TypeAlias = Literal["=", "<", "<=", ">", ">="]
+Function: TypeAlias = Literal["count", "sum", "avg", "min", "max", "first", "last"]
 
 
 class _Node(msgspec.Struct, frozen=True, tag=True):
@@ -33,13 +34,45 @@ class Folded(_Node, frozen=True):
     upper: bool = False
 
 
+class Shift(_Node, frozen=True):
+    """So many units later; earlier where it is below 0."""
+
+    amount: int
+    unit: Unit
+
+
 class Dated(_Node, frozen=True):
-    """The field's text read as a time; what cannot be read as one is not there."""
+    """The field's text read as a time, moved by these one after the other; what cannot be read as one is not there."""
 
     field: Field
+    shifts: tuple[Shift, ...] = ()
 
 
-Place: TypeAlias = Field | Folded | Dated
+class Window(_Node, frozen=True):
+    """So long before now."""
+
+    amount: int
+    unit: Unit
+
+
+class History(_Node, frozen=True):
+    """
+    What a profile's events of one type come to: a number, or of `first` and `last` a time. It is read from the
+    profile's document, where its owner keeps it (`hub.conditions.history`).
+    """
+
+    function: Function
+    event_type: str
+    where: Condition | None = None  # on the event's document, without prefixes; only events for which it holds count
+    field: Field | None = None  # of the event's document: what is summed up; None: events are counted
+    window: Window | None = None  # None: all that there ever were
+    since_us: int | None = None  # where the window begins, once now is known (`settled`): events later than this count
+    root: tuple[str, ...] = ()  # keys in front of the profile's document, where it is one of several
+    line: int = 1
+    column: int = 1
+
+
+Place: TypeAlias = Field | Folded | Dated | History
 
 
 class Constant(_Node, frozen=True):
@@ -66,21 +99,22 @@ class Moment(_Node, frozen=True):
     us: int
 
 
-class Shift(_Node, frozen=True):
-    """So many units later; earlier where it is below 0."""
+class Start(_Node, frozen=True):
+    """The beginning of a day, week (Monday), month or year, by the calendar of a time zone."""
 
-    amount: int
     unit: Unit
+    zone: str = "UTC"  # IANA name
 
 
 class Now(_Node, frozen=True):
-    """The time of asking, moved by these, one after the other."""
+    """The time of asking, or the beginning of the day or the like that it is in; moved by these one after the other."""
 
     shifts: tuple[Shift, ...] = ()
+    start: Start | None = None
 
 
 Single: TypeAlias = Constant | Pattern | Moment | Now
-Operand: TypeAlias = Single | Field | Folded | Dated
+Operand: TypeAlias = Single | Place
 
 
 class Compare(_Node, frozen=True):
@@ -136,6 +170,18 @@ class IsEmpty(_Node, frozen=True):
     field: Place
 
 
+class Items(_Node, frozen=True):
+    """
+    The condition holds for one of the field's items, for all of them, for none. What is no list is one item.
+
+    `where`: Its fields are those of an item; one without a path is the item itself.
+    """
+
+    field: Field
+    how: Literal["any", "all", "none"]
+    where: Condition
+
+
 class And(_Node, frozen=True):
     """All parts hold. No parts: everything matches."""
 
@@ -149,10 +195,11 @@ class Or(_Node, frozen=True):
 
 
 class Not(_Node, frozen=True):
-    """The part does not hold."""
+    """The part is false; with `or_unknown`, which is what `!=` means: it is not true."""
 
     part: Condition
+    or_unknown: bool = False
 
 
-Atom: TypeAlias = Compare | Between | OneOf | Holds | Matches | IsNull | IsEmpty
+Atom: TypeAlias = Compare | Between | OneOf | Holds | Matches | IsNull | IsEmpty | Items
 Condition: TypeAlias = Atom | And | Or | Not

@@ -6,13 +6,14 @@ from typing import Final, TypeAlias
 
 from lark import Token
 
-from hub.conditions.ast import Constant, Dated, Field, Folded, Moment, Now, Operand, Shift
+from hub.conditions.ast import Constant, Dated, Field, Folded, Moment, Now, Operand, Shift, Start
 from hub.conditions.errors import QueryError
 from hub.conditions.literals import column_of, line_of
-from hub.conditions.times import read_time, shift_of, shifted, zone_of
+from hub.conditions.times import bounded, read_time, shift_of, shifted, unit_of, zone_of
 
 Argument: TypeAlias = Operand
 
+_CALENDAR: Final = frozenset({"day", "week", "month", "year"})
 _FOLDS: Final = {"lower": False, "lowercase": False, "upper": True, "uppercase": True}
 _MOST: Final = {
     "now": 1,
@@ -20,6 +21,7 @@ _MOST: Final = {
     "now.offset": 1,
     "now.timezone": 1,
     "now.timezone.offset": 2,
+    "now.start": 2,
     "datetime": 2,
     "date": 2,
     "datetime.offset": 2,
@@ -44,6 +46,8 @@ def call(name: Token, arguments: list[Argument]) -> Operand:
     try:
         if function in _FOLDS:
             return _folded(arguments[0], upper=_FOLDS[function])
+        if function == "now.start":
+            return _start(arguments)
         if function in {"now", "utcnow", "now.offset", "now.timezone", "now.timezone.offset"}:
             return _now(function, arguments)
         return _datetime(function, arguments)
@@ -55,14 +59,24 @@ def later(operand: Operand, shifts: tuple[Shift, ...], token: Token) -> Operand:
     """The same time, so much later. Raises QueryError: it is none, or leaves the calendar."""
     if not shifts:
         return operand
-    if isinstance(operand, Now):
-        return Now((*operand.shifts, *shifts))
-    if not isinstance(operand, Moment):
-        raise QueryError("only now and datetime(…) can be moved", line_of(token), column_of(token))
     try:
-        return Moment(shifted(operand.us, shifts))
+        return _later(operand, shifts)
     except ValueError as exc:
         raise QueryError(str(exc), line_of(token), column_of(token)) from exc
+
+
+def _later(operand: Operand, shifts: tuple[Shift, ...]) -> Operand:
+    if isinstance(operand, Now):
+        return Now(bounded((*operand.shifts, *shifts)), operand.start)
+    if isinstance(operand, Field):
+        return Dated(operand, bounded(shifts))
+    if isinstance(operand, Dated):
+        return Dated(operand.field, bounded((*operand.shifts, *shifts)))
+    if isinstance(operand, Constant) and operand.time_us is not None:
+        return Moment(shifted(operand.time_us, shifts))
+    if isinstance(operand, Moment):
+        return Moment(shifted(operand.us, shifts))
+    raise ValueError("only a time and a field that holds one can be moved")
 
 
 def _folded(argument: Argument, *, upper: bool) -> Operand:
@@ -78,23 +92,28 @@ def _now(function: str, arguments: list[Argument]) -> Now:
     shifts = (shift_of(texts.pop()),) if function.endswith("offset") else ()
     for zone in texts:  # a point in time is the same in every zone
         zone_of(zone)
-    return Now(shifts)
+    return Now(bounded(shifts))
+
+
+def _start(arguments: list[Argument]) -> Now:
+    unit, zone = unit_of(_text(arguments[0])), _text(arguments[1]) if len(arguments) > 1 else "UTC"
+    if unit not in _CALENDAR:
+        raise ValueError(f"{unit} is none of day, week, month, year")
+    zone_of(zone)
+    return Now((), Start(unit, zone))
 
 
 def _datetime(function: str, arguments: list[Argument]) -> Operand:
     first = arguments[0]
     if function == "datetime.from_timestamp":
         return Moment(_microseconds(_text(first)))
+    if function == "datetime.offset":
+        base = first if isinstance(first, Now | Moment | Field) else Moment(_moment(_text(first)))
+        return _later(base, (shift_of(_text(arguments[1])),))
     if isinstance(first, Field):
         if len(arguments) > 1:
-            raise ValueError("the time of a field cannot be moved; move the other side")
+            raise ValueError("the text of a field is read in UTC, unless it has an offset of its own")
         return Dated(first)
-    if function == "datetime.offset":
-        base = first if isinstance(first, Now | Moment) else Moment(_moment(_text(first)))
-        shift = shift_of(_text(arguments[1]))
-        if isinstance(base, Now):
-            return Now((*base.shifts, shift))
-        return Moment(shifted(base.us, (shift,)))
     if isinstance(first, Now | Moment):
         return first
     zone = _text(arguments[1]) if len(arguments) > 1 else "UTC"

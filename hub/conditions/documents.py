@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from hub.conditions.ast import Atom, Between, Compare, Condition, Dated, Field, Folded, Operand
+from hub.conditions.ast import Atom, Between, Compare, Condition, Dated, Field, Folded, History, Operand
 from hub.conditions.errors import QueryError
 from hub.conditions.walk import field_of, mapped, with_field
 
@@ -35,6 +35,16 @@ def of_documents(condition: Condition, names: Collection[str], usual: str) -> Co
     return mapped(condition, lambda atom: replaced(atom, placed))
 
 
+def of_item(condition: Condition) -> Condition:
+    """
+    A condition on an item of a list (`Items.where`), as one on the document `{"": item}`: an item may be no object.
+    """
+    return mapped(
+        condition,
+        lambda atom: replaced(atom, lambda field: msgspec.structs.replace(field, path=("", *field.path))),
+    )
+
+
 def replaced(atom: Atom, change: FieldChange) -> Atom:
     """The same leaf with each of its fields changed."""
     place = with_field(atom.field, change(field_of(atom.field)))
@@ -46,6 +56,6 @@ def replaced(atom: Atom, change: FieldChange) -> Atom:
 
 
 def _operand(operand: Operand, change: FieldChange) -> Operand:
-    if isinstance(operand, Field | Folded | Dated):
+    if isinstance(operand, Field | Folded | Dated | History):
         return with_field(operand, change(field_of(operand)))
     return operand

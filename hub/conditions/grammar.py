@@ -32,6 +32,9 @@ _PLAIN: Final = {
         _COMPARISON,
     ),
     "_NULL": "NULL",
+    "_WHERE": "WHERE",
+    "_IN_LAST": "IN LAST",
+    "SPAN": "a span such as 30 days",
     "_WITH": "WITH",
     "_DOT": "a dot and a key",
     "_OPEN": '["key"]',
@@ -44,7 +47,6 @@ _PLAIN: Final = {
     "TICKED": _FIELD,
     "TEXT": "a text in quotes",
     "WORD": _VALUE,
-    "SHIFT": "a span such as - 7d",
     "$END": "the end",
 }
 

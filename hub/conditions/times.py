@@ -5,12 +5,13 @@ from __future__ import annotations
 import calendar
 import re
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from datetime import time as clock
 from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from hub.conditions.ast import Shift, Unit
+from hub.conditions.ast import Now, Shift, Start, Unit
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -40,6 +41,10 @@ _UNITS: Final[dict[str, Unit]] = {
 }
 _SECONDS: Final[dict[Unit, int]] = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400, "week": 604_800}
 _MONTHS: Final[dict[Unit, int]] = {"month": 1, "year": 12}
+_MONTH_S: Final = 31 * 86_400
+MAX_YEARS: Final = 200
+"""Longest span of time from now or from a field: so that it cannot leave the calendar."""
+_LONGEST_S: Final = MAX_YEARS * 12 * _MONTH_S
 
 
 def read_time(text: str, zone: str = "UTC") -> int | None:
@@ -107,6 +112,15 @@ def shift_of(text: str) -> Shift:
     return Shift(int(match[2]) * (-1 if match[1] == "-" else 1), unit)
 
 
+def bounded(shifts: tuple[Shift, ...]) -> tuple[Shift, ...]:
+    """The same, if they are short enough for any time that events have. Raises ValueError."""
+    if sum(abs(shift.amount) * _SECONDS.get(shift.unit, _MONTH_S * _MONTHS.get(shift.unit, 0)) for shift in shifts) > (
+        _LONGEST_S
+    ):
+        raise ValueError(f"a span of time is at most {MAX_YEARS} years")
+    return shifts
+
+
 def shifted(us: int, shifts: Iterable[Shift]) -> int:
     """
     A time moved by spans: days have 24 hours, months and years go by the calendar in UTC, and end with it.
@@ -123,6 +137,51 @@ def shifted(us: int, shifts: Iterable[Shift]) -> int:
     except (OverflowError, ValueError) as exc:
         raise ValueError("this time is outside the years 1 to 9999") from exc
     return microseconds(moment)
+
+
+def moment_of(now: Now, now_us: int) -> int:
+    """
+    What `now` is at that time, microseconds since 1970.
+
+    Raises ValueError: that is outside the years 1 to 9999.
+    """
+    return shifted(now_us if now.start is None else start_of(now_us, now.start), now.shifts)
+
+
+def start_of(us: int, start: Start) -> int:
+    """Where the day, week, month or year begins that a time is in, microseconds since 1970."""
+    return _midnight(_first_day(us, start), start)
+
+
+def next_start(us: int, start: Start) -> int:
+    """Where the next one begins."""
+    day = _first_day(us, start)
+    if start.unit in {"day", "week"}:
+        later = day + timedelta(days=1 if start.unit == "day" else 7)
+    else:
+        later = _months_later(datetime.combine(day, clock()), _MONTHS[start.unit]).date()
+    return _midnight(later, start)
+
+
+def unit_of(name: str) -> Unit:
+    """Of `day`, `days`, `d`. Raises ValueError: there is none."""
+    unit = _UNITS.get(name.lower()) or _UNITS.get(name.lower().removesuffix("s"))
+    if unit is None:
+        raise ValueError(f"{name!r} is no unit of time; such as day, week, month, year")
+    return unit
+
+
+def _first_day(us: int, start: Start) -> date:
+    day = (_EPOCH + us * _MICROSECOND).astimezone(zone_of(start.zone)).date()
+    if start.unit == "week":
+        return day - timedelta(days=day.weekday())
+    if start.unit == "month":
+        return day.replace(day=1)
+    return day.replace(month=1, day=1) if start.unit == "year" else day
+
+
+def _midnight(day: date, start: Start) -> int:
+    return microseconds(datetime.combine(day, clock(), zone_of(start.zone)))
 
 
 def _months_later(moment: datetime, months: int) -> datetime:

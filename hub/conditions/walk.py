@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from msgspec.structs import replace
+
 from hub.conditions.ast import (
     And,
     Atom,
@@ -11,9 +13,9 @@ from hub.conditions.ast import (
     Compare,
     Condition,
     Constant,
-    Dated,
     Field,
-    Folded,
+    History,
+    Items,
     Moment,
     Not,
     Now,
@@ -22,8 +24,10 @@ from hub.conditions.ast import (
     Or,
     Pattern,
     Place,
+    Shift,
 )
-from hub.conditions.times import shifted
+from hub.conditions.keys import HISTORY, key_of
+from hub.conditions.times import moment_of, shifted
 
 
 def mapped(condition: Condition, change: Callable[[Atom], Condition]) -> Condition:
@@ -33,7 +37,7 @@ def mapped(condition: Condition, change: Callable[[Atom], Condition]) -> Conditi
     if isinstance(condition, Or):
         return Or(tuple(mapped(part, change) for part in condition.parts))
     if isinstance(condition, Not):
-        return Not(mapped(condition.part, change))
+        return Not(mapped(condition.part, change), condition.or_unknown)
     return change(condition)
 
 
@@ -57,50 +61,79 @@ def operands(atom: Atom) -> tuple[Operand, ...]:
     return atom.values if isinstance(atom, OneOf) else ()
 
 
-def fields(condition: Condition) -> Iterator[Field]:
-    """Every field that is looked at."""
+def places(condition: Condition) -> Iterator[Place]:
+    """Every place that is looked at; of the items of a list, the list."""
     for atom in atoms(condition):
-        yield field_of(atom.field)
+        yield atom.field
         for operand in operands(atom):
             if not isinstance(operand, Constant | Pattern | Moment | Now):
-                yield field_of(operand)
+                yield operand
+
+
+def fields(condition: Condition) -> Iterator[Field]:
+    """Every field that is looked at."""
+    return map(field_of, places(condition))
+
+
+def histories(condition: Condition) -> Iterator[History]:
+    """Every history that is asked for."""
+    return (place for place in places(condition) if isinstance(place, History))
 
 
 def field_of(place: Place) -> Field:
     """The field that is read there."""
+    if isinstance(place, History):
+        path = (*place.root, *HISTORY, key_of(place))
+        return Field(path, "" if place.root else "profile", place.line, place.column)
     return place if isinstance(place, Field) else place.field
 
 
 def with_field(place: Place, field: Field) -> Place:
     """The same, read from another field."""
-    if isinstance(place, Field):
-        return field
-    return Dated(field) if isinstance(place, Dated) else Folded(field, place.upper)
+    if isinstance(place, History):
+        return replace(place, root=field.path[: -len(HISTORY) - 1])
+    return field if isinstance(place, Field) else replace(place, field=field)
 
 
 def moves(condition: Condition) -> bool:
     """Whether its answer can change by itself, as time goes by."""
-    return any(isinstance(operand, Now) for atom in atoms(condition) for operand in operands(atom))
+    return (
+        any(isinstance(operand, Now) for atom in atoms(condition) for operand in operands(atom))
+        or any(history.window is not None and history.since_us is None for history in histories(condition))
+        or any(isinstance(atom, Items) and moves(atom.where) for atom in atoms(condition))
+    )
 
 
 def settled(condition: Condition, now_us: int) -> Condition:
-    """The same condition as it is at that moment. Args: now_us: microseconds since 1970."""
+    """
+    The same condition as it is at that moment. Args: now_us: microseconds since 1970.
+
+    Raises ValueError: it asks for what is outside the years 1 to 9999.
+    """
 
     def change(atom: Atom) -> Condition:
+        if isinstance(atom, Items):
+            return replace(atom, where=settled(atom.where, now_us))
+        atom = replace(atom, field=_since(atom.field, now_us))
         if isinstance(atom, Compare):
-            return Compare(atom.field, atom.order, _settled(atom.right, now_us))
+            return replace(atom, right=_settled(atom.right, now_us))
         if isinstance(atom, Between):
-            return Between(atom.field, _settled(atom.low, now_us), _settled(atom.high, now_us))
+            return replace(atom, low=_settled(atom.low, now_us), high=_settled(atom.high, now_us))
         if isinstance(atom, OneOf):
-            return OneOf(atom.field, tuple(_fixed(value, now_us) for value in atom.values))
+            return replace(atom, values=tuple(_settled(value, now_us) for value in atom.values))
         return atom
 
     return mapped(condition, change) if moves(condition) else condition
 
 
 def _settled(operand: Operand, now_us: int) -> Operand:
-    return Moment(shifted(now_us, operand.shifts)) if isinstance(operand, Now) else operand
+    if isinstance(operand, Now):
+        return Moment(moment_of(operand, now_us))
+    return _since(operand, now_us) if isinstance(operand, History) else operand
 
 
-def _fixed(single: Constant | Pattern | Moment | Now, now_us: int) -> Constant | Pattern | Moment:
-    return Moment(shifted(now_us, single.shifts)) if isinstance(single, Now) else single
+def _since(place: Place, now_us: int) -> Place:
+    if not isinstance(place, History) or place.window is None:
+        return place
+    shift = Shift(-place.window.amount, place.window.unit)
+    return replace(place, since_us=shifted(now_us, (shift,)))

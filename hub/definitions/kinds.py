@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, model_validator
 
 from hub.definitions.fields import INDEXED, SOURCE, FieldMapping, ShortFieldMapping
+from hub.definitions.schedule import DURATION, Schedule, check_cron, duration_ms
 
 
 def _network(text: str) -> str:
@@ -419,6 +420,85 @@ class Destination(_Definition):
     ] = 0.0
 
 
+class Segment(_Definition):
+    """
+    Which profiles belong together: those that meet a condition, or whom lists and flows let in (docs/segments.md).
+
+    Switched off, nobody enters or leaves it; deleted, everybody has left it.
+    """
+
+    condition: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            description="On the profile (docs/segments.md): who meets it is in. Unset: who is in is said by lists and "
+            "flows.",
+        ),
+    ] = None
+
+
+class Unless(BaseModel, frozen=True, extra="forbid"):
+    """Who has had such an event lately is left out."""
+
+    event_type: Annotated[str, Field(min_length=1, max_length=256, description="Of the event.")]
+    within: Annotated[str, Field(pattern=DURATION, description="How long before the due time, such as 30m or 7d.")]
+
+
+class Heartbeat(_Definition):
+    """An event of every profile, or of some, whenever it is due (docs/heartbeats.md)."""
+
+    event_type: Annotated[
+        str, Field(min_length=1, max_length=256, pattern=r"^\S(.*\S)?$", description="Lower case, `-` for spaces.")
+    ]
+    properties: Annotated[dict[str, Any], Field(description="Of each event.")] = {}
+    condition: Annotated[
+        str, Field(description="Query on the profile (docs/query.md): only those that match. Empty: all.")
+    ] = ""
+    cron: Annotated[
+        str,
+        Field(
+            description="When: minute, hour, day of the month, month and day of the week, such as `0 9 * * MON`. "
+            "Empty: `every` says it."
+        ),
+    ] = ""
+    time_zone: Annotated[str, Field(description="On whose wall clock `cron` is, such as Europe/London.")] = "UTC"
+    every: Annotated[
+        str,
+        Field(
+            pattern=rf"{DURATION}|^$",
+            description="How often, counted from 1970 in UTC, such as 15m: s, m, h, d, w. Empty: `cron` says it.",
+        ),
+    ] = ""
+    unless: Annotated[Unless | None, Field(description="Who is left out. Unset: nobody.")] = None
+    catch_up: Annotated[
+        Literal["all", "last", "none"],
+        Field(
+            description="Due times that passed while no agent ran, or while a run took longer: all are made up one "
+            "after the other, the last one alone, or none."
+        ),
+    ] = "last"
+    jitter: Annotated[
+        str,
+        Field(pattern=rf"{DURATION}|^$", description="Over how long a run is spread, such as 10m. Empty: it is not."),
+    ] = ""
+    rate_limit: Annotated[
+        float, Field(ge=0, le=1_000_000, description="Most events a second of a run; 0: as live events leave room.")
+    ] = 0
+
+    @property
+    def schedule(self) -> Schedule:
+        """When it is due."""
+        return Schedule(duration_ms(self.every) or None, self.cron, self.time_zone)
+
+    @model_validator(mode="after")
+    def _is_due(self) -> Heartbeat:
+        if bool(self.cron) == bool(self.every):
+            raise ValueError("write either `cron`, such as `0 9 * * MON`, or `every`, such as 15m")
+        if self.cron:
+            check_cron(self.cron, self.time_zone)
+        return self
+
+
 KINDS: Final[dict[str, type[_Definition]]] = {
     "source": Source,
     "redirect": Redirect,
@@ -434,6 +514,8 @@ KINDS: Final[dict[str, type[_Definition]]] = {
     "retention": Retention,
     "bridge": Bridge,
     "destination": Destination,
+    "segment": Segment,
+    "heartbeat": Heartbeat,
 }
 Definition: TypeAlias = (
     Source
@@ -450,4 +532,6 @@ Definition: TypeAlias = (
     | Retention
     | Bridge
     | Destination
+    | Segment
+    | Heartbeat
 )

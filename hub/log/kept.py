@@ -10,11 +10,13 @@ from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # t
 from hub.errors import Unavailable
 from hub.log.config import admin_config
 from hub.settings import Kafka
-from schemas.topics import DEAD, EVENTS, STORED, Topic
+from schemas.topics import DEAD, EVENTS, KEYS, STORED, Topic
 
 TIMEOUT_S: Final = 10.0
-WITH_PEOPLE: Final[tuple[Topic, ...]] = (EVENTS, STORED, DEAD)
-"""Topics with what customers have sent."""
+CLEANING_MS: Final = 120_000
+"""Until something new closes a segment (a minute at most, see the sweeper), and Kafka's cleaner comes by."""
+WITH_PEOPLE: Final[tuple[Topic, ...]] = (EVENTS, STORED, DEAD, KEYS)
+"""Topics with what customers have sent, and with what opens it."""
 
 
 class Kept:
@@ -28,7 +30,7 @@ class Kept:
     def __call__(self) -> dict[str, int | None]:
         """
         By topic (`events.v1`), after how many milliseconds a record is deleted at the latest; None: never, or only when
-        the topic has grown too large.
+        the topic has grown too large. Of keys.v1: a key that was thrown away.
 
         Kafka deletes whole segments, when the newest record in them is old enough. So to the retention comes the time
         for which a segment may be written to.
@@ -50,6 +52,8 @@ class Kept:
 
 
 def _longest(config: dict[str, str | None]) -> int | None:
+    if config["cleanup.policy"] == "compact":
+        return int(config["max.compaction.lag.ms"] or 0) + int(config["segment.ms"] or 0) + CLEANING_MS
     retention_ms, segment_ms = int(config["retention.ms"] or -1), int(config["segment.ms"] or 0)
     if retention_ms < 0 or "delete" not in (config["cleanup.policy"] or ""):
         return None

@@ -1,4 +1,4 @@
-"""How far the collector is: the offsets that its group has committed."""
+"""How far a consumer group is, such as the collectors': the offsets that it has committed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hub.errors import Unavailable
 from hub.log.admin import LogAdmin
 from hub.log.config import consumer_config
 from hub.settings import Kafka
-from schemas.topics import EVENTS
+from schemas.topics import EVENTS, Topic
 
 ANSWER_S: Final = 2.0
 
@@ -20,18 +20,24 @@ def collector_group(namespace: str) -> str:
     return f"{namespace}.collector"
 
 
+def agents_group(namespace: str) -> str:
+    """The consumer group of the agents; for Faust the name of the app."""
+    return f"{namespace}.agents"
+
+
 class Progress:
     """
-    By partition of events.v1, the first offset that the collector has not committed; 0 where it never has.
+    By partition of a topic, the first offset that a group has not committed; 0 where it never has.
 
     One request a call, about 1 ms, over a connection that stays. Joins no group. For one thread.
     """
 
-    def __init__(self, kafka: Kafka, namespace: str) -> None:
-        """Does not connect yet."""
-        self._topic = EVENTS.name(namespace)
+    def __init__(self, kafka: Kafka, namespace: str, topic: Topic = EVENTS, group: str = "") -> None:
+        """Does not connect yet. Args: group: "": that of the collectors."""
+        self._of = topic
+        self._topic = topic.name(namespace)
         self._admin = LogAdmin(kafka, namespace)
-        self._config = consumer_config(kafka, collector_group(namespace))
+        self._config = consumer_config(kafka, group or collector_group(namespace))
         self._consumer: Consumer | None = None
         self._wanted: list[TopicPartition] = []
 
@@ -39,7 +45,7 @@ class Progress:
         """Raises Unavailable when Kafka does not answer within 2 s."""
         try:
             if self._consumer is None:
-                self._wanted = [TopicPartition(self._topic, number) for number in self._admin.partitions(EVENTS)]
+                self._wanted = [TopicPartition(self._topic, number) for number in self._admin.partitions(self._of)]
                 self._consumer = Consumer(self._config)
             places = self._consumer.committed(self._wanted, timeout=ANSWER_S)
         except KafkaException as exc:

@@ -11,6 +11,7 @@ from hub.pipeline.event_types import Rules
 from hub.pipeline.mapping import Compiled
 from hub.pipeline.rules.enrichment import Places
 from hub.pipeline.rules.steps import NO_STEPS, Steps
+from hub.pipeline.segments import NO_SEGMENTS, Segments
 
 MOST_PROFILES = 2_000
 
@@ -29,6 +30,7 @@ class Definitions(msgspec.Struct, frozen=True):
         channels: By event source, where it has a channel.
         rules: Filters, validators, data-compliance and reshapers.
         places: Where IP addresses are; None: nobody knows.
+        segments: Those that are defined.
     """
 
     offset: int
@@ -40,3 +42,4 @@ class Definitions(msgspec.Struct, frozen=True):
     channels: Mapping[str, str] = {}
     rules: Steps = NO_STEPS
     places: Places | None = None
+    segments: Segments = NO_SEGMENTS

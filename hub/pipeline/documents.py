@@ -104,7 +104,8 @@ class EventDocument(msgspec.Struct, frozen=True):
 
     `device`, `os`, `app`, `hit` and `utm` are what its request and context tell (docs/rules.md). `data`, `traits`,
     `hit` and `device` are its index fields, `journey` is where the customer is on the way: as its type says
-    (docs/event-types.md), and not there where that says nothing.
+    (docs/event-types.md), and not there where that says nothing. `segments`: in the last event of a record, what the
+    record did to who is in which segment.
     """
 
     id: str
@@ -129,6 +130,7 @@ class EventDocument(msgspec.Struct, frozen=True):
     utm: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
     raw: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
     journey: Journey | msgspec.UnsetType = msgspec.UNSET
+    segments: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET  # put at the end later: hub.pipeline.segment_events
 
 
 _encode: Final = msgspec.json.Encoder().encode

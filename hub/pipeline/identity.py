@@ -9,7 +9,7 @@ import msgspec
 
 from hub import ids
 from hub.edge.identifiers import Identifier
-from hub.model import Alias, Claimed, Identity, MergeEntry, Outgoing, Position, Undo
+from hub.model import Alias, Ask, Claimed, Identity, MergeEntry, Outgoing, Position, Undo
 from hub.pipeline.documents import iso
 from hub.pipeline.merging import merge
 from hub.pipeline.records import LogRecord
@@ -115,6 +115,8 @@ class Identities:
         self._forwarded: dict[str, None] = {}
         self._outbox: list[Outgoing] = []
         self._joins: dict[str, Reason] = {}
+        self._asks: list[Ask] = []
+        self._answered: list[str] = []
 
     def alias(self, profile_id: str) -> Alias | None:
         """Where the profile went, if it was merged."""
@@ -211,9 +213,11 @@ class Identities:
 
     def ask(self, cause: Cause, profile_id: str, other_id: str, reason: Reason) -> None:
         """Tell the owner of a profile that another one is the same person."""
+        id = ids.derived("ask", profile_id, other_id, str(cause.position.version))
+        self._asks.append(Ask(id, profile_id, other_id))
         self._merge_record(
             cause,
-            ids.derived("ask", profile_id, other_id, str(cause.position.version)),
+            id,
             profile_id,
             {
                 "loser_id": other_id,
@@ -247,6 +251,7 @@ class Identities:
         """Another profile is the same person as the one of this record, which is ours."""
         profile_id, other = cause.inbound["profile_id"], self.root(body["loser_id"])
         reason = msgspec.json.decode(body["reason"], type=Reason)
+        self._answered.append(cause.inbound["id"])
         if other == profile_id:
             return
         profile = self._touched.profile(profile_id, cause.at)
@@ -357,6 +362,8 @@ class Identities:
             undone=self._undone,
             forwarded=list(self._forwarded),
             outbox=self._outbox,
+            asks=self._asks,
+            answered=self._answered,
         )
         return identity if any(msgspec.structs.astuple(identity)) else None
 

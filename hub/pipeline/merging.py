@@ -9,6 +9,7 @@ import msgspec
 
 from hub.definitions.fields import Operation, Strategy
 from hub.edge.paths import value_at
+from hub.pipeline import histories, membership
 from hub.pipeline.derived import DERIVED, derive
 from hub.pipeline.draft import Draft
 from hub.pipeline.made_sessions import join_open
@@ -152,7 +153,8 @@ def _times(survivor: Draft, loser: Mapping[str, Any]) -> None:
 
 def _ids(survivor: Draft, loser: Mapping[str, Any]) -> None:
     survivor.doc["ids"] = list(dict.fromkeys((*survivor.doc["ids"], *loser["ids"])))
-    survivor.doc["segments"] = list(dict.fromkeys((*survivor.doc["segments"], *loser["segments"])))
+    membership.join(survivor, loser)
+    histories.join(survivor, loser)
     metadata = survivor.object(("metadata",))
     theirs = loser["metadata"].get("identifiers")
     if theirs:

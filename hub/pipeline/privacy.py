@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from functools import lru_cache
 from hashlib import blake2b
@@ -12,6 +13,7 @@ import msgspec
 
 from hub.edge.identifiers import identifiers
 from hub.model import FOREVER_MS, Person, Privacy, Void
+from hub.pipeline.crossed import Crossed, Heir
 from hub.pipeline.definitions import Definitions
 from hub.pipeline.records import PRIVACY, Decoded
 from schemas.records import MERGE, PATCH, TRACK, Inbound, Merge, Patch
@@ -56,12 +58,10 @@ class Judged(NamedTuple):
     heirs: Mapping[Place, Heir]
 
 
-class Heir(NamedTuple):
-    """`void`: of the one who was erased; `is_suppressed`: whether nothing of them is taken any more."""
+class _Because(msgspec.Struct, frozen=True):
+    """What of a merge's reason matters here."""
 
-    profile_id: str
-    void: Void
-    is_suppressed: bool
+    identifier: str | None = None
 
 
 NOTHING: Final = Judged({}, (), {})
@@ -90,6 +90,10 @@ def names(inbound: Inbound, definitions: Definitions) -> Iterator[Name]:
         yield PROFILE, sent_as
     if inbound["body"][0] == MERGE:
         yield PROFILE, inbound["body"][1]["loser_id"]
+        with suppress(msgspec.DecodeError):
+            identifier = msgspec.json.decode(inbound["body"][1]["reason"], type=_Because).identifier
+            if identifier is not None:
+                yield IDENTIFIER, identifier
     if inbound["body"][0] != TRACK:
         return
     track = inbound["body"][1]
@@ -112,6 +116,7 @@ def judge(
     records: Iterable[Decoded],
     named: Mapping[Place, Sequence[Name]],
     voids: Mapping[str, Sequence[Void]],
+    crossed: Mapping[Place, Crossed],
     key: bytes,
 ) -> Judged:
     """
@@ -120,6 +125,7 @@ def judge(
     Args:
         named: By place, what `names` gave.
         voids: By mark, what is void; complete for the names.
+        crossed: By place, steps of merges that an erasure has overtaken.
     """
     found: dict[Place, Void] = {}
     grown: dict[str, list[Void]] = {mark: list(some) for mark, some in voids.items()}
@@ -133,11 +139,11 @@ def judge(
         place = decoded.record.partition, decoded.record.offset
         marks = {mark(*name, key): name for name in named.get(place, ())}
         if inbound["body"][0] == MERGE:
-            void, heir = _of_merge(inbound, inbound["body"][1], grown, key)
-            if void is not None:
-                found[place] = void
-            if heir is not None:
-                heirs[place] = heir
+            step = crossed.get(place) or _of_merge(inbound, inbound["body"][1], named.get(place, ()), voids, key)
+            if step is not None:
+                found[place] = step.void
+                if step.heir is not None:
+                    heirs[place] = step.heir
             continue
         hits = [
             (kind, void)
@@ -167,29 +173,35 @@ def is_order(inbound: Inbound) -> bool:
 
 
 def _of_merge(
-    inbound: Inbound, body: Merge, voids: Mapping[str, Sequence[Void]], key: bytes
-) -> tuple[Void | None, Heir | None]:
+    inbound: Inbound, body: Merge, named: Sequence[Name], voids: Mapping[str, Sequence[Void]], key: bytes
+) -> Crossed | None:
     """
-    A step of a merge that would bring somebody back who was erased is void. Where the two were about to become one, and
-    only one of them was erased, the other one is the same person.
+    A step of a merge that no erasure has overtaken, as far as the store knows (`crossed`), but is void by its time.
+
+    Either somebody has asked by hand for two to become one, and one of them was erased before it came to that: then the
+    other one is the same person. Or an event with an identifier was taken in hand just before the erasure of who had
+    it, and stored just after: then its profile is of that person.
     """
-
-    def void_of(id: str) -> Void | None:
-        some = voids.get(mark(PROFILE, id, key), ())
-        return next((one for one in some if not one.since_ms and inbound["received_at_ms"] <= one.until_ms), None)
-
-    own, other = void_of(inbound["profile_id"]), void_of(body["loser_id"])
     if body["step"] not in ("ask", "data"):
-        return own, None
-    void = own or other
-    if void is None or (own and other):
-        return void, None
-    # the loser of `data` is part of the other one already, where what it has brought is
-    alive = inbound["profile_id"] if own is None or body["step"] == "data" else body["loser_id"]
-    if body["step"] == "data" and other is not None:
-        return void, None
+        return None
+    hits = {
+        kind_and_id: next((one for one in voids.get(mark(*kind_and_id, key), ()) if _covers(one, inbound)), None)
+        for kind_and_id in named
+    }
+    by_hand = inbound["origin"] != "collector"
+    own, other = hits.get((PROFILE, inbound["profile_id"])), hits.get((PROFILE, body["loser_id"]))
+    void = (own or other) if by_hand else next((hits[name] for name in named if name[0] == IDENTIFIER), None)
+    if void is None:
+        return None
+    if by_hand and own and other:
+        return Crossed(void)
+    is_asker = body["step"] == "ask" and (own is not None or not by_hand)
     lasting = any(one.until_ms == FOREVER_MS and one.cause == void.cause for one in voids[void.mark])
-    return void, Heir(alive, void, lasting)
+    return Crossed(void, Heir(body["loser_id"] if is_asker else inbound["profile_id"], void, lasting))
+
+
+def _covers(void: Void, inbound: Inbound) -> bool:
+    return not void.since_ms and inbound["received_at_ms"] <= void.until_ms
 
 
 def heir_order(id: str, heir: Heir, definitions_offset: int) -> Inbound:
@@ -230,8 +242,8 @@ def carry_out(
     marks = [mark(*name, key) for name in _known_by(person, shared)]
     voids: list[Void] = []
     if order.op == "erase":
-        # an edge whose clock is ahead of that of the one that was asked
-        until_ms = max(at_ms, _updated_ms(document))
+        # some was received later, and is the person's already: by another edge's clock, or as a merge was ahead
+        until_ms = max(at_ms, _updated_ms(document), person.latest_ms)
         voids += [Void(one, 0, until_ms, inbound["id"]) for one in marks]
     is_suppressed = order.op == "suppress" or (order.op == "erase" and order.suppress)
     if is_suppressed:

@@ -9,12 +9,13 @@ import msgspec
 
 from hub import ids
 from hub.model import Batch, Counts, DeadLetter, KnownEvent, Position, Privacy
-from hub.pipeline import letters, privacy
+from hub.pipeline import letters, membership, privacy
 from hub.pipeline.definitions import Definitions
 from hub.pipeline.documents import iso
 from hub.pipeline.holders import Holders, onward
 from hub.pipeline.identity import Identities, Why, cause_of
 from hub.pipeline.modes import keeps_nothing
+from hub.pipeline.patches import is_patch
 from hub.pipeline.records import Decoded, LogRecord
 from hub.pipeline.state import State
 from hub.pipeline.tally import Tally
@@ -94,8 +95,13 @@ class _Run:
         fresh = self._tally.advance(decoded)
         if self._is_void(decoded, fresh=fresh):
             return
-        if self._goes_elsewhere(decoded, fresh=fresh):
-            return
+        if not self._goes_elsewhere(decoded, fresh=fresh):
+            self._take(decoded, told, fresh=fresh)
+        if not fresh and self._state.replayed:
+            self._tracks.segmenting.tell_again(decoded)
+
+    def _take(self, decoded: Decoded, told: int, *, fresh: bool) -> None:
+        """It is applied here. Args: told: how many letters there were before it."""
         counts = self._tally.counts_of(decoded) if fresh and not letters.is_outward(decoded.inbound) else Counts()
         self._apply(decoded, counts)
         if counts.received and len(self._tally.told) == told:
@@ -154,7 +160,8 @@ class _Run:
             return True
         order = privacy.order_of(inbound)
         if not fresh:
-            return is_merge or order is not None or not self._was_applied(inbound, position, holder)
+            is_order = order is not None or is_patch(inbound)
+            return is_merge or is_order or not self._was_applied(inbound, position, holder)
         if inbound["body"][0] == MERGE:
             self._merge(record, inbound, inbound["body"][1], position)
             return True
@@ -162,7 +169,9 @@ class _Run:
             return True
         if order is not None:
             self._order(order, inbound, position)
-        return order is not None
+        elif is_patch(inbound):
+            self._tracks.segmenting.of_patch(cause_of(record, inbound, position))
+        return order is not None or is_patch(inbound)
 
     def _was_applied(self, inbound: Inbound, position: Position, holder: str) -> bool:
         """
@@ -204,11 +213,11 @@ class _Run:
         return None if self._identities.holds(profile, holder) else onward(inbound, self._identities.root(holder))
 
     def _merge(self, record: LogRecord, inbound: Inbound, body: Merge, position: Position) -> None:
-        cause = cause_of(record, inbound, position)
+        cause, segmenting = cause_of(record, inbound, position), self._tracks.segmenting
         if body["step"] == "ask":
             self._identities.asked(cause, body)
         elif body["step"] == "data":
-            self._identities.take(cause, body)
+            self._identities.take(cause, segmenting.before_merge(cause, body))
         elif body["step"] == "restore":
             self._identities.restored(cause, body)
         elif body["step"] == "undo":
@@ -216,6 +225,8 @@ class _Run:
             if undo is None or undo.entry.survivor_id != inbound["profile_id"]:
                 return
             parts = rebuild(undo, self._definitions)
+            now = self._touched.profile(inbound["profile_id"], cause.at).draft.doc
+            membership.part(now, parts.survivor, parts.loser)
             metadata = parts.survivor.object(("metadata",))
             metadata["apart"] = list(dict.fromkeys((*metadata.get("apart", ()), undo.entry.loser_id)))
             self._identities.touch(self._touched.put(inbound["profile_id"], parts.survivor.doc), cause)
@@ -227,6 +238,7 @@ class _Run:
                 self._identities.undone(merge_id, inbound["received_at_ms"])
         else:
             raise ValueError(f"this collector does not know the step {body['step']!r} of a merge")
+        segmenting.of_merge(cause)
 
     def _apply(self, decoded: Decoded, counts: Counts) -> None:
         record, inbound = decoded.record, decoded.inbound
@@ -260,6 +272,7 @@ class _Run:
             identity=self._identities.outcome(),
             privacy=self._privacy,
             voids=list(self._state.judged.more),
+            due=tracks.segmenting.outcome(),
         )
         return Outcome(
             batch,

@@ -11,6 +11,7 @@ from hub.edge.identifiers import Points, identifiers
 from hub.model import DAY_MS, OUTLIERS, Claim, EventKey, Wanted, month_of, partition_of, previous_month
 from hub.pipeline.documents import iso
 from hub.pipeline.modes import keeps_profile
+from hub.pipeline.patches import SOURCES
 from hub.pipeline.rules.hand import Hand
 from hub.pipeline.rules.steps import NO_STEPS, Steps
 from schemas.codec import CodecError, decode_inbound
@@ -34,8 +35,9 @@ _object: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
 class LogRecord(NamedTuple):
     """
-    A record as Kafka has it. `at_ms` is the broker's or producer's time stamp; `replay`: of which dead letter, and
-    `received_ms`, when that was received first, if it says so; milliseconds since 1970.
+    A record as Kafka has it, opened if it was sealed. `at_ms` is the broker's or producer's time stamp; `replay`: of
+    which dead letter, and `received_ms`, when that was received first, if it says so; milliseconds since 1970.
+    `is_shredded`: its key was thrown away, and `value` is what is left (`hub.pipeline.sealed.stub`).
     """
 
     partition: int
@@ -45,6 +47,7 @@ class LogRecord(NamedTuple):
     value: bytes
     replay: Replay | None = None
     received_ms: int | None = None
+    is_shredded: bool = False
 
 
 class Decoded(msgspec.Struct, frozen=True):
@@ -146,7 +149,8 @@ def wanted(decoded: Iterable[Decoded]) -> Wanted:
             forwarded.append(first_at)
         if inbound["body"][0] in (MERGE, PATCH):
             profiles[inbound["profile_id"]] = None
-            merges.append(inbound["id"])
+            if inbound["source"] not in SOURCES:
+                merges.append(inbound["id"])
         if inbound["body"][0] != TRACK:
             continue
         track = inbound["body"][1]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from hub.conditions.history import State as History
 from hub.model import KnownEvent, Person, Profile, Session
 from hub.pipeline import privacy
 from hub.pipeline.documents import NOTHING
@@ -18,6 +19,7 @@ class State(msgspec.Struct, frozen=True):
 
     `progress`: next offset to count, by partition. `replayed`: documents of events at their own coordinates.
     `judged`: records of people who want none kept. `person`: whom an order is about; None: it is none, or it is done.
+    `filled`: by profile, also of one whose data a merge brings: histories that it lacks, made of its stored events.
     `expired`: by event type, `*` for all others, before when an event was received that is not kept any more.
     """
 
@@ -31,3 +33,4 @@ class State(msgspec.Struct, frozen=True):
     judged: privacy.Judged = privacy.NOTHING
     person: Person | None = None
     expired: Mapping[str, int] = NOTHING
+    filled: Mapping[str, Mapping[str, History]] = NOTHING

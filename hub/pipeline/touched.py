@@ -47,6 +47,13 @@ class Touched:
             self._profiles[profile_id] = opened
         return opened
 
+    def has(self, profile_id: str) -> bool:
+        """Whether there is such a profile by now."""
+        opened = self._profiles.get(profile_id)
+        if opened is None:
+            return profile_id in self._stored_profiles
+        return opened.dirty or not opened.created
+
     def forget(self, profile_id: str) -> None:
         """The profile is none any more."""
         self._profiles.pop(profile_id, None)
@@ -120,7 +127,9 @@ def touch_profile(profile: Open, version: int, events: int, at: str) -> None:
     """Count `events` new events of the record with this version. Args: at: RFC 3339, when it was received."""
     draft = profile.draft
     draft.object(("metadata",))["version"] = version
-    draft.object(("metadata", "time"))["update"] = at
+    time = draft.object(("metadata", "time"))
+    # never back, also if a record comes late: nothing of the profile was received after it (`privacy.carry_out`)
+    time["update"] = max(time["update"], at)
     stats = draft.object(("stats",))
     stats["events"] = _number(stats.get("events")) + events
     profile.version = version

@@ -10,7 +10,7 @@ import msgspec
 
 from hub.edge.identifiers import identifiers
 from hub.model import OFFSET_BITS, OUTLIERS, Counts, KnownEvent, Position, StoredEvent, partition_of
-from hub.pipeline import letters, made_sessions, privacy, system_events
+from hub.pipeline import heartbeat, letters, made_sessions, privacy, system_events
 from hub.pipeline.definitions import Definitions
 from hub.pipeline.documents import NOTHING, event_document, iso
 from hub.pipeline.holders import claims_as
@@ -32,6 +32,8 @@ from hub.pipeline.rules.enrichment import NOTHING as UNTOLD
 from hub.pipeline.rules.enrichment import Enriched, enriched, joined
 from hub.pipeline.rules.hand import INVALID, Hand
 from hub.pipeline.rules.steps import Verdict
+from hub.pipeline.segment_events import NOTHING_TOLD, Told, told_of
+from hub.pipeline.segmenting import Segmenting
 from hub.pipeline.sessions import Seen
 from hub.pipeline.state import State
 from hub.pipeline.tally import REFUSED_BY_SCHEMA, Tally
@@ -71,14 +73,20 @@ class Tracks:
         self.events: list[StoredEvent] = []
         self.stored: list[Stored] = []
         self.known: dict[str, KnownEvent] = {}
+        self.segmenting = Segmenting(
+            state, definitions, touched, identities, tally, events=self.events, stored=self.stored
+        )
 
     def take(self, record: LogRecord, inbound: Inbound, track: Track, counts: Counts) -> None:
         """Apply it. Args: counts: of its record."""
         if not track["events"]:
             counts.dropped += 1
             return
+        if heartbeat.is_vain(inbound, self._touched):
+            counts.dropped += len(track["events"])
+            return
         payload = self._open(record, inbound, track)
-        new = 0
+        new, told = 0, len(self.stored)
         for place, event in enumerate(track["events"]):
             position = Position(self._state.epoch, record.partition, record.offset, place)
             known = self.known.get(event["id"]) or self._state.events.get(event["id"])
@@ -92,6 +100,7 @@ class Tracks:
             _count(payload, self._definitions.channels.get(inbound["source"], ""))
             if payload.profile is not None:
                 self._join(payload, payload.profile)
+                self.segmenting.of_payload(payload, counts, told)
 
     def _join(self, payload: Payload, profile: Open) -> None:
         """With those who turned out to be the same person."""
@@ -186,7 +195,8 @@ class Tracks:
             return 0
         done = self._done(payload, event, own_time, properties, context, hand=hand, replayed=replayed)
         if replayed:
-            self._tell(payload, event, self._state.replayed[event["id"]])
+            document = self._state.replayed[event["id"]]
+            self._tell(payload, event, document, told_of(document))
         else:
             if is_kept:
                 counts.stored += 1
@@ -225,7 +235,8 @@ class Tracks:
             own_time = None if event["time_ms"] is None else iso(event["time_ms"])
             done = self._done(payload, event, own_time, _decode(event["properties"]), {}, hand=None, replayed=is_known)
             if is_known:
-                self._tell(payload, event, known[event["id"]])
+                document = known[event["id"]]
+                self._tell(payload, event, document, told_of(document))
             else:
                 own = Counts()
                 if counts.received:
@@ -268,6 +279,7 @@ class Tracks:
         is_invalid = hand is not None and INVALID in hand.flags
         is_applied = payload.profile is not None and payload.profile_lacks and not is_invalid
         is_mapped = is_applied and (lines or points)
+        is_noted = is_applied and type in definitions.segments.noted
         if replayed and not (is_mapped or payload.profile_lacks):
             return _Done()
         # identification points see what was sent: what is kept of that are hashes that only this hub can make
@@ -276,7 +288,7 @@ class Tracks:
             properties, context, request = hand.properties, hand.context, hand.request
         time_ms = payload.inbound["received_at_ms"] if event["time_ms"] is None else event["time_ms"]
         told = enriched(request, context, time_ms, definitions.places)
-        if not is_mapped and rule is None:
+        if not is_mapped and rule is None and not is_noted:
             return _Done(fields=told.fields, told=told, hand=hand)
         source, at = payload.inbound["source"], own_time or payload.received_at
         view = {
@@ -295,6 +307,8 @@ class Tracks:
             index = joined(index, own)
             view.update(index)
             problems += [Problem(f"{EVENT_TYPE}{type}", *one) for one in odd]
+        if is_noted:
+            self.segmenting.note(payload, event, view)
         is_odd, has_failed = bool(problems), False
         changes: list[Change] = []
         decisions: list[Decision] = []
@@ -308,6 +322,7 @@ class Tracks:
             found, faults = identifiers(points, source, view, definitions.identity_key)
             decisions = self._identities.decide(payload.profile, found, event["id"], at)
             problems += [Problem(*fault) for fault in faults]
+            self.segmenting.learn(changes)
         tags, journey = ((), "") if rule is None else (rule.tags, rule.state(payload.visits))
         return _Done(changes, problems, decisions, index, tags, journey, is_odd, has_failed, told, hand)
 
@@ -372,7 +387,7 @@ class Tracks:
         self.known[event["id"]] = KnownEvent(position, digest)
         self._tell(payload, event, doc)
 
-    def _tell(self, payload: Payload, event: Event, doc: bytes) -> None:
+    def _tell(self, payload: Payload, event: Event, doc: bytes, told: Told = NOTHING_TOLD) -> None:
         inbound = payload.inbound
         self.stored.append(
             Stored(
@@ -383,8 +398,8 @@ class Tracks:
                 type=event["type"],
                 time_ms=inbound["received_at_ms"] if event["time_ms"] is None else event["time_ms"],
                 event=doc,
-                segments_entered=[],
-                segments_left=[],
+                segments_entered=told.entered,
+                segments_left=told.left,
             )
         )
 

@@ -12,6 +12,7 @@ from hub.edge.identifiers import identifiers
 from hub.model import MergeEntry, Session, Undo
 from hub.pipeline.definitions import Definitions
 from hub.pipeline.draft import Draft
+from hub.pipeline.histories import SOURCE, note_event, times_ms
 from hub.pipeline.identity import IDENTIFIERS, LATE, Follower, Reason
 from hub.pipeline.made_sessions import note
 from hub.pipeline.mapping import Sent, map_event
@@ -99,6 +100,8 @@ def _merge(parts: Parts, entry: MergeEntry) -> None:
 
 
 def _event(parts: Parts, event: dict[str, Any], definitions: Definitions, sessions: Mapping[str, Session]) -> None:
+    if event["source"]["id"] == SOURCE:
+        return  # an event on a segment, which changes nothing
     metadata = event["metadata"]
     sender = metadata.get("sent_as") or event["profile"]["id"]
     way = metadata.get("forwarded_for")
@@ -129,6 +132,7 @@ def _event(parts: Parts, event: dict[str, Any], definitions: Definitions, sessio
     sent = Sent(sent_at, event["id"], sender, way in LATE or claimant not in ("", sender))
     if INVALID not in metadata["flags"]:
         map_event(definitions.mappings.get(event["type"], ()), view, profile, sent)
+        note_event(profile, definitions.segments.noted.get(event["type"], ()), event, *times_ms(event))
         view.update(as_sent(event))
         points, key = definitions.points.of(event["type"]), definitions.identity_key
         for identifier in identifiers(points, event["source"]["id"], view, key)[0]:

@@ -1,4 +1,4 @@
-"""Do two stores agree on everything but what mappings made? Events, who holds what, who is part of whom."""
+"""Do two stores agree on everything but what mappings and segments made? Events, who holds what, who is whose part."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from itertools import zip_longest
 from typing import Final, NamedTuple, Protocol
 
 from hub.errors import Refused
+from hub.pipeline.histories import SOURCE as SEGMENTS
 from hub.store.port import AliasRow, Owned, Reading, Walking
 
 PAGE: Final = 5_000
@@ -34,9 +35,10 @@ class Alike:
     """
     Compares live with a shadow that holds the same records of the log.
 
-    Events and identifiers are only ever added, so each call of `look` goes on where the last one stopped, and few are
-    left for the one that counts. A profile may be part of another one in only one of the stores at the time of its
-    event, so what counts is which profile it is part of now.
+    As long as nobody is erased and nothing becomes too old, events and identifiers are only ever added, so each call of
+    `look` goes on where the last one stopped, and few are left for the one that counts; else it begins anew. A profile
+    may be part of another one in only one of the stores at the time of its event, so what counts is which profile it is
+    part of now.
     """
 
     def __init__(self, live: Both, shadow: Both, name: str) -> None:
@@ -47,11 +49,17 @@ class Alike:
         self._seen: defaultdict[str, int] = defaultdict(int)
         self._events = 0
         self._open: dict[Held, str] = {}  # whose it is in the store in which it was found
+        self._removed = self._numbers()
 
     def look(self) -> None:
         """
         Look at what is new. Raises: Unavailable. Refused: they differ in so much that it need not be asked again.
         """
+        removed = self._numbers()
+        if removed != self._removed:
+            self._removed, self._events = removed, 0
+            self._seen.clear()
+            self._open.clear()
         for partition in self._live.event_partitions():
             while page := self._live.events_since(partition, self._seen[partition], PAGE):
                 self._events += len(page)
@@ -61,14 +69,22 @@ class Alike:
             self._keep("", page, _holders(self._live, [one.id for one in page]))
         self._look_again()
 
+    def is_removing(self) -> bool:
+        """Whether somebody was erased in one of the two whose events are still being removed. Raises Unavailable."""
+        return self._live.removed().is_going_on or self._shadow.removed().is_going_on
+
     def judge(self) -> None:
         """
         Whether they agree, both of them standing still, after a last look. Reads all merged profiles, besides.
 
         Raises: Differs. Unavailable.
         """
+        if self.is_removing() or self._numbers() != self._removed:
+            raise Differs(f"events are being removed from live or from {self._name} at this moment")
         self._judge_aliases()
-        stored = sum(counts.stored for counts in self._shadow.books(0, 0).totals.values())
+        totals = self._shadow.books(0, 0).totals
+        stored = sum(counts.stored for source, counts in totals.items() if source != SEGMENTS)
+        stored -= self._shadow.removed().events
         missing = [held for held in self._open if held.partition]
         if missing:
             raise Differs(
@@ -79,6 +95,9 @@ class Alike:
             raise Differs(f"{self._name} has {stored:,} events, live has {self._events:,}")
         if self._open:
             raise Differs(f"{len(self._open):,} identifiers are held by somebody else in {self._name}")
+
+    def _numbers(self) -> tuple[int, int]:
+        return self._live.removed().number, self._shadow.removed().number
 
     def _judge_aliases(self) -> None:
         for ours, theirs in zip_longest(_aliases(self._live), _aliases(self._shadow)):

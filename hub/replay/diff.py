@@ -16,10 +16,13 @@ MISSING: Final = object()
 MOST_FIELDS: Final = 1_000
 """Most different paths that are counted one by one."""
 
-_IGNORED: Final = frozenset({("metadata", "version"), ("metadata", "fields"), ("metadata", "apart")})
+_IGNORED: Final = frozenset(
+    ("metadata", name) for name in ("version", "fields", "apart", "segments", "judged", "due", "history")
+)
 """
-The place on the log, which is another one; which event set a field last, which shows in the field; and with whom a
-profile must not be joined, which people have decided.
+The place on the log, which is another one; which event set a field last, which shows in the field; with whom a
+profile must not be joined, which people have decided; and since when it is in which segment, which goes by the time of
+asking.
 """
 _WORD: Final = re.compile(r"[A-Za-z0-9_-]+")
 _decode: Final = msgspec.json.Decoder(dict[str, Any]).decode

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Final, NamedTuple
 
@@ -11,6 +11,8 @@ from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from hub.errors import Unavailable
 from hub.log.config import consumer_config
+from hub.log.keys import Opener
+from hub.pipeline.records import LogRecord
 from hub.replay.bounds import Part
 from hub.settings import Kafka
 from schemas.replays import is_copy
@@ -24,18 +26,25 @@ _GONE: Final = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE)
 
 
 class Logged(NamedTuple):
-    """A record as Kafka has it; `copy`: a replay has sent it."""
+    """
+    A record as Kafka has it, opened if it was sealed; `copy`: a replay has sent it. `is_shredded`: as in `LogRecord`.
+    """
 
     partition: int
     offset: int
     key: bytes
     value: bytes
     copy: bool
+    is_shredded: bool = False
 
 
-def logged_records(kafka: Kafka, namespace: str, parts: Mapping[int, Part]) -> Iterator[Logged]:
+def logged_records(
+    kafka: Kafka, namespace: str, parts: Mapping[int, Part], opener: Opener | None = None
+) -> Iterator[Logged]:
     """
     Each partition's records in their order. Joins no group, commits nothing.
+
+    Args: opener: of sealed records; None: there are none.
 
     Raises: Unavailable: Kafka gives nothing for 30 s, or has deleted records meanwhile.
     """
@@ -58,6 +67,7 @@ def logged_records(kafka: Kafka, namespace: str, parts: Mapping[int, Part]) -> I
                 messages += consumer.consume(AT_ONCE, 0)
             if not messages and time.monotonic() - heard_at > IDLE_S:
                 raise Unavailable("kafka", f"nothing of {topic} within {IDLE_S:g} s")
+            found = _opened(messages, opener)
             for message in messages:
                 number, offset = message.partition() or 0, message.offset() or 0
                 last = ends.get(number)
@@ -69,7 +79,7 @@ def logged_records(kafka: Kafka, namespace: str, parts: Mapping[int, Part]) -> I
                         del ends[number]
                     continue
                 if offset < last:
-                    yield _logged(message)
+                    yield found[number, offset]
                 if offset >= last - 1:
                     del ends[number]
                     consumer.pause([TopicPartition(topic, number)])
@@ -88,6 +98,18 @@ def _is_end(error: KafkaError, topic: str, number: int) -> bool:
     return error.code() == KafkaError._PARTITION_EOF
 
 
-def _logged(message: Message) -> Logged:
-    number, offset = message.partition() or 0, message.offset() or 0
-    return Logged(number, offset, message.key() or b"", message.value() or b"", is_copy(message.headers()))
+def _opened(messages: Sequence[Message], opener: Opener | None) -> dict[tuple[int, int], Logged]:
+    """By partition and offset. Raises Unavailable, Refused."""
+    good = [message for message in messages if message.error() is None]
+    records = [
+        LogRecord(message.partition() or 0, message.offset() or 0, 0, message.key() or b"", message.value() or b"")
+        for message in good
+    ]
+    if opener is not None:
+        records = opener.open(records)
+    return {
+        (one.partition, one.offset): Logged(
+            one.partition, one.offset, one.key, one.value, is_copy(message.headers()), one.is_shredded
+        )
+        for one, message in zip(records, good, strict=True)
+    }

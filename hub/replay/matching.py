@@ -28,6 +28,7 @@ _LATER: Final = (
     "device",
     "journey",
     "tags.sent",
+    "segments",
 )
 """What the collector adds to the document: a replay is there to find it out anew."""
 _json: Final = msgspec.json.decode

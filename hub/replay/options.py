@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from hub.errors import Refused
+from hub.pipeline.data_keys import Wrapping
+from hub.pipeline.sealed import Sealer
 from hub.replay.bounds import BEGINNING, Bound
 from hub.settings import Bulk, Kafka
 
@@ -38,6 +40,10 @@ class Options:
     """How long live's collectors may wait for that."""
     samples: int = 3
     bulk: Bulk
+    wrapping: Wrapping | None = None
+    """Of the keys of sealed records; None: no record is sealed."""
+    sealer: Sealer | None = None
+    """Of the records that are sent; None: they are not sealed."""
     environment: Mapping[str, str]
     """Of the shadow's collector."""
 

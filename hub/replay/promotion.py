@@ -34,9 +34,15 @@ TRIES: Final = 5
 PASSES: Final = 10
 FEW: Final = 500
 """Records that are left for the pause. A live hub that is never so close is paused after so many passes."""
+REMOVED_S: Final = 60.0
+"""For the events of somebody who is erased meanwhile to be removed."""
+POLL_S: Final = 0.05
 AT_ONCE: Final = 1_000
-KEPT: Final = ("version", "apart")
-"""Of `metadata`, what stays live's own: the place on its log, and what people have decided."""
+KEPT: Final = ("version", "apart", "segments", "judged", "due")
+"""
+Of `metadata`, what stays live's own: the place on its log, what people have decided, and who is in which segment: lists
+are on no log for long, and time has gone by in live alone.
+"""
 
 Level: TypeAlias = Callable[[Mapping[int, int], bool], int]
 """
@@ -123,8 +129,16 @@ class Promotion:
                             "now on, PUT them to the live hub (docs/replay.md says what else can be done)",
                         ) from exc
                 self.level(self.live.latest_progress()[1], False)
+                self._wait_for_removals(alike)
                 alike.look()
         raise AssertionError("unreachable")
+
+    def _wait_for_removals(self, alike: Alike) -> None:
+        """Events of the erased are removed in steps, while nobody holds the store."""
+        deadline = time.monotonic() + REMOVED_S
+        while alike.is_removing() and time.monotonic() < deadline:
+            self.on_step(Step("waiting until the events of the erased are removed", 0, 0))
+            time.sleep(POLL_S)
 
     def _once(self, store: Promoting, definitions: LiveDefinitions, alike: Alike, tries: int) -> Promoted:
         written = changes(self.before, self.wanted)
@@ -224,9 +238,15 @@ def is_stored(store: Both, original: Original) -> bool:
 
 def promoted(live: bytes, shadow: bytes) -> bytes:
     """The shadow's profile as live has it from now on. Args: documents as JSON."""
-    document = _object(shadow)
-    metadata, ours = _object(document["metadata"]), _object(_object(live)["metadata"])
+    document, before = _object(shadow), _object(live)
+    metadata, ours = _object(document["metadata"]), _object(before["metadata"])
     kept = {name: ours[name] for name in KEPT if name in ours}
     metadata = {name: value for name, value in metadata.items() if name in kept or name not in KEPT} | kept
+    if "segments" in document:
+        document["segments"] = before["segments"]
+    if metadata == ours and all(document.get(name) == value for name, value in before.items() if name != "metadata"):
+        return live
+    # all of its segments are looked at again when it is touched next
+    metadata.pop("judged", None)
     document["metadata"] = msgspec.Raw(_encode(metadata))
     return _encode(document)

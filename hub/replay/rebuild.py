@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from hub.edge.inbound import MADE_SESSIONS, SESSIONS, STATIC_PROFILE, SYSTEM_EVENTS
+from hub.pipeline.histories import SOURCE as SEGMENTS
 from hub.pipeline.modes import SAVE_PROFILE, SAVE_SESSION
 from hub.pipeline.payload import NO_PROFILE, NO_SESSION
 from hub.pipeline.system_events import SOURCE
@@ -72,7 +73,7 @@ class _Document(msgspec.Struct, frozen=True):
 _decode: Final = msgspec.json.Decoder(_Document).decode
 
 
-def inbound_of(documents: Sequence[bytes]) -> Inbound:
+def inbound_of(documents: Sequence[bytes]) -> Inbound | None:
     """
     The record that these events came in, under the same ids and with the same receive time.
 
@@ -81,10 +82,14 @@ def inbound_of(documents: Sequence[bytes]) -> Inbound:
     to be kept (hub.pipeline.modes) is not in the store, and so not here. Sessions and events of the hub's own are left
     out: they are made anew.
 
-    Args: documents: of all events of one record, in their order, at least one.
+    Args: documents: of all events of one record, in their order.
+
+    Returns: None: nobody has sent any of them.
     """
-    every = [_decode(document) for document in documents]
+    every = [one for one in map(_decode, documents) if one.source.id != SEGMENTS]
     events = [one for one in every if one.source.id != SOURCE]
+    if not events:
+        return None
     first = events[0]
     track: Track = {
         "session_id": first.session.id if first.session and not first.metadata.session_made else None,

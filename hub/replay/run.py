@@ -11,6 +11,7 @@ from typing import Any
 from hub.errors import HubError, Refused
 from hub.log.admin import LogAdmin
 from hub.log.bulk import BulkWindow
+from hub.log.keys import KeyLog, Opener
 from hub.log.partitions import partition_of_key
 from hub.log.progress import Progress
 from hub.model import OFFSET_BITS
@@ -86,6 +87,7 @@ class _Run:
             selection=self._selection,
             keep=keep,
             on_step=on_step,
+            opener=_opener(options, store),
         )
         self.report = Report(
             namespace=options.namespace,
@@ -111,7 +113,7 @@ class _Run:
         with (
             closing(Progress(options.kafka, options.namespace)) as progress,
             BulkWindow(progress, options.bulk) as window,
-            Sender(options.kafka, options.namespace, window) as sender,
+            Sender(options.kafka, options.namespace, window, options.sealer) as sender,
         ):
             self._feed(sender, -1, lambda: None).begin()
 
@@ -128,7 +130,7 @@ class _Run:
                 _check_same(name, defined)
             with (
                 shadow.collecting(options.environment) as child,
-                Sender(kafka, name, Unhurried()) as sender,
+                Sender(kafka, name, Unhurried(), options.sealer) as sender,
                 closing(open_store(shadow.store_url, readonly=True)) as store,
             ):
                 feed = self._feed(sender, defined.newest, lambda: shadow.check(child))
@@ -204,6 +206,12 @@ class _Run:
             for name in totals:
                 totals[name] += getattr(counts, name)
         self.report.shadow = totals
+
+
+def _opener(options: Options, store: ReplayStore) -> Opener | None:
+    if options.wrapping is None:
+        return None
+    return Opener(KeyLog(options.kafka, options.namespace), store, options.wrapping)
 
 
 def _check_same(name: str, defined: Defined) -> None:

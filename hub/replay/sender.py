@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Final, Protocol, Self
+from typing import Final, NamedTuple, Protocol, Self
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from hub.errors import Refused, Unavailable
 from hub.log.config import producer_config
+from hub.pipeline.data_keys import key_record
+from hub.pipeline.sealed import Sealer
 from hub.settings import Kafka
-from schemas.topics import EVENTS
+from schemas.topics import EVENTS, KEYS
 
 IDLE_S: Final = 60.0
 """How long to go on without any acknowledgement."""
 TICK_S: Final = 0.1
+AT_ONCE: Final = 500
+"""Sealed records that wait for their keys together."""
 
 
 class Window(Protocol):
@@ -32,6 +36,13 @@ class Window(Protocol):
     def lost(self, events: int) -> None:
         """So many did not get there. From any thread."""
         ...
+
+
+class _Record(NamedTuple):
+    key: bytes
+    value: bytes
+    header: tuple[str, bytes]
+    events: int
 
 
 class Unhurried:
@@ -54,9 +65,13 @@ class Sender:
     Delivery reports come in on a thread of its own: the window opens by them while `send` waits for it.
     """
 
-    def __init__(self, kafka: Kafka, namespace: str, window: Window) -> None:
-        """Connects when it first sends."""
+    def __init__(self, kafka: Kafka, namespace: str, window: Window, sealer: Sealer | None = None) -> None:
+        """Connects when it first sends. Args: sealer: of the records; None: they are not sealed."""
         self._topic = EVENTS.name(namespace)
+        self._keys = KEYS.name(namespace)
+        self._sealer = sealer
+        self._sealed: list[_Record] = []
+        """Those whose keys are under way."""
         self._window = window
         self._producer = Producer(
             producer_config(kafka, **{"delivery.timeout.ms": 0, "queue.buffering.max.kbytes": 32_768, "linger.ms": 5})
@@ -81,36 +96,66 @@ class Sender:
 
     def send(self, key: bytes, value: bytes, header: tuple[str, bytes], events: int) -> None:
         """
-        Hand over; blocks while too much waits.
+        Hand over; blocks while too much waits. Sealed records go out some at a time, or with `flush`.
 
         Args: events: how many the record holds.
 
         Raises: Unavailable: Kafka acknowledges nothing, or the collector stores nothing. Refused: Kafka says no.
         """
-        self._window.wait(events)
+        if self._sealer is None:
+            self._send(_Record(key, value, header, events))
+            return
+        value, data_key = self._sealer.seal(value)
+        if data_key is not None:
+            self._hand_over(self._keys, *key_record(data_key))
+        self._sealed.append(_Record(key, value, header, events))
+        if len(self._sealed) >= AT_ONCE:
+            self._release()
+
+    def flush(self) -> None:
+        """Return when Kafka has everything. Raises Unavailable, Refused."""
+        self._release()
+        self._wait()
+
+    def _release(self) -> None:
+        """Send what waits for its keys, once they are durable."""
+        if self._sealed:
+            self._wait()
+            sealed, self._sealed = self._sealed, []
+            for record in sealed:
+                self._send(record)
+
+    def _send(self, record: _Record) -> None:
+        self._window.wait(record.events)
+        self._hand_over(self._topic, record.key, record.value, record.header, record.events)
+
+    def _hand_over(
+        self, topic: str, key: bytes, value: bytes, header: tuple[str, bytes] | None = None, events: int = 0
+    ) -> None:
         with self._moved:
             self._check()
             if not self._waiting:
                 self._heard_at = time.monotonic()
             self._waiting += 1
-        while not self._produced(key, value, header, events):
+        while not self._produced(topic, key, value, header, events):
             with self._moved:
                 self._moved.wait(TICK_S)
                 self._check()
 
-    def flush(self) -> None:
-        """Return when Kafka has everything. Raises Unavailable, Refused."""
+    def _wait(self) -> None:
         with self._moved:
             while self._waiting:
                 self._moved.wait(TICK_S)
                 self._check()
             self._check()
 
-    def _produced(self, key: bytes, value: bytes, header: tuple[str, bytes], events: int) -> bool:
+    def _produced(self, topic: str, key: bytes, value: bytes, header: tuple[str, bytes] | None, events: int) -> bool:
         """Whether there was room for it."""
 
         def delivered(error: KafkaError | None, message: Message) -> None:
-            if error is None:
+            if topic == self._keys:
+                pass  # of no matter to the window
+            elif error is None:
                 self._window.landed(events, message.partition() or 0, _offset(message))
             else:
                 self._window.lost(events)
@@ -121,11 +166,12 @@ class Sender:
                 self._moved.notify()
 
         try:
-            self._producer.produce(self._topic, value, key, headers=[header], on_delivery=delivered)
+            headers: list[tuple[str, str | bytes | None]] = [] if header is None else [header]
+            self._producer.produce(topic, value, key, headers=headers, on_delivery=delivered)
         except BufferError:
             return False
         except KafkaException as exc:
-            raise Refused("kafka", f"{self._topic}: {exc.args[0].str()}") from exc
+            raise Refused("kafka", f"{topic}: {exc.args[0].str()}") from exc
         return True
 
     def _poll(self) -> None:

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
+from hub.log.keys import Opener
 from hub.pipeline.privacy import is_order
 from hub.pipeline.records import Decoded, LogRecord, decode
 from hub.replay.bounds import Part, Selection
@@ -16,7 +17,7 @@ from hub.replay.logged import Logged, logged_records
 from hub.replay.matching import Filter, with_events
 from hub.replay.stored import StoredRecords
 from hub.settings import Kafka
-from hub.store.port import Reading, Walking
+from hub.store.port import DataKeys, Reading, Walking
 from schemas.records import REFUSED, TRACK, Event, Inbound
 
 SKIPPED: Final = {
@@ -25,6 +26,7 @@ SKIPPED: Final = {
     "copies": "sent by an earlier replay: the original counts",
     "refused": "a bridge's refused messages: see `hub dead-letters replay`",
     "undecodable": "no record of the hub, or events that cannot be read",
+    "shredded": "its key was thrown away, as somebody was erased",
     "forwarded": "forwarded by the collector: the original counts",
     "other": "a kind of record that is made from others",
 }
@@ -53,7 +55,7 @@ class Step(NamedTuple):
     total: int
 
 
-class ReplayStore(Reading, Walking, Protocol):
+class ReplayStore(Reading, Walking, DataKeys, Protocol):
     """What a replay asks of live's store."""
 
 
@@ -69,8 +71,10 @@ class Originals:
         selection: Selection,
         keep: Filter,
         on_step: Callable[[Step], None],
+        opener: Opener | None = None,
     ) -> None:
-        """Reads nothing yet."""
+        """Reads nothing yet. Args: opener: as of `logged_records`."""
+        self._opener = opener
         self.orders_from: int | None = None
         """Running number of the first request for privacy that is sent, too; None: none is, they are in force there."""
         self._kafka = kafka
@@ -107,7 +111,7 @@ class Originals:
     def of_log(self, parts: Mapping[int, Part]) -> Iterator[Original]:
         """Only the log's, between these offsets, each partition in its order. Raises Unavailable."""
         total = sum(part.last - part.log_first for part in parts.values())
-        for done, logged in enumerate(logged_records(self._kafka, self._namespace, parts), 1):
+        for done, logged in enumerate(logged_records(self._kafka, self._namespace, parts, self._opener), 1):
             self.read["log"] += 1
             self._on_step(Step("records from the log", done, total))
             why, inbound = self.judge(logged)
@@ -118,6 +122,8 @@ class Originals:
 
     def judge(self, logged: Logged) -> tuple[str, Inbound | None]:
         """What to send of it; or why nothing, and None."""
+        if logged.is_shredded:
+            return "shredded", None
         decoded = next(decode([LogRecord(logged.partition, logged.offset, 0, logged.key, logged.value)]))
         if decoded.inbound is None:
             return "undecodable", None

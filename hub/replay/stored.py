@@ -67,7 +67,9 @@ class StoredRecords:
     def __iter__(self) -> Iterator[Rebuilt]:
         """Oldest log first, then by offset: so each partition is in its order. Raises Unavailable."""
         for (_, partition, offset), events in groupby(self._documents(), key=lambda one: one[0][:3]):
-            yield Rebuilt(partition, offset, inbound_of([document for _, document in events]))
+            inbound = inbound_of([document for _, document in events])
+            if inbound is not None:
+                yield Rebuilt(partition, offset, inbound)
 
     def _documents(self) -> Iterator[tuple[Position, bytes]]:
         query = "SELECT epoch, partition, at, place, month, seq FROM places ORDER BY epoch, at, partition, place"

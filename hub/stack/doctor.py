@@ -19,6 +19,8 @@ from hub.settings import Api, Kafka, Redis
 from hub.stack import jars, ports, state, valkey
 
 PYTHON: Final = ((3, 11), (3, 14))
+AGENTS: Final = ("faust-streaming", "aiokafka", "cramjam", "rq")
+"""What agents and workers stand on. Without cramjam, aiokafka cannot read what librdkafka has compressed."""
 FREE_BYTES_LEAST: Final = 1_000_000_000
 FREE_BYTES_GOOD: Final = 5_000_000_000
 
@@ -45,7 +47,7 @@ class Needs(NamedTuple):
 
 def examine(needs: Needs) -> Iterator[Finding]:
     """All checks, one after the other; none of them raises, starts or downloads anything."""
-    checks: list[Callable[[Needs], Finding]] = [_python, _data, _disk, _port]
+    checks: list[Callable[[Needs], Finding]] = [_python, _agents, _data, _disk, _port]
     checks += [_external_kafka] if needs.kafka.bootstrap else [_java, _jars]
     checks += [_external_redis] if needs.redis.url else [_valkey]
     for check in checks:
@@ -56,6 +58,16 @@ def _python(_: Needs) -> Finding:
     found = ".".join(map(str, sys.version_info[:3]))
     ok = PYTHON[0] <= sys.version_info[:2] < PYTHON[1]
     return Finding(ok, "Python", found, "" if ok else "Use Python 3.11, 3.12 or 3.13")
+
+
+def _agents(_: Needs) -> Finding:
+    found = []
+    for name in AGENTS:
+        try:
+            found.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            return Finding(False, "Agents", f"{name} is not installed", "Install the package thamesthrive-hub again")
+    return Finding(True, "Agents", ", ".join(found))
 
 
 def _java(_: Needs) -> Finding:

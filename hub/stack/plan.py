@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import http.client
+import socket
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from zlib import crc32
 
 from hub.errors import Unavailable
 from hub.log.admin import LogAdmin
@@ -18,6 +20,8 @@ from hub.stack.process import Program
 from hub.stack.supervisor import Stage
 
 OURS: Final = ("collector", "api", "bridges")
+LATE: Final = ("agents", "worker")
+"""Start once the others are ready, and are not waited for: without them events come in all the same."""
 HEALTH_TIMEOUT_S: Final = 2.0
 
 
@@ -45,15 +49,17 @@ class Plan:
     redis: str
 
 
-def make(site: Site, ours: Sequence[str] = OURS) -> Plan:
+def make(site: Site, ours: Sequence[str] = OURS, late: Sequence[str] = LATE) -> Plan:
     """
     Decide ports and programs. Starts nothing, but writes the chosen ports to the data folder.
+
+    Args: ours: processes of the hub, which make it ready. late: those that start then.
 
     Raises: Refused: the API's port is taken, or no port is free.
     """
     how = "Choose another one with --port or HUB_API__PORT (0: any)"
     ports.require_free(site.api.host, site.api.port, how)
-    chosen = ports.choose(site.data / "ports.json", ("broker", "controller", "valkey", *ours))
+    chosen = ports.choose(site.data / "ports.json", ("broker", "controller", "valkey", *ours, *late))
     servers: list[Program] = []
     kafka, redis_url = site.kafka, site.redis.url
     if not kafka.bootstrap:
@@ -73,6 +79,7 @@ def make(site: Site, ours: Sequence[str] = OURS) -> Plan:
         "HUB_KAFKA__BOOTSTRAP": kafka.bootstrap,
         "HUB_REDIS__URL": redis_url,
         "HUB_API__PORT": str(api_port),
+        "HUB_AGENTS__INSTANCE": site.environment.get("HUB_AGENTS__INSTANCE") or _instance(site.data),
         "PYTHONUNBUFFERED": "1",  # a line is in the log when it was printed, also if the process is killed
     }
 
@@ -87,11 +94,17 @@ def make(site: Site, ours: Sequence[str] = OURS) -> Plan:
         stages=(
             Stage(servers, check_servers),
             Stage([_ours(name, host if name == "api" else "", own_ports[name], environment) for name in ours]),
+            Stage([_ours(name, "", own_ports[name], environment) for name in late], is_late=True),
         ),
         url=f"http://{f'[{host}]' if ':' in host else host}:{api_port}",
         kafka=kafka.bootstrap,
         redis=redis_url,
     )
+
+
+def _instance(data: Path) -> str:
+    """What the one agents process of this folder on this machine is called, whenever it is started."""
+    return f"{socket.gethostname()[:100]}-{crc32(str(data).encode()):08x}"
 
 
 def reachable(host: str) -> str:

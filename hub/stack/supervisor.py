@@ -24,10 +24,15 @@ NEWS_S: Final = 10.0
 
 @dataclass(frozen=True)
 class Stage:
-    """Programs that start together once all before them are ready, and what is done when they are."""
+    """
+    Programs that start together once all before them are ready, and what is done when they are.
+
+    `is_late`: nobody waits for them, and one that does not start does not end the others.
+    """
 
     programs: Sequence[Program]
     then: Callable[[], None] = lambda: None  # may block; raises PortError, which ends the start
+    is_late: bool = False
 
 
 class Stopped(Exception):
@@ -77,6 +82,8 @@ class Supervisor:
             began = news_at = time.monotonic()
             for slot in slots:
                 slot.start()
+            if stage.is_late:
+                continue
             while not all(slot.told_ready for slot in slots):
                 self._tend(until=news_at + NEWS_S)
                 self._give_up_if_hopeless(slots)

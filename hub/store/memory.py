@@ -19,6 +19,7 @@ from hub.errors import Fenced, Unavailable
 from hub.model import (
     OUTLIERS,
     Alias,
+    Ask,
     Batch,
     Claim,
     Claimed,
@@ -38,9 +39,13 @@ from hub.model import (
     Undo,
     Wanted,
 )
+from hub.pipeline.histories import SOURCE as SEGMENTS
 from hub.store.cursor import Cursor, decode_cursor, encode_cursor
 from hub.store.documents import OPEN, body_view, dead_letter_document, failed_again, resolved
+from hub.store.memory_keys import KeysInMemory
 from hub.store.memory_privacy import PrivacyInMemory
+from hub.store.memory_scan import ScanInMemory
+from hub.store.memory_segments import SegmentsInMemory
 from hub.store.port import (
     MAX_ROWS,
     MAX_WRONG,
@@ -68,12 +73,14 @@ from hub.store.query.functions import bucket_of
 from hub.store.stays import stays
 
 
-class MemoryStore(PrivacyInMemory):
+class MemoryStore(PrivacyInMemory, KeysInMemory, SegmentsInMemory, ScanInMemory):
     """Everything in dicts under one lock; gone when the object is. A later entry of a dict was created later."""
 
     def __init__(self) -> None:
         """Starts empty."""
         super().__init__()
+        SegmentsInMemory.__init__(self)
+        KeysInMemory.__init__(self)
         self._lock = threading.RLock()
         self._epochs: dict[str, int] = {}
         self._progress: dict[int, dict[int, int]] = {}
@@ -86,6 +93,7 @@ class MemoryStore(PrivacyInMemory):
         self._claims: dict[str, Claimed] = {}
         self._aliases: dict[str, Alias] = {}
         self._merges: dict[str, MergeEntry] = {}
+        self._asks: dict[str, Ask] = {}
         self._undone: dict[str, int] = {}
         self._forwarded: set[str] = set()
         self._outbox: list[Outgoing] = []
@@ -159,6 +167,7 @@ class MemoryStore(PrivacyInMemory):
                 self._dead_letters.setdefault(letter.id, (letter, dead_letter_document(letter)))
             self._follow_replays(batch)
             self._write_privacy(batch)
+            self._write_due(batch)
             for key, counts in batch.counters.items():
                 self._counters[key] = _sum(self._counters.get(key, Counts()), counts)
             progress.update((partition, step.after) for partition, step in batch.progress.items())
@@ -189,6 +198,11 @@ class MemoryStore(PrivacyInMemory):
         """See the port."""
         with self._lock:
             return {id: self._aliases[id] for id in ids if id in self._aliases}
+
+    def asks(self, ids: Sequence[str]) -> dict[str, Ask]:
+        """See the port."""
+        with self._lock:
+            return {id: self._asks[id] for id in ids if id in self._asks}
 
     def outbox(self, epoch: int, partitions: Sequence[int]) -> list[Outgoing]:
         """See the port."""
@@ -274,6 +288,11 @@ class MemoryStore(PrivacyInMemory):
         self._undone.update(identity.undone)
         self._forwarded.update(identity.forwarded)
         self._outbox += identity.outbox
+        for ask in identity.asks:
+            self._asks.setdefault(ask.id, ask)
+        for id in identity.answered:
+            if id in self._asks:
+                self._asks[id] = msgspec.structs.replace(self._asks[id], is_done=True)
 
     # Reading
 
@@ -439,8 +458,12 @@ class MemoryStore(PrivacyInMemory):
     def events_since(self, partition: str, seq: int, most: int) -> list[Owned]:
         """See the port."""
         with self._lock:
-            found = [Owned(n, one.id, one.profile_id) for n, one in enumerate(self._events[partition].values(), 1)]
-        return found[seq : seq + most]
+            found = [
+                Owned(n, one.id, one.profile_id)
+                for n, one in enumerate(self._events[partition].values(), 1)
+                if n > seq and one.source != SEGMENTS
+            ]
+        return found[:most]
 
     def event_owners(self, partition: str, ids: Sequence[str]) -> dict[str, str]:
         """See the port."""

@@ -11,8 +11,22 @@ from zlib import crc32
 
 import msgspec
 
-from hub.model import FOREVER_MS, Alias, Batch, Claimed, DeadLetter, MergeEntry, Outgoing, Person, StoredEvent, Void
-from hub.store.port import Expired, LetterPart, OrderRow, Passed, Removal
+from hub.model import (
+    FOREVER_MS,
+    Alias,
+    Ask,
+    Batch,
+    Claimed,
+    DeadLetter,
+    MergeEntry,
+    Outgoing,
+    Person,
+    StoredEvent,
+    Void,
+)
+from hub.pipeline.crossed import is_void_to_send, loser_of
+from hub.store.port import Expired, LetterPart, OrderRow, Passed, Removal, Removed
+from schemas.codec import decode_inbound
 
 
 class PrivacyInMemory:
@@ -28,6 +42,7 @@ class PrivacyInMemory:
     _aliases: dict[str, Alias]
     _merges: dict[str, MergeEntry]
     _undone: dict[str, int]
+    _asks: dict[str, Ask]
     _outbox: list[Outgoing]
 
     def __init__(self) -> None:
@@ -64,17 +79,27 @@ class PrivacyInMemory:
             ids = dict.fromkeys((id, *listed), -1)
             found = [id]
             parts: dict[str, int] = {}
+            on_the_way = []
             while found:
                 into = found.pop()
                 more = {key: alias.version for key, alias in self._aliases.items() if alias.into == into}
                 parts |= more
                 found += more
+                on_the_way += [key for key in more if self._aliases[key].merge_id not in self._merges]
             ids |= parts
             sessions = [key for key, (holder, _, _) in self._sessions.items() if holder and holder in ids]
             claims = {
                 key: (self._labels.get(key, ""), one.uses) for key, one in self._claims.items() if one.profile_id in ids
             }
-        return Person(ids, sessions, claims)
+            latest_ms = max(
+                (
+                    event.received_at_ms
+                    for event in self._every_event()
+                    if event.profile_id in on_the_way and event.profile_version <= parts[event.profile_id]
+                ),
+                default=0,
+            )
+        return Person(ids, sessions, claims, latest_ms)
 
     def has_order(self, id: str) -> bool:
         """See the port."""
@@ -133,11 +158,17 @@ class PrivacyInMemory:
     def end_removal(self, removal: Removal, at_ms: int) -> None:
         """See the port."""
         with self._lock:
-            left = [one for one in self._outbox if one.key.decode() not in removal.person.ids]
+            left = [one for one in self._outbox if not self._is_void_to_send(one, removal)]
             self._count(removal.id, records_to_send=len(self._outbox) - len(left))
             self._outbox = left
             self._people.pop(removal.id, None)
             self._orders[removal.id] = self._orders[removal.id]._replace(done_ms=at_ms)
+
+    def _is_void_to_send(self, one: Outgoing, removal: Removal) -> bool:
+        if one.key.decode() not in removal.person.ids:
+            return False
+        inbound = decode_inbound(one.value)
+        return is_void_to_send(inbound, removal.until_ms, self._aliases.get(loser_of(inbound)))
 
     def expire(self, rows: Sequence[Expired]) -> None:
         """See the port."""
@@ -168,6 +199,11 @@ class PrivacyInMemory:
         """See the port."""
         with self._lock:
             return [void for key, void in sorted(self._voids.items()) if key > after][:most]
+
+    def removed(self) -> Removed:
+        """See the port."""
+        with self._lock:
+            return Removed(self._removed, self._voiding + self._removed, bool(self._people))
 
     def keep_voids(self, voids: Sequence[Void], expired: Sequence[Expired]) -> None:
         """See the port."""
@@ -224,6 +260,10 @@ class PrivacyInMemory:
         counts["merges"] = _drop(self._merges, merges)
         for key in merges:
             self._undone.pop(key, None)
+        for key, ask in self._asks.items():
+            asked, asker = ("" if one in ids else one for one in (ask.asked, ask.asker))
+            if (asked, asker) != (ask.asked, ask.asker):
+                self._asks[key] = Ask(key, asked, asker, id, ask.is_done)
         self._count(id, **counts, events=0, dead_letters=0, records_to_send=0)
         self._people[id] = person
 

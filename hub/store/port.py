@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias
 
+from hub.conditions.ast import Condition
 from hub.model import (
     Alias,
+    Ask,
     Batch,
     Claim,
     Claimed,
@@ -22,8 +25,11 @@ from hub.model import (
     Void,
     Wanted,
 )
+from hub.pipeline.data_keys import DataKey
 
 Kind: TypeAlias = Literal["profiles", "events", "sessions", "dead-letters"]
+Scope: TypeAlias = Literal["profiles", "sessions"]
+"""What can be cut into slices by id."""
 
 MAX_PAGE: Final = 1_000
 """Most items in one page of a search."""
@@ -181,6 +187,17 @@ class Removal(NamedTuple):
     until_ms: int
 
 
+class Removed(NamedTuple):
+    """
+    What the store does not have any more. `events`: how many were removed, of people or as too old. `number`: another
+    one whenever somebody was erased or suppressed, or an event removed. `is_going_on`: whether there are `removals`.
+    """
+
+    events: int
+    number: int
+    is_going_on: bool
+
+
 class LetterPart(NamedTuple):
     """Of a dead letter, what tells whose it is. `seq`: its running number; `first_ms`: when it was buried first."""
 
@@ -208,6 +225,47 @@ class Expired(NamedTuple):
     before_ms: int
 
 
+class Rule(NamedTuple):
+    """A segment by condition, as a set query asks for it. `condition`: on profiles; its `now` is that of the query."""
+
+    segment: str
+    condition: Condition
+
+
+class Differing(NamedTuple):
+    """
+    Some profiles, by id, as they were looked at. `last`: the last of them; None: there was none. `looked`: how many.
+
+    `rows`: those that are in other segments than the conditions say: id, and which segments. `overdue`: of these, the
+    ids of which the time has come anyway.
+    """
+
+    rows: list[tuple[str, list[str]]]
+    last: str | None
+    looked: int
+    overdue: frozenset[str] = frozenset()
+
+
+class Cut(NamedTuple):
+    """Where a slice ends: the last id in it, "" if there are no more behind it. `size`: how many are in it."""
+
+    until: str
+    size: int
+
+
+class IdleSession(NamedTuple):
+    """
+    A session in which nothing has happened for a while.
+
+    `ended_ms`: when its last event was, milliseconds since 1970; `source`: where that came from, "" if not known.
+    """
+
+    id: str
+    profile_id: str
+    ended_ms: int
+    source: str
+
+
 class DefinitionVersion(NamedTuple):
     """
     One version of a definition. `version`: its offset on definitions.v1; `at_ms`: when, milliseconds since 1970;
@@ -219,6 +277,11 @@ class DefinitionVersion(NamedTuple):
     version: int
     at_ms: int
     spec: str | None
+
+
+def ended_ms(end: str) -> int:
+    """Milliseconds since 1970. Args: end: `metadata.time.end` of a session, as the hub writes it."""
+    return round(datetime.fromisoformat(end).timestamp() * 1000)
 
 
 def check_size(size: int) -> None:
@@ -270,6 +333,10 @@ class Writing(Protocol):
         """Of those profiles that were merged: where each went. Raises Unavailable."""
         ...
 
+    def asks(self, ids: Sequence[str]) -> dict[str, Ask]:
+        """Of these records, those that ask a profile to become part of another. Raises Unavailable."""
+        ...
+
     def outbox(self, epoch: int, partitions: Sequence[int]) -> list[Outgoing]:
         """What the last batch of each partition had to send, and may not have sent, in its order."""
         ...
@@ -296,6 +363,18 @@ class Writing(Protocol):
 
     def has_order(self, id: str) -> bool:
         """Whether what was asked for under this id has been done, or has been begun."""
+        ...
+
+    def order(self, id: str) -> OrderRow | None:
+        """As of `Reading`."""
+        ...
+
+    def history(self, id: str, types: Sequence[str]) -> list[bytes]:
+        """
+        Documents of the events of these types of a profile, and of all that were merged into it, oldest first by their
+        own time; also of those that it was part of for a time, so that some may be another's
+        (`hub.pipeline.histories.is_of`). Without what is erased and not removed yet. Raises Unavailable.
+        """
         ...
 
     def write(self, batch: Batch, *, at_ms: int | None = None) -> list[str]:
@@ -465,6 +544,105 @@ class Reading(Protocol):
         ...
 
 
+class Segments(Protocol):
+    """What keeps segments right as time goes by. Thread-safe. Raises Unavailable."""
+
+    def due(self, until_ms: int, limit: int, after: tuple[int, str] = (-1, "")) -> list[tuple[str, int]]:
+        """
+        Profiles that have to be looked at again by `until_ms`, and when: the earliest first.
+
+        Args: after: when and who the last one was that is known already. Times in milliseconds since 1970.
+        """
+        ...
+
+    def note_due(self, rows: Sequence[tuple[str, int]]) -> None:
+        """
+        Profiles (id, when) that have to be looked at again: of two times the earlier one counts, as that does no harm.
+        """
+        ...
+
+    def differing(self, rules: Sequence[Rule], after: str, until: str, most: int, now_us: int) -> Differing:
+        """
+        Of the next `most` profiles behind `after` up to `until` ("": the last): those that are not in the segments
+        whose condition holds, or in others of these.
+
+        Args: now_us: microseconds since 1970, what `now` means.
+        """
+        ...
+
+    def profiles_after(self, id: str, most: int) -> list[tuple[str, bytes]]:
+        """As of `Walking`."""
+        ...
+
+    def with_events(self, ids: Sequence[str], types: Sequence[str]) -> set[str]:
+        """Which of these profiles have an event of one of these types, or parts whose events may be."""
+        ...
+
+    def history(self, id: str, types: Sequence[str]) -> list[bytes]:
+        """As of `Writing`."""
+        ...
+
+    def satisfying(self, condition: Condition, size: int, now_us: int) -> tuple[int, list[dict[str, Any]]]:
+        """How many profiles a condition holds for, and documents of the newest `size` of them."""
+        ...
+
+    def members(self, segment: str, size: int, before: int | None) -> tuple[list[dict[str, Any]], int | None]:
+        """The newest profiles in a segment below this number (None: of all), and where the next begin."""
+        ...
+
+    def segment_sizes(self) -> dict[str, int]:
+        """How many profiles are in each segment that has any."""
+        ...
+
+    def keep_sizes(self, hour: int, sizes: Mapping[str, int], oldest: int) -> None:
+        """
+        Sizes at the beginning of an hour (since 1970), the first that are told; those before `oldest` are removed.
+        """
+        ...
+
+    def kept_sizes(self, segment: str, since: int, until: int) -> list[tuple[int, int]]:
+        """By hour since 1970, from `since` on and before `until`: the sizes that were kept."""
+        ...
+
+    def latest_progress(self) -> tuple[int, dict[int, int]]:
+        """As of `Reading`."""
+        ...
+
+
+class Scanning(Protocol):
+    """What agents need: profiles and sessions by id, in slices. Thread-safe. Raises Unavailable."""
+
+    def next_cut(self, scope: Scope, after: str, size: int, query: str = "") -> Cut:
+        """
+        Where a slice of `size` ends that begins behind this id ("": with the first).
+
+        Args: query: on profiles: only those that match are counted, the others between them are in the slice as well.
+        """
+        ...
+
+    def profile_ids(self, query: str, after: str, until: str, most: int) -> list[str]:
+        """
+        The next `most` ids of profiles that match, behind `after` up to `until` ("": the last), by id.
+
+        Args: query: as in `search`. most: 1 to 1,000. Raises: QueryError.
+        """
+        ...
+
+    def active(self, ids: Sequence[str], event_type: str, since_ms: int) -> set[str]:
+        """
+        Who of these profiles has an event of this type whose own time is not before `since_ms` (since 1970), events of
+        the profiles that were merged into it included.
+        """
+        ...
+
+    def idle_sessions(self, after: str, until: str, since_ms: int, before_ms: int, most: int) -> list[IdleSession]:
+        """
+        The next `most` sessions, 1 to 1,000, behind `after` up to `until` ("": the last), by id, whose last event was
+        between these times (milliseconds since 1970; `before_ms` is outside) and that have not ended.
+        """
+        ...
+
+
 class Sweeping(Protocol):
     """
     What removes in small steps, beside the collector's batches: each call is one short transaction.
@@ -488,6 +666,30 @@ class Sweeping(Protocol):
         """Remove dead letters of a person, and their bodies wherever they are kept."""
         ...
 
+    def remove_keys(self, removal: Removal, marks: Sequence[str], most: int) -> int:
+        """
+        Throw away keys of a person's records that are void, `most` at a time. Returns how many; 0: none is left.
+
+        Args: marks: of the person's profiles.
+        """
+        ...
+
+    def has_keys(self) -> bool:
+        """Whether a key was ever read from keys.v1."""
+        ...
+
+    def remove_old_keys(self, before_ms: int, most: int) -> int:
+        """Throw away keys that were kept before this time, `most` at a time. Returns how many; 0: none is left."""
+        ...
+
+    def keys_to_bury(self, most: int) -> list[bytes]:
+        """Some that were thrown away here, and have to be on keys.v1."""
+        ...
+
+    def forget_keys(self, ids: Sequence[bytes]) -> None:
+        """They are thrown away on keys.v1, too."""
+        ...
+
     def end_removal(self, removal: Removal, at_ms: int) -> None:
         """Nothing is left of it: the person's ids are forgotten. Args: at_ms: now, milliseconds since 1970."""
         ...
@@ -501,6 +703,31 @@ class Sweeping(Protocol):
         Look at the next `most` events behind `after` (None: from the first), and remove those that are too old.
 
         Returns: how many, and where it has come to; None: these were all.
+        """
+        ...
+
+
+class DataKeys(Protocol):
+    """The keys that records of events.v1 are sealed with. Raises Unavailable."""
+
+    def data_keys(self, ids: Sequence[bytes]) -> dict[bytes, bytes]:
+        """By id, the wrapped keys that are there. Args: ids: at most 10,000."""
+        ...
+
+    def keys_read(self, topic_id: str) -> int:
+        """Next offset to keep, of the keys.v1 with this id; 0 of one that nothing was kept of."""
+        ...
+
+    def keep_keys(
+        self, topic_id: str, begin: int, end: int, keys: Sequence[DataKey], gone: Sequence[bytes], *, at_ms: int
+    ) -> bool:
+        """
+        Keep what keys.v1 says from offset `begin` to `end`, which is outside. A key whose record is void, as its person
+        was erased, is not kept but thrown away.
+
+        Args: gone: ids that were thrown away there. at_ms: now, milliseconds since 1970.
+
+        Returns: False: others have kept it already, and nothing was done.
         """
         ...
 
@@ -545,7 +772,10 @@ class Walking(Protocol):
         ...
 
     def events_since(self, partition: str, seq: int, most: int) -> list[Owned]:
-        """The next `most` events of a partition behind this number (0: from the first), in the order they came."""
+        """
+        The next `most` events of a partition behind this number (0: from the first), in the order they came. Without
+        those on segments, which the hub makes again, and perhaps others.
+        """
         ...
 
     def event_owners(self, partition: str, ids: Sequence[str]) -> dict[str, str]:
@@ -562,6 +792,10 @@ class Walking(Protocol):
 
     def voids_after(self, after: tuple[str, int], most: int) -> list[Void]:
         """The next `most` behind this mark and `since_ms` (("", -1): from the first)."""
+        ...
+
+    def removed(self) -> Removed:
+        """What was here once and is not any more."""
         ...
 
     def keep_voids(self, voids: Sequence[Void], expired: Sequence[Expired]) -> None:
@@ -616,7 +850,7 @@ class Blobs(Protocol):
         ...
 
 
-class Store(Writing, Reading, Sweeping, Walking, Promoting, Versions, Blobs, Protocol):
+class Store(Writing, Reading, Segments, Scanning, Sweeping, Walking, Promoting, DataKeys, Versions, Blobs, Protocol):
     """All in one, as `open_store` gives it."""
 
     def close(self) -> None:

@@ -16,6 +16,7 @@ from pydantic_core import PydanticUndefined
 
 import bridges
 import hub
+import workers
 from bridges.replay import converter_with
 from hub.api.app import create_app
 from hub.definitions.catalogue import Catalogue
@@ -72,7 +73,7 @@ def metrics() -> str:
 
 
 def _modules() -> Iterator[Any]:
-    for package in (hub, bridges):
+    for package in (hub, bridges, workers):
         for info in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if not info.name.endswith("__main__"):
                 yield importlib.import_module(info.name)

@@ -28,5 +28,5 @@ def test_every_variable_is_a_setting() -> None:
 def test_every_process_is_a_command() -> None:
     group = typer.main.get_group(app)
     commands = {command for service in _services().values() for command in service["command"]}
-    assert commands == {"collector", "api", "bridges"}
+    assert commands == {"collector", "api", "bridges", "agents", "worker"}
     assert commands <= set(group.commands)

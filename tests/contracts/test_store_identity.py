@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from hub.errors import Fenced
-from hub.model import Alias, Batch, Claim, Claimed, Identity, MergeEntry, Outgoing, Position, Profile, Wanted
+from hub.model import Alias, Ask, Batch, Claim, Claimed, Identity, MergeEntry, Outgoing, Position, Profile, Wanted
 from hub.store import Store
 from hub.store.sqlite import SqliteStore, schema
 from tests.contracts.batches import MONTH_MS, NOW_MS, batch, event, profile, session
@@ -46,6 +46,13 @@ def entry(id: str, loser: str = "b", survivor: str = "a", version: int = 5, left
 
 def outgoing(offset: int, place: int = 0, partition: int = 0, epoch: int = 1) -> Outgoing:
     return Outgoing(Position(epoch, partition, offset, place), b"a", f"{offset}/{place}".encode(), b"letter")
+
+
+def test_who_was_asked_to_join_whom_is_kept_with_whether_that_was_answered(store: Store) -> None:
+    assert store.asks(["k1"]) == {}
+    store.write(of(asks=[Ask("k1", "b", "a"), Ask("k2", "c", "a")]))
+    store.write(of(asks=[Ask("k1", "b", "a")], answered=["k1", "by-hand"]))
+    assert store.asks(["k1", "k2", "by-hand"]) == {"k1": Ask("k1", "b", "a", is_done=True), "k2": Ask("k2", "c", "a")}
 
 
 def test_an_identifier_goes_to_the_first_and_stays_there(store: Store) -> None:

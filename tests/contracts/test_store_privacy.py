@@ -6,10 +6,11 @@ from typing import Any
 
 import msgspec
 
-from hub.model import DAY_MS, FOREVER_MS, Claim, Person, Privacy, Void, partition_of
+from hub.model import DAY_MS, FOREVER_MS, Alias, Ask, Claim, Person, Privacy, Void, partition_of
 from hub.store import Store
 from hub.store.port import Expired, Passed
 from tests.contracts.batches import MONTH_MS, NOW_MS, batch, event, letter, profile, session
+from tests.contracts.test_store_identity import entry, identity
 
 ANN = Person({"ann": 9, "bob": 3}, ["s1"], {"x": ("email", 1)})
 
@@ -96,6 +97,8 @@ def test_who_is_erased_is_gone_at_once_and_their_events_in_steps(store: Store) -
     store.write(batch(later(event("l1", profile_id="ann", session_id="s1"))))
     (removal,) = store.removals()
     assert (removal.id, removal.person, removal.until_ms) == ("o1", ANN, NOW_MS)
+    begun = store.removed()
+    assert (begun.events, begun.is_going_on) == (0, True)
     steps = []
     while removed := store.remove_events(removal, 3):
         steps.append(removed)
@@ -107,7 +110,30 @@ def test_who_is_erased_is_gone_at_once_and_their_events_in_steps(store: Store) -
     row = store.order("o1")
     assert row is not None
     assert (row.removed["events"], row.removed["profiles"], row.done_ms) == (8, 1, NOW_MS + 7)
+    assert (store.removed().events, store.removed().is_going_on) == (8, False)
+    assert store.removed().number > begun.number
     assert store.removals() == []
+
+
+def test_a_person_has_what_is_on_its_way_to_them(store: Store) -> None:
+    """When the newest event was received of a profile whose data has not come; it is in its own events until then."""
+    store.write(batch(msgspec.structs.replace(later(event("e1", profile_id="bob")), profile_version=7), profile("ann")))
+    store.write(msgspec.structs.replace(batch(), identity=identity(aliases={"bob": Alias("ann", 7, "m1")})))
+    later_ms = later(event("e1")).received_at_ms
+    assert (store.person("ann").ids, store.person("ann").latest_ms) == ({"ann": -1, "bob": 7}, later_ms)
+    store.write(msgspec.structs.replace(batch(), identity=identity(merges=[entry("m1", "bob", "ann")])))
+    assert store.person("ann").latest_ms == 0
+
+
+def test_who_is_erased_is_in_no_merge_under_way(store: Store) -> None:
+    asks = [Ask("k1", "bob", "dan"), Ask("k2", "dan", "ann"), Ask("k3", "dan", "eve")]
+    store.write(msgspec.structs.replace(batch(), identity=identity(asks=asks)))
+    store.write(erasure("o1"))
+    assert store.asks(["k1", "k2", "k3"]) == {
+        "k1": Ask("k1", "", "dan", "o1"),
+        "k2": Ask("k2", "dan", "", "o1"),
+        "k3": Ask("k3", "dan", "eve"),
+    }
 
 
 def test_an_event_of_an_edge_whose_clock_is_ahead_goes_too(store: Store) -> None:

@@ -64,3 +64,15 @@ def test_a_topic_that_was_never_read_has_no_number(store: Store) -> None:
     assert (store.epoch("topic"), store.known_epoch("topic")) == (2, 2)
     assert store.event_places(None, 5) == []
     assert store.profiles_after("", 5) == []
+
+
+def test_events_on_segments_are_left_out_of_what_two_stores_are_compared_by(store: Store) -> None:
+    """The hub makes them again, and perhaps others."""
+    store.epoch("topic")
+    own = msgspec.structs.replace(event("e1"), source="@segments")
+    store.write(batch(event("e0"), own, event("e2"), event("e3")))
+    (partition,) = store.event_partitions()
+    first, *_ = page = store.events_since(partition, 0, 2)
+    assert [one.id for one in page] == ["e0", "e2"]
+    assert [one.id for one in store.events_since(partition, page[-1].seq, 2)] == ["e3"]
+    assert store.events_since(partition, first.seq, 10)[0].id == "e2"

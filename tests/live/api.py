@@ -22,8 +22,12 @@ from hub.log.admin import LogAdmin, ensure_topics
 from hub.log.config import consumer_config, producer_config
 from hub.log.follower import Follower
 from hub.log.kept import Kept
+from hub.log.keys import opening
 from hub.log.producer import Publisher
 from hub.log.reader import LogReader
+from hub.log.sealing import SealingPublisher
+from hub.pipeline.data_keys import Wrapping
+from hub.pipeline.sealed import Sealer
 from hub.settings import Api, Kafka, Limits
 from hub.store.factory import open_store
 from hub.store.port import Reading, Store
@@ -84,8 +88,12 @@ async def running(
     validators: Mapping[str, Validator] | None = None,
     catalogue: Catalogue | None = None,
     environ: Mapping[str, str] | None = None,
+    wrapping: Wrapping | None = None,
 ) -> AsyncIterator[Running]:
-    """Args: reading: instead of the store. catalogue: instead of one that follows. environ: for secrets."""
+    """
+    Args: reading: instead of the store. catalogue: instead of one that follows. environ: for secrets. wrapping: of the
+    keys that records are sealed with; None: they are not.
+    """
     with ExitStack() as stack:
         if catalogue is None:
             ensure_topics(kafka, namespace)
@@ -94,15 +102,17 @@ async def running(
         store = stack.enter_context(closing(open_store(f"sqlite:///{folder / 'hub.sqlite'}")))
         log = LogAdmin(kafka, namespace)
         publisher = Publisher(producer_config(kafka))
+        record_at = LogReader(kafka, namespace).record
+        sealing = wrapping and SealingPublisher(publisher, Sealer(wrapping, catalogue.identity_key), namespace)
         app = create_app(
-            publisher=publisher,
+            publisher=sealing or publisher,
             store=reading or store,
             catalogue=catalogue,
             admin_key=KEY,
             namespace=namespace,
             limits=limits or Limits(),
             offsets=log.offsets,
-            record_at=LogReader(kafka, namespace).record,
+            record_at=record_at if wrapping is None else opening(record_at, store, wrapping),
             kept=Kept(kafka, namespace),
             converter=converter_with({}),
             rules=Rules(validators or {}),

@@ -25,13 +25,13 @@ KEY: Final = "correct horse battery staple"
 class Process:
     """One `hub …`. Attributes: port: of its API or its health."""
 
-    def __init__(self, name: str, log: Path, variables: dict[str, str]) -> None:
+    def __init__(self, name: str, log: Path, variables: dict[str, str], module: tuple[str, ...] = ("hub",)) -> None:
         self.port = ports.free_port()
         own = {"HUB_API__PORT" if name == "api" else "HUB_HEALTH__PORT": str(self.port)}
         self.log = log
         with log.open("ab") as file:
             self.popen = subprocess.Popen(
-                [sys.executable, "-m", "hub", name],
+                [sys.executable, "-m", *module, name],
                 cwd=ROOT,
                 env={**variables, **own},
                 stdin=subprocess.DEVNULL,
@@ -97,10 +97,10 @@ class Site:
             base_url=f"http://127.0.0.1:{self.api.port}", headers={"Authorization": f"Bearer {KEY}"}, timeout=60
         )
 
-    def start(self, name: str, **variables: str) -> Process:
-        """Returns when it is ready."""
+    def start(self, name: str, *, module: tuple[str, ...] = ("hub",), **variables: str) -> Process:
+        """Returns when it is ready. Args: module: that is run instead of `hub`, with its first arguments."""
         log = self.folder / f"{name}-{len(self._started)}.log"
-        process = Process(name, log, {**self._variables, **variables})
+        process = Process(name, log, {**self._variables, **variables}, module)
         self._started.append(process)
         return process
 

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from hub.store import Store, open_store
 from schemas.records import Inbound
 from tests.factories import NOW_MS, event, totals, track
 from tests.kafka_tools import define, eventually, write_events
-from tests.live.api import running
+from tests.live.api import Running, running
 from tests.live.collector import collector
 
 POINT = {"event_type": "sign-in", "identifiers": [{"event": "properties.email", "kind": "email"}]}
@@ -51,6 +52,17 @@ def sign_in(id: str, profile_id: str, email: str = "", **properties: Any) -> Inb
     return track(profile_id, one, definitions_offset=1, session_id=f"s-{profile_id}")
 
 
+async def sent(hub: Running, profile: str, session: str, **properties: Any) -> None:
+    """Over REST, and acknowledged."""
+    body = {
+        "source": {"id": "shop"},
+        "profile": {"id": profile},
+        "session": {"id": session},
+        "events": [{"type": "sign-in", "properties": properties}],
+    }
+    assert (await hub.public.post("/track", json=body)).status_code == 200
+
+
 def done(store: Store, settings: Kafka, namespace: str) -> Callable[[], bool]:
     """Whether the collectors have come to the end of the log, merges and what was forwarded included."""
     log = LogAdmin(settings, namespace)
@@ -71,15 +83,7 @@ async def test_two_profiles_are_one_and_two_again(kafka: str, namespace: str, tm
             level = done(hub.store, settings, namespace)
             await hub.admin.put("/definitions/source/shop", json={"type": ["rest"]})
 
-            async def send(profile: str, session: str, **properties: Any) -> None:
-                body = {
-                    "source": {"id": "shop"},
-                    "profile": {"id": profile},
-                    "session": {"id": session},
-                    "events": [{"type": "sign-in", "properties": properties}],
-                }
-                assert (await hub.public.post("/track", json=body)).status_code == 200
-
+            send = partial(sent, hub)
             await send("bob", "s1", n=1, email="Ann@Example.com")
             eventually(lambda: hub.store.count("events", "") == 1)
             await send("ann", "s2", n=2, email=" ann@example.COM")

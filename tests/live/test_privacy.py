@@ -10,6 +10,7 @@ import subprocess
 import sys
 import zipfile
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from tests.factories import totals
 from tests.kafka_tools import eventually, write_events
 from tests.live.api import running
 from tests.live.collector import collector
-from tests.live.test_identity import done, prepared, sign_in
+from tests.live.test_identity import done, prepared, sent, sign_in
 from tests.unit.test_privacy import order
 
 
@@ -58,15 +59,7 @@ async def test_who_is_erased_stays_away(kafka: str, namespace: str, tmp_path: Pa
             level = done(hub.store, settings, namespace)
             await hub.admin.put("/definitions/source/shop", json={"type": ["rest"]})
 
-            async def send(profile: str, session: str, **properties: Any) -> None:
-                body = {
-                    "source": {"id": "shop"},
-                    "profile": {"id": profile},
-                    "session": {"id": session},
-                    "events": [{"type": "sign-in", "properties": properties}],
-                }
-                assert (await hub.public.post("/track", json=body)).status_code == 200
-
+            send = partial(sent, hub)
             await send("bob", "s1", n=1, email="Ann@Example.com")
             await send("dan", "s3", n=8, email="dan@example.com")
             eventually(lambda: hub.store.count("events", "") == 2)

@@ -30,6 +30,7 @@ from tests.kafka_tools import define, eventually, write_events
 from tests.live.collector import CollectorProcess
 from tests.live.replayed import MOST, PROFILES, SUM, TIMES, Live, definitions, tables
 from tests.live.whole_hub import HUB, environment, whole_hub
+from tests.unit.test_privacy import order
 
 
 class Collectors:
@@ -71,7 +72,7 @@ def promote(live: Live, folder: Path | None, on_step: Callable[[Step], None] = l
 
 
 def profiles(live: Live) -> dict[str, dict[str, Any]]:
-    return {id: json.loads(doc) for _, id, _, doc in tables(live.folder)["profiles"]}
+    return {row[1]: json.loads(row[3]) for row in tables(live.folder)["profiles"]}
 
 
 def in_force(live: Live) -> dict[tuple[str, str], Any]:
@@ -194,6 +195,39 @@ def test_what_somebody_defines_meanwhile_is_not_lost(live: Live, collectors: Col
         defined["mapping", "sum"]["fields"],
         "add",
     )
+
+
+def test_who_is_erased_beside_it_is_in_neither(live: Live, collectors: Collectors) -> None:
+    """One person before the shadow is made, one while it catches up with live: both stay away, all else is promoted."""
+    filled(live)
+    gone = {"p3", "p4"}
+
+    def erase(id: str) -> None:
+        write_events(live.kafka, live.namespace, [order(f"erase-{id}", id, at_ms=NOW_MS + 1_000)])
+
+    def is_removed() -> bool:
+        with closing(live.store()) as store:
+            return not store.removals()
+
+    erase("p3")
+    live.level()
+    eventually(is_removed)
+    left = ["p4"]
+
+    def meanwhile(step: Step) -> None:
+        if step.what == "catching up with live" and left:
+            erase(left.pop())
+
+    report = promote(live, definitions(live.folder / "other", sum=MOST), meanwhile)
+    assert report.promoted is not None, report.not_promoted
+    assert report.promoted.profiles == PROFILES - len(gone)
+    eventually(is_removed)
+    assert profiles(live).keys() == {f"p{n}" for n in range(PROFILES)} - gone
+    assert all(profile["traits"]["n"] == TIMES - 1 for profile in profiles(live).values())
+    with closing(live.store()) as store:
+        assert store.count("events", "") == (PROFILES - len(gone)) * TIMES * 2
+    for name in ("hub.sqlite", f"shadow-{live.shadow}.sqlite"):
+        assert not any(one[1] in gone for one in tables(live.folder, name)["profiles"])
 
 
 @pytest.mark.long

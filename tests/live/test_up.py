@@ -23,7 +23,8 @@ from tests.waiting import wait_for
 HUB = (sys.executable, "-m", "hub")
 ROOT = Path(__file__).parents[2]
 SERVERS = {"kafka", "valkey"}
-OURS = {"collector", "api", "bridges"}
+LATE = {"agents", "worker"}
+OURS = {"collector", "api", "bridges"} | LATE
 
 Up = Callable[..., "subprocess.Popen[str]"]
 
@@ -101,6 +102,12 @@ def running(data: Path) -> dict[str, psutil.Process]:
     return {process.name: psutil.Process(process.pid) for process in run.processes if process.pid}
 
 
+def states(data: Path) -> set[str]:
+    """Of all processes."""
+    run = state.read(data)
+    return {process.state for process in run.processes} if run else set()
+
+
 def is_gone(process: psutil.Process) -> bool:
     """Ended; a zombie counts, when there is no init process that collects orphans."""
     try:
@@ -121,7 +128,8 @@ def test_up_is_ready_when_it_says_so_and_a_stop_leaves_nothing(up: Up, data: Pat
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 0, output
     assert all(map(is_gone, processes.values()))
-    assert {path.name for path in data.glob("logs/*.log")} == {f"{name}.log" for name in SERVERS | OURS | {"hub"}}
+    logs = {path.stem for path in data.glob("logs/*.log")}
+    assert logs | LATE == SERVERS | OURS | {"hub"}, "those that start late may have had nothing to say yet"
     assert not re.search(r"Traceback|ERROR|\[error", output), output
 
 
@@ -159,7 +167,8 @@ def test_detach_status_and_down(data: Path) -> None:
     assert status["url"] == match[1]
     rows = {row["name"]: row for row in status["processes"]}
     assert set(rows) == SERVERS | OURS
-    assert {row["state"] for row in rows.values()} == {"ready"}
+    assert {row["state"] for row in rows.values() if row["name"] not in LATE} == {"ready"}
+    wait_for("agents and worker are ready", lambda: states(data) == {"ready"})
     assert all(row["memory_bytes"] > 1_000_000 for row in rows.values())
     table = hub("status", "--data", data).stdout
     assert match[1] in table
@@ -193,7 +202,8 @@ def test_killed_processes_are_back_and_counted(up: Up, data: Path) -> None:
         wait_for(f"{name} is back", is_back, 30)
         print(f"{name} is back after {time.monotonic() - began:.1f} s")
     rows = json.loads(hub("status", "--data", data, "--json").stdout)["processes"]
-    assert {row["name"]: row["restarts"] for row in rows} == {
+    # agents may have been started again with Kafka
+    assert {row["name"]: row["restarts"] for row in rows if row["name"] not in LATE} == {
         "kafka": 1, "valkey": 0, "collector": 1, "api": 1, "bridges": 0
     }  # fmt: skip
 

@@ -1,15 +1,25 @@
-"""Random events, merges, erasures, redeliveries, crashes: what came before an erasure is gone, all else is there."""
+"""
+Random events, merges, erasures, redeliveries, crashes, in whatever order they meet: what came before an erasure is
+gone, all else is there, and each profile is what its events make of it.
+"""
 
 from __future__ import annotations
 
+import tempfile
+from collections import defaultdict
+from collections.abc import Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, rule
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
 from hub.store.memory import MemoryStore
+from hub.store.port import Store
+from hub.store.sqlite import SqliteStore
 from schemas.records import Inbound
 from tests.factories import NOW_MS
 from tests.unit.hub_model import Hub
@@ -17,23 +27,28 @@ from tests.unit.test_privacy import order, sign_in, sweep
 
 PROFILES = [f"p{n}" for n in range(5)]
 PEOPLE = [f"w{n}" for n in range(3)]
+SESSIONS = ["s0", "s1"]
+NAMES = ["", "", *PEOPLE]
+CRASHES = ["", "", "", "computed", "written", "told"]
 
 
 class Sent(NamedTuple):
-    """An event. `at_ms`: when it was received."""
+    """An event. `at_ms`: when it was received. `names`: who and in which session, those that it says."""
 
     id: str
     sender: str
     at_ms: int
-    who: str
+    names: list[str]
 
 
 class Machine(RuleBasedStateMachine):
     """Three partitions, one collector each; the clock of the edge moves on with everything that is sent."""
 
-    def __init__(self) -> None:
+    sessions: Sequence[str] = ("",)
+
+    def __init__(self, store: Store | None = None) -> None:
         super().__init__()
-        self.hub = Hub(3, store=MemoryStore())
+        self.hub = Hub(3, store=store or MemoryStore())
         self.now_ms = NOW_MS
         self.events: list[Sent] = []
         self.records: list[Inbound] = []
@@ -43,40 +58,47 @@ class Machine(RuleBasedStateMachine):
         self.now_ms += 10
         return self.now_ms
 
-    @rule(profile=st.sampled_from(PROFILES), who=st.sampled_from(["", *PEOPLE]))
-    def send(self, profile: str, who: str) -> None:
-        at_ms = self._tick()
-        one = Sent(f"e{len(self.events)}", profile, at_ms, who)
-        record = sign_in(one.id, profile, who, at_ms=at_ms)
+    @rule(data=st.data(), profile=st.sampled_from(PROFILES), who=st.sampled_from(NAMES))
+    def send(self, data: st.DataObject, profile: str, who: str) -> None:
+        at_ms, session = self._tick(), data.draw(st.sampled_from(self.sessions))
+        number = len(self.events) + 1
+        one = Sent(f"e{number}", profile, at_ms, [name for name in (who, session) if name])
+        record = sign_in(one.id, profile, who, n=number, session=session or None, at_ms=at_ms)
         self.events.append(one)
         self.records.append(record)
         self.hub.put(record)
 
+    @precondition(lambda self: self.records)
     @rule(data=st.data())
     def send_again(self, data: st.DataObject) -> None:
-        if self.records:
-            self.hub.put(data.draw(st.sampled_from(self.records)))
+        self.hub.put(data.draw(st.sampled_from(self.records)))
 
     @rule(profile=st.sampled_from(PROFILES))
     def erase(self, profile: str) -> None:
-        # with a merge of the same person under way, see "What is not there" in docs/privacy.md
-        self.hub.settle()
         at_ms = self._tick()
         self.erased.append((profile, at_ms))
-        self.hub.put(order(f"o{at_ms}", self.hub.store.survivor(profile), at_ms=at_ms))
-        self.hub.settle()
+        self.hub.put(order(f"o{at_ms}", profile, at_ms=at_ms))
 
     @rule()
     def remove(self) -> None:
         sweep(self.hub.store)
 
-    @rule(
-        owner=st.integers(0, 2),
-        most=st.integers(1, 4),
-        crash=st.sampled_from(["", "", "", "computed", "written", "told"]),
-    )
+    @rule(owner=st.integers(0, 2), most=st.integers(1, 4), crash=st.sampled_from(CRASHES))
     def collect(self, owner: int, most: int, crash: str) -> None:
         self.hub.owners[owner].step(most, crash)
+
+    @rule(owner=st.integers(0, 2), most=st.integers(1, 4))
+    def collect_beside_the_others(self, owner: int, most: int) -> None:
+        """They write between what this one reads and what it writes."""
+        one = self.hub.owners[owner]
+        outcome = one.begin(most)
+        for other in self.hub.owners:
+            if other is not one:
+                other.step(most)
+        if outcome is not None:
+            lost = self.hub.store.write(outcome.batch)
+            one.tell(outcome)
+            one.end(outcome, lost)
 
     def teardown(self) -> None:
         self.hub.settle()
@@ -85,33 +107,89 @@ class Machine(RuleBasedStateMachine):
         self.hub.put(*self.records)
         self.hub.settle()
         self._check()
+        sweep(self.hub.store)
+        self._check()
         counts = self.hub.counts()
         assert counts["received"] == counts["stored"] + counts["duplicate"] + counts["dropped"]
 
     def _check(self) -> None:
-        store = self.hub.store
-        there = {one["id"] for one in store.search("events", "", 1_000, None).items}
+        events: list[dict[str, Any]] = self.hub.store.search("events", "", 1_000, None).items
+        there = {one["id"] for one in events}
         people = self._people()
         for one in self.events:
             own = [at_ms for id, at_ms in self.erased if id == one.sender]
             of_the_person = [at_ms for id, at_ms in self.erased if id in people[one.sender]]
             if any(one.at_ms <= at_ms for at_ms in own):
-                assert one.id not in there
+                # in a session of somebody else, who is still there, it is theirs
+                assert one.id not in there or set(SESSIONS) & set(one.names)
             elif not of_the_person:
                 assert one.id in there
-        profiles: list[dict[str, Any]] = self.hub.profiles()
-        assert sum(profile["stats"]["events"] for profile in profiles) == len(there)
+        whole(self.hub.profiles(), events)
 
     def _people(self) -> dict[str, set[str]]:
         """By profile, all that may ever have been one with it."""
         groups = {id: {id} for id in PROFILES}
-        for who in PEOPLE:
-            for one, other in pairwise({event.sender for event in self.events if event.who == who}):
+        for name in (*PEOPLE, *SESSIONS):
+            for one, other in pairwise({event.sender for event in self.events if name in event.names}):
                 both = groups[one] | groups[other]
                 for id in both:
                     groups[id] = both
         return groups
 
 
+def whole(profiles: list[dict[str, Any]], events: list[dict[str, Any]]) -> None:
+    """Every event is in one profile, which says of all of its events what they say, and nothing else."""
+    owners = {id: profile["id"] for profile in profiles for id in profile["ids"]}
+    assert len(owners) == sum(len(profile["ids"]) for profile in profiles)
+    of: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+    for event in events:
+        of[owners[event["profile"]["id"]]].append(event)
+    for profile in profiles:
+        own = of[profile["id"]]
+        numbers = sorted(event["properties"]["n"] for event in own)
+        traits, metadata = profile["traits"], profile["metadata"]
+        assert profile["stats"]["events"] == traits.get("count", 0) == len(own)
+        assert sorted(traits.get("every", [])) == sorted(traits.get("all", [])) == numbers
+        assert (traits.get("sum", 0), -traits.get("down", 0)) == (sum(numbers), sum(numbers))
+        assert (traits.get("least"), traits.get("most")) == ((numbers[0], numbers[-1]) if numbers else (None, None))
+        assert {traits[name] for name in ("first", "last", "newest") if name in traits} <= set(numbers)
+        ids = {event["id"] for event in own}
+        assert {came[2] for came in metadata.get("identifiers", {}).values()} <= ids
+        assert {stamp[1] for stamp in metadata["fields"].values()} <= ids
+
+
+class WithSessions(Machine):
+    """Also events that follow a session to who holds it."""
+
+    sessions = ("", "", *SESSIONS)
+
+
+class OnAFile(WithSessions):
+    """With the store that is used."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory()
+        self._store = SqliteStore(Path(self._folder.name) / "hub.sqlite")
+        super().__init__(self._store)
+
+    def teardown(self) -> None:
+        try:
+            super().teardown()
+        finally:
+            self._store.close()
+            self._folder.cleanup()
+
+
 Machine.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+WithSessions.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+OnAFile.TestCase.settings = settings(max_examples=10, stateful_step_count=40, deadline=None)
 TestPrivacy = Machine.TestCase
+TestPrivacyWithSessions = WithSessions.TestCase
+TestPrivacyOnAFile = OnAFile.TestCase
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(("machine", "examples"), [(Machine, 1_500), (WithSessions, 1_500), (OnAFile, 200)])
+def test_at_length(machine: type[Machine], examples: int) -> None:
+    run_state_machine_as_test(machine, settings=settings(max_examples=examples, stateful_step_count=50, deadline=None))

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from hub.errors import Refused
-from hub.model import Alias, Claim, CounterKey, Counts, Identity, MergeEntry
+from hub.model import Alias, Claim, CounterKey, Counts, Identity, MergeEntry, Person, Void
 from hub.replay.alike import Alike, Differs
 from hub.replay.bounds import BEGINNING, At, Offset
 from hub.replay.options import Options, check_promotion
@@ -18,6 +18,7 @@ from hub.replay.source import Original
 from hub.settings import Bulk, Kafka
 from hub.store.memory import MemoryStore
 from tests.contracts.batches import MONTH_MS, NOW_MS, batch, event, profile
+from tests.contracts.test_store_privacy import privacy
 from tests.factories import event as sent_event
 from tests.factories import track
 
@@ -65,6 +66,19 @@ def test_a_profile_gets_all_but_what_is_lives_own() -> None:
     )
     assert promoted(document(7, {"n": 1}), document(9, {"n": 2}, apart=["c"])) == document(7, {"n": 2})
     assert promoted(ours, document(900, {"n": 1})) == ours
+
+
+def test_a_profile_stays_in_the_segments_that_it_is_in_and_is_judged_anew() -> None:
+    def member(traits: dict[str, Any], *segments: str, version: int, **metadata: Any) -> bytes:
+        metadata |= {"segments": {id: {"since": "", "by": "list"} for id in segments}}
+        return msgspec.json.encode(
+            {"id": "a", "metadata": {"version": version, **metadata}, "segments": list(segments), "traits": traits}
+        )
+
+    live = member({"n": 1}, "vip", version=7, judged=50, due=9)
+    shadow = member({"n": 2}, "rich", version=900, judged=3, due=8)
+    assert msgspec.json.decode(promoted(live, shadow)) == msgspec.json.decode(member({"n": 2}, "vip", version=7, due=9))
+    assert promoted(live, member({"n": 1}, version=900)) == live
 
 
 # Two stores
@@ -151,6 +165,27 @@ def test_identifiers_of_the_shadow_are_held_by_the_same_person_in_live() -> None
     claim(shadow, z="a")
     with pytest.raises(Differs, match="1 identifiers are held by somebody else"):
         judge(live, shadow)
+
+
+def test_who_is_erased_in_both_is_missed_in_neither() -> None:
+    """It takes its time: until both have removed the events, nothing can be said of the two."""
+    live, shadow = store(*THREE), store(*THREE)
+    claim(live, x="b")
+    claim(shadow, x="b")
+    alike = Alike(live, shadow, "next")
+    for one in (live, shadow):
+        alike.look()
+        order = privacy("o1", person=Person({"b": 9}), voids=[Void("m", 0, NOW_MS, "o1")])
+        one.write(msgspec.structs.replace(batch(), privacy=order))
+        with pytest.raises(Differs, match="being removed"):
+            alike.judge()
+        (removal,) = one.removals()
+        assert one.remove_events(removal, 9) == 1
+        one.end_removal(removal, NOW_MS)
+    with pytest.raises(Differs, match="being removed"):
+        alike.judge()
+    alike.look()
+    alike.judge()
 
 
 def test_a_later_look_sees_what_has_come_since() -> None:

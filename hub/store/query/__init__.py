@@ -1,7 +1,7 @@
 """Searches: a condition (`hub.conditions`) on one kind of document, as the stores compile it."""
 
 from hub.conditions import QueryError, parse
-from hub.store.query.fields import field_for, for_kind, prepare
+from hub.store.query.fields import condition_on, field_for, for_kind, prepare
 from hub.store.query.people import of_people
 
-__all__ = ["QueryError", "field_for", "for_kind", "of_people", "parse", "prepare"]
+__all__ = ["QueryError", "condition_on", "field_for", "for_kind", "of_people", "parse", "prepare"]

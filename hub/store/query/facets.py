@@ -11,7 +11,8 @@ import msgspec
 from hub.conditions.ast import Field, Value
 from hub.conditions.truth import at
 from hub.store.port import Histogram, Series
-from hub.store.query.sql import Compiler, is_plain, json_path
+from hub.store.query.paths import is_plain, json_path
+from hub.store.query.sql import Compiler
 
 NOTHING: Final = ""
 """The key of a field that is null, not there, or an object."""

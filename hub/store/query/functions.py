@@ -10,6 +10,7 @@ import msgspec
 
 from hub.conditions.times import read_time
 from hub.store.query.facets import hub_group, hub_keys
+from hub.store.query.history import hub_history
 from hub.store.query.sql import hub_holds, hub_matches
 
 
@@ -17,6 +18,7 @@ def add_functions(connection: sqlite3.Connection) -> None:
     """Make them known to a connection."""
     for function, arguments in ((hub_holds, 2), (hub_matches, 2), (hub_keys, 2), (hub_group, 2), (hub_bucket, 2)):
         connection.create_function(function.__name__, arguments, function, deterministic=True)
+    connection.create_function("hub_history", 3, hub_history, deterministic=True)
 
 
 def hub_bucket(text: str | None, edges: str) -> int | None:

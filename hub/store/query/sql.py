@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -17,9 +16,11 @@ from hub.conditions.ast import (
     Condition,
     Constant,
     Field,
+    History,
     Holds,
     IsEmpty,
     IsNull,
+    Items,
     Matches,
     Moment,
     Not,
@@ -33,8 +34,8 @@ from hub.conditions.ast import (
 from hub.conditions.patterns import glob, regular
 from hub.conditions.python import Matcher, compile_python
 from hub.store.port import Kind
-
-Bound = str | int | float
+from hub.store.query.history import history_sql
+from hub.store.query.paths import Bound, is_plain, json_path
 
 COLUMNS: Final[dict[str, dict[tuple[str, ...], str]]] = {
     "profiles": {("id",): "id"},
@@ -55,11 +56,6 @@ TIMES: Final[dict[str, dict[tuple[str, ...], str]]] = {
 }
 """Times that have a column as well, milliseconds since 1970: where the document has the field, it has this time."""
 
-# SQLite 3.40 compares a path with the bytes of a key as they stand in the document. A key of these characters is
-# never escaped there; digits are left out because they may be a position in a list. All else goes to hub_holds.
-_PLAIN_KEY: Final = re.compile(r"(?!\d+$)[A-Za-z0-9_ .:@$-]+")
-
-
 EVERYTHING: Final = "(1)"
 """The clause of a query that asks for nothing."""
 
@@ -72,10 +68,30 @@ class Clause(NamedTuple):
 
 
 class _Alternative(NamedTuple):
-    """Values of these JSON types match if the expression is true; `{0}` in it is the value."""
+    """
+    What decides for values of these JSON types; `{0}` in it is the value, which is not null.
+
+    Attributes:
+        holds: True where the condition is true.
+        fails: True where it is false; empty: where `holds` is not true.
+    """
 
     types: tuple[str, ...]
-    expression: str
+    holds: str
+    fails: str = ""
+
+    def expression(self, value: str, wanted: bool) -> str:
+        """Whether the verdict is the wanted one."""
+        if wanted:
+            return self.holds.format(value)
+        return (self.fails or f"NOT ({self.holds})").format(value)
+
+
+class _Tests(NamedTuple):
+    """`is_equal`: of values of types that nothing here decides for, the condition is false; else it is unknown."""
+
+    alternatives: Sequence[_Alternative]
+    is_equal: bool
 
 
 _NUMBERS: Final = ("integer", "real")
@@ -98,22 +114,12 @@ def hub_holds(document: str, condition: str) -> bool:
 
     Args: both JSON.
     """
-    return _matcher(condition)(msgspec.json.decode(document))
+    return _matcher(condition)(_decoded(document))
 
 
 def hub_matches(pattern: str, text: str) -> bool:
     """SQL function: whether the regular expression is found in the text."""
     return regular(pattern)(text)
-
-
-def is_plain(path: Sequence[str]) -> bool:
-    """Whether SQLite's JSON paths can name this place."""
-    return all(_PLAIN_KEY.fullmatch(key) for key in path)
-
-
-def json_path(path: Sequence[str]) -> str:
-    """SQLite's path of a plain place."""
-    return "$" + "".join(f'."{key}"' for key in path)
 
 
 class Compiler:
@@ -126,15 +132,20 @@ class Compiler:
         self._prefix = prefix
         self.parameters: dict[str, Bound] = {}
 
-    def visit(self, condition: Condition) -> str:
-        """The expression of a condition."""
-        if isinstance(condition, And):
-            return self._joined(condition.parts, " AND ", And) or "1"
-        if isinstance(condition, Or):
-            return self._joined(condition.parts, " OR ", Or) or "0"
+    def visit(self, condition: Condition, wanted: bool = True) -> str:
+        """
+        The expression that is true where the condition has the wanted verdict, true or false, and else false: never
+        NULL. What is unknown is neither.
+        """
+        if isinstance(condition, And | Or):
+            return self._joined(condition.parts, wanted, is_all=isinstance(condition, And) is wanted)
+        if isinstance(condition, Not) and condition.or_unknown:
+            met = self.visit(condition.part)
+            return f"NOT ({met})" if wanted else met
         if isinstance(condition, Not):
-            return f"NOT ({self.visit(condition.part)})"
-        return self._sql(condition) or f"{self._sooner(condition)}hub_holds(doc, {self._json(condition)})"
+            return self.visit(condition.part, not wanted)
+        sooner = self._sooner(condition) if wanted else ""
+        return self._sql(condition, wanted) or f"{sooner}{self._python(condition if wanted else Not(condition))}"
 
     def bind(self, value: Bound) -> str:
         """The parameter that holds a value."""
@@ -147,49 +158,54 @@ class Compiler:
         column = self._columns.get(field.path)
         return column or f"coalesce(json_extract(doc, {self.bind(json_path(field.path))}), '')"
 
-    def _joined(self, parts: Sequence[Condition], word: str, join: type[And] | type[Or]) -> str:
+    def _joined(self, parts: Sequence[Condition], wanted: bool, *, is_all: bool) -> str:
         """What only Python can do comes last and together: it has to decode the document."""
         made: list[str] = []
-        rest: list[Atom] = []
+        rest: list[Condition] = []
         for part in parts:
             if isinstance(part, And | Or | Not):
-                made.append(self.visit(part))
-            elif expression := self._sql(part):
+                made.append(self.visit(part, wanted))
+            elif expression := self._sql(part, wanted):
                 made.append(expression)
-            elif join is And and (sooner := self._sooner(part)):
-                made.append(sooner.removesuffix(" AND "))
-                rest.append(part)
             else:
-                rest.append(part)
+                if is_all and wanted and (sooner := self._sooner(part)):
+                    made.append(sooner.removesuffix(" AND "))
+                rest.append(part if wanted else Not(part))
         if rest:
-            together: Condition = rest[0] if len(rest) == 1 else join(tuple(rest))
-            made.append(f"hub_holds(doc, {self._json(together)})")
-        return made[0] if len(made) == 1 else word.join(f"({expression})" for expression in made)
+            made.append(self._python(rest[0] if len(rest) == 1 else (And if is_all else Or)(tuple(rest))))
+        if len(made) < 2:
+            return made[0] if made else str(int(is_all))
+        return (" AND " if is_all else " OR ").join(f"({expression})" for expression in made)
 
-    def _json(self, condition: Condition) -> str:
-        return self.bind(msgspec.json.encode(condition).decode())
+    def _python(self, condition: Condition) -> str:
+        return f"hub_holds(doc, {self.bind(msgspec.json.encode(condition).decode())})"
 
-    def _sql(self, atom: Atom) -> str:
+    def _sql(self, atom: Atom, wanted: bool) -> str:
         """The expression of a leaf; empty where SQLite cannot do it."""
+        if isinstance(atom, Items):
+            return ""
         field = atom.field
+        if isinstance(field, History):
+            return history_sql(atom, wanted, self.bind)
         if not isinstance(field, Field) or not is_plain(field.path):
             return ""
-        if isinstance(atom, IsNull) or (isinstance(atom, IsEmpty) and field.is_text):
-            return self._null(field)
-        if isinstance(atom, IsEmpty):
-            return self._empty(field)
+        if isinstance(atom, IsNull | IsEmpty):
+            is_null = isinstance(atom, IsNull) or field.is_text
+            expression = self._null(field) if is_null else self._empty(field)
+            return expression if wanted else f"NOT ({expression})"
         if isinstance(atom, Holds):
-            return self._holds(field, atom)
-        return self._compared(field, atom)
+            return self._holds(field, atom, wanted)
+        return self._compared(field, atom, wanted)
 
-    def _compared(self, field: Field, atom: Compare | Between | OneOf | Matches) -> str:
+    def _compared(self, field: Field, atom: Compare | Between | OneOf | Matches, wanted: bool) -> str:
         if isinstance(atom, OneOf) and field.is_text and all(isinstance(value, Constant) for value in atom.values):
-            place = self.text(field)
-            return f"{place} IN (SELECT value FROM json_each({self._list(atom.values)})) AND {place} <> ''"
+            place, word = self.text(field), "IN" if wanted else "NOT IN"
+            return f"{place} {word} (SELECT value FROM json_each({self._list(atom.values)})) AND {place} <> ''"
         found = self._alternatives(atom)
         if found is None:
             return ""
-        return self._text(field, found) if field.is_text else self._in_document(field, found, found)
+        is_equal = isinstance(atom, OneOf) or (isinstance(atom, Compare) and atom.order == "=")
+        return self._decided(field, _Tests(found, is_equal), _Tests(found, is_equal), wanted)
 
     def _null(self, field: Field) -> str:
         if field.is_text:
@@ -202,41 +218,47 @@ class Compiler:
             WHEN 'text' THEN json_extract(doc, {place}) = '' WHEN 'array' THEN json_array_length(doc, {place}) = 0
             WHEN 'object' THEN NOT EXISTS (SELECT 1 FROM json_each(doc, {place})) ELSE 0 END"""
 
-    def _text(self, field: Field, found: list[_Alternative]) -> str:
+    def _decided(self, field: Field, alone: _Tests, items: _Tests, wanted: bool) -> str:
+        """Args: alone: of a value that is no list. items: of one in a list."""
+        if field.is_text:
+            return self._text(field, alone, wanted)
+        place = self.bind(json_path(field.path))
+        one = _case("item.type", "item.value", items, wanted)
+        among = f"SELECT 1 FROM json_each(doc, {place}) AS item WHERE"
+        # one item that is right will do; for the condition to be false, all have to be wrong
+        of_list = f"EXISTS ({among} {one})" if wanted else f"NOT EXISTS ({among} NOT ({one}))"
+        kind, found = f"coalesce(json_type(doc, {place}), 'null')", f"json_extract(doc, {place})"
+        return _case(kind, found, alone, wanted, f"WHEN 'array' THEN {of_list} ")
+
+    def _text(self, field: Field, tests: _Tests, wanted: bool) -> str:
         place = self.text(field)
-        either = [one.expression.format(place) for one in found if "text" in one.types]
+        made = [one.expression(place, wanted) for one in tests.alternatives if "text" in one.types]
+        if not made:
+            return f"{place} <> ''" if tests.is_equal and not wanted else "0"
         # the second half lets SQLite use the indexes that leave out ''
-        return f"({' OR '.join(either) or '0'}) AND {place} <> ''"
+        return f"({(' OR ' if wanted else ' AND ').join(made)}) AND {place} <> ''"
 
     def _list(self, values: Sequence[object]) -> str:
         texts = [value.written for value in values if isinstance(value, Constant)]
         return self.bind(msgspec.json.encode(texts).decode())
 
-    def _holds(self, field: Field, atom: Holds) -> str:
+    def _holds(self, field: Field, atom: Holds, wanted: bool) -> str:
+        text = self.bind(atom.value.written)
         if atom.how == "contains":
-            alone: list[_Alternative] = []
             if isinstance(atom.value.value, str):
-                text = self.bind(atom.value.value)
                 alone = [_Alternative(("text",), f"instr({{0}}, {text}) > 0")]
                 items = [_Alternative(("text",), f"{{0}} = {text}")]
             else:
-                items = self._one(Compare(field, "=", atom.value)) or []
-            if field.is_text:
-                place = self.text(field)
-                return f"{alone[0].expression.format(place)} AND {place} <> ''" if alone else "0"
-            return self._in_document(field, alone, items)
-        text = self.bind(atom.value.written)
+                alone, items = [], self._one(Compare(field, "=", atom.value)) or []
+            return self._decided(field, _Tests(alone, False), _Tests(items, True), wanted)
         # substr(x, -0) is all of it, and what is asked for may be longer than the text
         expression = (
             f"substr({{0}}, 1, length({text})) = {text}"
             if atom.how == "starts"
             else f"(length({{0}}) >= length({text}) AND substr({{0}}, length({{0}}) - length({text}) + 1) = {text})"
         )
-        found = [_Alternative(("text",), expression)]
-        if field.is_text:
-            place = self.text(field)
-            return f"{expression.format(place)} AND {place} <> ''"
-        return self._in_document(field, found, found)
+        found = _Tests([_Alternative(("text",), expression)], False)
+        return self._decided(field, found, found, wanted)
 
     def _alternatives(self, atom: Compare | Between | OneOf | Matches) -> list[_Alternative] | None:
         """None where only Python can do it."""
@@ -281,7 +303,7 @@ class Compiler:
             return [_Alternative(("text",), f"{{0}} GLOB {self.bind(glob(right.parts))}")]
         assert isinstance(right, Constant)
         if isinstance(right.value, bool):
-            return [_Alternative(("true" if right.value else "false",), "1" if atom.order == "=" else "0")]
+            return [_Alternative(("true" if right.value else "false",), "1")] if atom.order == "=" else []
         if isinstance(right.value, str):
             return [_Alternative(("text",), f"{{0}} {atom.order} {self.bind(right.value)}")]
         return [_Alternative(_NUMBERS, f"{{0}} {atom.order} {self._number(right.value)}")]
@@ -290,9 +312,11 @@ class Compiler:
         low, high = (self._one(Compare(atom.field, order, side)) for order, side in _sides(atom))
         if low is None or high is None:
             return None
-        if low[0].types != high[0].types:  # nothing is of both types
-            return [_Alternative(("null",), "0")]
-        return [_Alternative(low[0].types, f"({low[0].expression} AND {high[0].expression})")]
+        types = {one.types for one in (*low, *high)}
+        if low and high and len(types) == 1:
+            return [_Alternative(low[0].types, f"({low[0].holds} AND {high[0].holds})")]
+        # no value is in order with both; what is outside of the one that it is in order with, is not between them
+        return [_Alternative(one.types, "0", f"NOT ({one.holds})") for one in (*low, *high)]
 
     def _number(self, value: object) -> str:
         if isinstance(value, float):
@@ -300,21 +324,6 @@ class Compiler:
             return f"json_extract({self.bind(repr(value))}, '$')"
         assert isinstance(value, int)
         return self.bind(value)
-
-    def _in_document(self, field: Field, alone: list[_Alternative], items: list[_Alternative]) -> str:
-        place = self.bind(json_path(field.path))
-        found = f"json_extract(doc, {place})"
-        by_type: dict[str, list[str]] = {}
-        for one in alone:
-            for name in one.types:
-                by_type.setdefault(name, []).append(one.expression.format(found))
-        cases = " ".join(f"WHEN '{name}' THEN ({' OR '.join(tests)})" for name, tests in by_type.items())
-        tests = " OR ".join(
-            f"(item.type IN ({', '.join(map(_quoted, one.types))}) AND {one.expression.format('item.value')})"
-            for one in items
-        )
-        among = f"EXISTS (SELECT 1 FROM json_each(doc, {place}) AS item WHERE {tests or '0'})"
-        return f"CASE json_type(doc, {place}) {cases} WHEN 'array' THEN {among} ELSE 0 END"
 
     def _sooner(self, atom: Atom) -> str:
         """What must be so of a column where the leaf holds: an index, or no look into the document."""
@@ -340,6 +349,22 @@ class Compiler:
         return made
 
 
+def _case(kind: str, value: str, tests: _Tests, wanted: bool, more: str = "") -> str:
+    """
+    Whether a value decides for the wanted verdict.
+
+    Args: kind, value: Expressions that give its JSON type and itself. more: Other cases.
+    """
+    by_type: dict[str, list[str]] = {}
+    for one in tests.alternatives:
+        for name in one.types:
+            by_type.setdefault(name, []).append(one.expression(value, wanted))
+    word = " OR " if wanted else " AND "
+    cases = "".join(f"WHEN '{name}' THEN ({word.join(made)}) " for name, made in by_type.items())
+    otherwise = int(tests.is_equal and not wanted)
+    return f"CASE {kind} {cases}WHEN 'null' THEN 0 {more}ELSE {otherwise} END"
+
+
 def _sides(atom: Between) -> tuple[tuple[Order, Operand], tuple[Order, Operand]]:
     return (">=", atom.low), ("<=", atom.high)
 
@@ -350,8 +375,11 @@ def _needs_python(operand: Operand) -> bool:
     )
 
 
-def _quoted(name: str) -> str:
-    return f"'{name}'"
+@lru_cache(maxsize=1)
+def _decoded(document: str) -> dict[str, Any]:
+    """Several conditions of one statement are asked of the same document."""
+    decoded: dict[str, Any] = msgspec.json.decode(document)
+    return decoded
 
 
 @lru_cache(maxsize=256)

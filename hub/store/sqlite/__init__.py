@@ -15,9 +15,12 @@ from hub.store.sqlite.books import BooksSide
 from hub.store.sqlite.database import Database
 from hub.store.sqlite.figures import FigureSide
 from hub.store.sqlite.identity import IdentitySide
+from hub.store.sqlite.keys import KeySide
 from hub.store.sqlite.privacy import PrivacySide
 from hub.store.sqlite.promotion import PromotionSide
 from hub.store.sqlite.read import ReadSide
+from hub.store.sqlite.scan import ScanSide
+from hub.store.sqlite.segments import SegmentSide
 from hub.store.sqlite.traces import TraceSide
 from hub.store.sqlite.versions import VersionSide
 from hub.store.sqlite.walk import WalkSide
@@ -28,8 +31,11 @@ class SqliteStore(
     WriteSide,
     IdentitySide,
     PrivacySide,
+    KeySide,
     ReadSide,
     FigureSide,
+    SegmentSide,
+    ScanSide,
     BooksSide,
     TraceSide,
     WalkSide,

@@ -14,7 +14,8 @@ from hub.conditions.ast import Field
 from hub.store.port import MOST_GROUPS, CountedValue, Histogram, Kind, Span
 from hub.store.query import field_for, prepare
 from hub.store.query.facets import BEGAN, NOTHING, group_sql, keys_sql, make_histogram, value_of
-from hub.store.query.sql import COLUMNS, EVERYTHING, Bound, Clause, Compiler, json_path
+from hub.store.query.paths import Bound, json_path
+from hub.store.query.sql import COLUMNS, EVERYTHING, Clause, Compiler
 from hub.store.sqlite.database import Database
 from hub.store.sqlite.read import Table, clause_of, tables
 

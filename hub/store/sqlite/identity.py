@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from hub.model import Alias, Batch, Claim, Claimed, MergeEntry, Outgoing, Position, Session, Stay, Undo
+from hub.model import Alias, Ask, Batch, Claim, Claimed, MergeEntry, Outgoing, Position, Session, Stay, Undo
 from hub.store.port import MOST_LATER, MergeRow
 from hub.store.sqlite.database import Database
 from hub.store.sqlite.schema import events_table
@@ -47,6 +47,14 @@ class IdentitySide:
         """See the port. Raises Unavailable."""
         with self._db.exclusive() as connection:
             return known_aliases(connection, ids)
+
+    def asks(self, ids: Sequence[str]) -> dict[str, Ask]:
+        """See the port. Raises Unavailable."""
+        with self._db.exclusive() as connection:
+            rows = connection.execute(
+                f"SELECT id, asked, asker, cause, is_done FROM asks WHERE id IN {_AMONG}", _json(ids)
+            )
+            return {id: Ask(id, asked, asker, cause, bool(is_done)) for id, asked, asker, cause, is_done in rows}
 
     def outbox(self, epoch: int, partitions: Sequence[int]) -> list[Outgoing]:
         """See the port. Raises Unavailable."""
@@ -162,6 +170,7 @@ def write_identity(connection: sqlite3.Connection, batch: Batch) -> None:
         ((id, alias.into, alias.version, alias.merge_id) for id, alias in identity.aliases.items()),
     )
     connection.executemany("DELETE FROM profiles WHERE id = ?", ((id,) for id in identity.aliases))
+    connection.executemany("DELETE FROM due WHERE profile_id = ?", ((id,) for id in identity.aliases))
     connection.executemany(
         "UPDATE claims SET uses = uses + ? WHERE identifier = ?", ((uses, id) for id, uses in identity.uses.items())
     )
@@ -179,6 +188,11 @@ def write_identity(connection: sqlite3.Connection, batch: Batch) -> None:
         "INSERT INTO outbox VALUES (?,?,?,?,?,?,?) ON CONFLICT DO NOTHING",
         ((*one.position, one.key, one.value, one.replay) for one in identity.outbox),
     )
+    connection.executemany(
+        "INSERT INTO asks (id, asked, asker) VALUES (?,?,?) ON CONFLICT DO NOTHING",
+        ((one.id, one.asked, one.asker) for one in identity.asks),
+    )
+    connection.executemany("UPDATE asks SET is_done = 1 WHERE id = ?", ((id,) for id in identity.answered))
 
 
 def _claimed(connection: sqlite3.Connection, names: tuple[str]) -> dict[str, Claimed]:

@@ -12,9 +12,12 @@ from typing import Any, Final
 import msgspec
 
 from hub.model import DAY_MS, FOREVER_MS, OUTLIERS, Batch, Person, Privacy, Void, month_of
-from hub.store.port import Expired, LetterPart, OrderRow, Passed, Removal
+from hub.pipeline.crossed import is_void_to_send, loser_of
+from hub.store.port import Expired, LetterPart, OrderRow, Passed, Removal, Removed
 from hub.store.sqlite.database import Database
+from hub.store.sqlite.identity import known_aliases
 from hub.store.sqlite.schema import events_table
+from schemas.codec import decode_inbound
 
 _AMONG: Final = "(SELECT value FROM json_each(?))"
 _ORDER: Final = "seq, id, kind, mark, at_ms, reason, is_suppressed, until_ms, done_ms, removed"
@@ -68,12 +71,14 @@ class PrivacySide:
             listed = msgspec.json.decode(row[0], type=list[str]) if row is not None and row[0] is not None else []
             ids = dict.fromkeys((id, *listed), -1)
             merged = connection.execute(
-                """WITH RECURSIVE part(id, version) AS (SELECT id, version FROM aliases WHERE into_id = ?
-                UNION SELECT aliases.id, aliases.version FROM aliases JOIN part ON aliases.into_id = part.id)
-                SELECT id, version FROM part""",
+                """WITH RECURSIVE part(id, version, merge_id) AS
+                (SELECT id, version, merge_id FROM aliases WHERE into_id = ?
+                UNION SELECT one.id, one.version, one.merge_id FROM aliases one JOIN part ON one.into_id = part.id)
+                SELECT id, version, EXISTS (SELECT 1 FROM merges WHERE merges.id = merge_id) FROM part""",
                 (id,),
-            )
-            ids.update(merged.fetchall())
+            ).fetchall()
+            ids.update({id: version for id, version, _ in merged})
+            latest_ms = _latest_of(connection, {id: version for id, version, has_come in merged if not has_come})
             names = _json(ids)
             sessions = connection.execute(
                 f"SELECT id FROM sessions WHERE profile_id <> '' AND profile_id IN {_AMONG} ORDER BY seq", names
@@ -81,7 +86,8 @@ class PrivacySide:
             claims = connection.execute(
                 f"SELECT identifier, label, uses FROM claims WHERE profile_id IN {_AMONG}", names
             ).fetchall()
-        return Person(ids, [key for (key,) in sessions], {name: (label, uses) for name, label, uses in claims})
+        held = {name: (label, uses) for name, label, uses in claims}
+        return Person(ids, [key for (key,) in sessions], held, latest_ms)
 
     def has_order(self, id: str) -> bool:
         """See the port. Raises Unavailable."""
@@ -118,7 +124,7 @@ class PrivacySide:
                 found = _events_of(connection, table, removal, most)
                 if found:
                     removed = _delete(connection, table, [seq for seq, _ in found])
-                    _count(connection, removal.id, events=removed)
+                    count_removed(connection, removal.id, events=removed)
                     _void_up_to(connection, removal, max(received_ms for _, received_ms in found))
                     return removed
         return 0
@@ -146,15 +152,19 @@ class PrivacySide:
                 AND NOT EXISTS (SELECT 1 FROM dead_letters WHERE body_sha256 = sha256)""",
                 _json([sha256 for (sha256,) in blobs]),
             )
-            _count(connection, removal.id, dead_letters=removed)
+            count_removed(connection, removal.id, dead_letters=removed)
 
     def end_removal(self, removal: Removal, at_ms: int) -> None:
         """See the port. Raises Unavailable."""
         keys = _json(removal.person.ids)
         with self._thorough() as connection:
-            # who owns their partition has sent them by now, and what it has not is void
-            removed = connection.execute(f"DELETE FROM outbox WHERE CAST(key AS TEXT) IN {_AMONG}", keys).rowcount
-            _count(connection, removal.id, records_to_send=removed)
+            # what counts for something may not have been sent: whoever takes its partition over does that
+            rows = connection.execute(
+                f"SELECT rowid, value FROM outbox WHERE CAST(key AS TEXT) IN {_AMONG}", keys
+            ).fetchall()
+            void = [row for row, value in rows if _is_void_to_send(connection, value, removal.until_ms)]
+            connection.execute(f"DELETE FROM outbox WHERE rowid IN {_AMONG}", _json(void))
+            count_removed(connection, removal.id, records_to_send=len(void))
             connection.execute("UPDATE orders SET person = NULL, done_ms = ? WHERE id = ?", (at_ms, removal.id))
 
     def expire(self, rows: Sequence[Expired]) -> None:
@@ -183,6 +193,15 @@ class PrivacySide:
             ).fetchall()
         return [Void(*row) for row in rows]
 
+    def removed(self) -> Removed:
+        """See the port. Raises Unavailable."""
+        with self._db.reading() as connection:
+            events, number, is_going_on = connection.execute(
+                """SELECT removed, voids + removed, EXISTS (SELECT 1 FROM orders WHERE person IS NOT NULL)
+                FROM voiding"""
+            ).fetchone()
+        return Removed(events, number, bool(is_going_on))
+
     def keep_voids(self, voids: Sequence[Void], expired: Sequence[Expired]) -> None:
         """See the port. Raises Unavailable."""
         with self._db.transaction() as connection:
@@ -194,7 +213,7 @@ class PrivacySide:
     @contextmanager
     def _thorough(self) -> Iterator[sqlite3.Connection]:
         """A transaction that overwrites what it deletes: else it could still be read in the file."""
-        with self._db.transaction() as connection, _overwriting(connection):
+        with self._db.transaction() as connection, overwriting(connection):
             yield connection
 
 
@@ -219,7 +238,7 @@ def write_privacy(connection: sqlite3.Connection, batch: Batch) -> None:
     if order.kind == "lift":
         _lift(connection, order)
     if order.kind == "erase":
-        with _overwriting(connection):
+        with overwriting(connection):
             _erase(connection, order)
     else:
         connection.execute("UPDATE orders SET done_ms = at_ms WHERE id = ?", (order.id,))
@@ -247,14 +266,20 @@ def _erase(connection: sqlite3.Connection, order: Privacy) -> None:
         "aliases": f"DELETE FROM aliases WHERE id IN {_AMONG}",
     }
     counts = {name: connection.execute(sql, ids).rowcount for name, sql in removed.items()}
+    connection.execute(f"DELETE FROM due WHERE profile_id IN {_AMONG}", ids)
     merges = f"DELETE FROM merges WHERE survivor_id IN {_AMONG} OR loser_id IN {_AMONG}"
     counts["merges"] = connection.execute(merges, (*ids, *ids)).rowcount
-    _count(connection, order.id, **counts, events=0, dead_letters=0, records_to_send=0)
+    for side in ("asked", "asker"):
+        connection.execute(
+            f"UPDATE asks SET {side} = '', cause = ? WHERE {side} <> '' AND {side} IN {_AMONG}", (order.id, *ids)
+        )
+    count_removed(connection, order.id, **counts, events=0, dead_letters=0, records_to_send=0)
     connection.execute("UPDATE orders SET person = ? WHERE id = ?", (msgspec.json.encode(person).decode(), order.id))
 
 
 @contextmanager
-def _overwriting(connection: sqlite3.Connection) -> Iterator[None]:
+def overwriting(connection: sqlite3.Connection) -> Iterator[None]:
+    """What the block deletes cannot be read in the file any more."""
     connection.execute("PRAGMA secure_delete = ON").fetchone()
     try:
         yield
@@ -279,6 +304,28 @@ def _events_of(connection: sqlite3.Connection, table: str, removal: Removal, mos
         (*_json(removal.person.sessions), removal.until_ms, most - len(found)),
     ).fetchall()
     return found
+
+
+def _latest_of(connection: sqlite3.Connection, versions: dict[str, int]) -> int:
+    """When the newest event of these profiles was received, each up to its version; 0: there is none."""
+    latest_ms = 0
+    if not versions:
+        return latest_ms
+    for (name,) in connection.execute("SELECT name FROM partitions").fetchall():
+        for id, version in versions.items():
+            (found,) = connection.execute(
+                f"""SELECT max(received_at_ms) FROM {events_table(name)}
+                WHERE profile_id = ? AND profile_id <> '' AND profile_version <= ?""",
+                (id, version),
+            ).fetchone()
+            latest_ms = max(latest_ms, found or 0)
+    return latest_ms
+
+
+def _is_void_to_send(connection: sqlite3.Connection, value: bytes, until_ms: int) -> bool:
+    inbound = decode_inbound(value)
+    loser = loser_of(inbound)
+    return is_void_to_send(inbound, until_ms, known_aliases(connection, [loser] if loser else []).get(loser))
 
 
 def _void_up_to(connection: sqlite3.Connection, removal: Removal, received_ms: int) -> None:
@@ -335,7 +382,8 @@ def _delete(connection: sqlite3.Connection, table: str, seqs: Sequence[int]) -> 
     return removed
 
 
-def _count(connection: sqlite3.Connection, id: str, **more: int) -> None:
+def count_removed(connection: sqlite3.Connection, id: str, **more: int) -> None:
+    """So many more of an order are gone."""
     (removed,) = connection.execute("SELECT removed FROM orders WHERE id = ?", (id,)).fetchone()
     counts: dict[str, int] = msgspec.json.decode(removed)
     for name, number in more.items():

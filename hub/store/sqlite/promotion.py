@@ -7,8 +7,11 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import msgspec
+
 from hub.errors import Fenced, Unavailable
 from hub.store.sqlite.database import Database
+from hub.store.sqlite.segments import listed
 
 
 class PromotionSide:
@@ -58,7 +61,8 @@ class Pause:
             if self._expired:
                 raise self.over()
             self._connection.executemany(
-                "UPDATE profiles SET doc = ? WHERE id = ?", ((doc.decode(), id) for id, doc in profiles)
+                "UPDATE profiles SET doc = ?, segments = ? WHERE id = ?",
+                ((doc.decode(), listed(msgspec.json.decode(doc)), id) for id, doc in profiles),
             )
 
     def end(self) -> bool:

@@ -15,7 +15,8 @@ from hub.store.documents import OPEN, SHOWN_BYTES, body_view
 from hub.store.port import Kind, Page, Span, check_size
 from hub.store.query import of_people, prepare
 from hub.store.query.facets import BEGAN
-from hub.store.query.sql import Bound, Clause, compile_sql, json_path
+from hub.store.query.paths import Bound, json_path
+from hub.store.query.sql import Clause, compile_sql
 from hub.store.sqlite.database import Database
 from hub.store.sqlite.identity import person, survivor
 from hub.store.sqlite.schema import events_table

@@ -107,6 +107,32 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE INDEX claims_profile ON claims (profile_id)",
         "CREATE INDEX aliases_into ON aliases (into_id)",
     ),
+    (
+        # in which segments a profile is, as hub.store.sqlite.segments writes it, so that members are counted quickly
+        "ALTER TABLE profiles ADD COLUMN segments TEXT NOT NULL DEFAULT ''",
+        "CREATE INDEX profiles_segments ON profiles (segments) WHERE segments <> ''",
+        # when the segments of a profile have to be looked at again, because time alone may change them
+        "CREATE TABLE due (profile_id TEXT PRIMARY KEY, at_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+        "CREATE INDEX due_at ON due (at_ms, profile_id)",
+        """CREATE TABLE segment_sizes (segment TEXT NOT NULL, hour INTEGER NOT NULL, members INTEGER NOT NULL,
+            PRIMARY KEY (segment, hour)) STRICT, WITHOUT ROWID""",
+        "CREATE INDEX segment_sizes_hour ON segment_sizes (hour)",
+    ),
+    (
+        # who was asked to become part of whom: an erasure has to know of merges that are on their way
+        """CREATE TABLE asks (id TEXT PRIMARY KEY, asked TEXT NOT NULL, asker TEXT NOT NULL,
+            cause TEXT NOT NULL DEFAULT '', is_done INTEGER NOT NULL DEFAULT 0) STRICT""",
+        "CREATE INDEX asks_asked ON asks (asked) WHERE asked <> ''",
+        "CREATE INDEX asks_asker ON asks (asker) WHERE asker <> ''",
+    ),
+    (
+        # what records are sealed with; which of these were thrown away, and may still be on keys.v1
+        """CREATE TABLE data_keys (seq INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, mark TEXT NOT NULL,
+            at_ms INTEGER NOT NULL, kept_ms INTEGER NOT NULL, wrapped BLOB NOT NULL) STRICT""",
+        "CREATE INDEX data_keys_mark ON data_keys (mark)",
+        "CREATE TABLE keys_gone (id BLOB PRIMARY KEY) STRICT, WITHOUT ROWID",
+        "CREATE TABLE keys_read (topic_id TEXT PRIMARY KEY, next_offset INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+    ),
 )
 """One entry a version, each a list of statements; the version of a file is the number of entries applied to it."""
 

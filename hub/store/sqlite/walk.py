@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from hub.model import Position
+from hub.pipeline.histories import SOURCE as SEGMENTS
 from hub.store.port import AliasRow, EventPlace, Owned
 from hub.store.sqlite.database import Database
 from hub.store.sqlite.schema import events_table
@@ -68,8 +69,9 @@ class WalkSide:
         """See the port. Raises Unavailable."""
         with self._db.reading() as connection:
             rows = connection.execute(
-                f"SELECT seq, id, profile_id FROM {events_table(partition)} WHERE seq > ? ORDER BY seq LIMIT ?",
-                (seq, most),
+                f"""SELECT seq, id, profile_id FROM {events_table(partition)} WHERE seq > ? AND source <> ?
+                ORDER BY seq LIMIT ?""",
+                (seq, SEGMENTS, most),
             )
             return [Owned(*row) for row in rows]
 

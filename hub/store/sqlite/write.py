@@ -30,12 +30,14 @@ from hub.store.sqlite.identity import among, known_aliases, write_identity
 from hub.store.sqlite.privacy import write_privacy
 from hub.store.sqlite.promotion import check_generation
 from hub.store.sqlite.schema import create_events_table, events_table
+from hub.store.sqlite.segments import listed, write_due
 
 _EVENT: Final = """INSERT INTO {table} (id, profile_id, session_id, type, source, time_ms, received_at_ms, epoch,
     partition, "offset", place, digest, profile_version, doc)
     VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO NOTHING"""
-_PROFILE: Final = """INSERT INTO profiles (id, version, doc) VALUES (?,?,?) ON CONFLICT (id) DO UPDATE
-    SET version = excluded.version, doc = excluded.doc WHERE excluded.version > profiles.version"""
+_PROFILE: Final = """INSERT INTO profiles (id, version, doc, segments) VALUES (?,?,?,?) ON CONFLICT (id) DO UPDATE
+    SET version = excluded.version, doc = excluded.doc, segments = excluded.segments
+    WHERE excluded.version > profiles.version"""
 _SESSION: Final = """INSERT INTO sessions (id, profile_id, version, doc) VALUES (?,?,?,?) ON CONFLICT (id) DO UPDATE
     SET version = excluded.version, doc = excluded.doc
     WHERE excluded.version > sessions.version AND excluded.profile_id = sessions.profile_id"""
@@ -131,7 +133,8 @@ class WriteSide:
                 _check_progress(connection, batch.epoch, partition, step)
             _write_events(connection, batch.events)
             write_identity(connection, batch)
-            connection.executemany(_PROFILE, ((p.id, p.version, _text(p.doc)) for p in batch.profiles))
+            connection.executemany(_PROFILE, ((p.id, p.version, _text(p.doc), listed(p.doc)) for p in batch.profiles))
+            write_due(connection, batch)
             lost = _write_sessions(connection, batch)
             connection.executemany(_DEAD_LETTER, map(_dead_letter_row, batch.dead_letters))
             _follow_replays(connection, batch)

@@ -1,0 +1,148 @@
+"""Who is in which segment, since when, and by what: `segments` and `metadata.segments` of a profile's document."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
+
+from hub.pipeline.draft import Draft
+from hub.pipeline.segments import Segment, Segments
+
+MEMBERSHIPS: Final = ("metadata", "segments")
+CONDITION: Final = "condition"
+By: TypeAlias = Literal["list", "flow"]
+_NOTHING: Final[Mapping[str, Any]] = {}
+
+
+class At(NamedTuple):
+    """When and because of what it was looked at. `now_ms`: milliseconds since 1970; `now`: the same, RFC 3339."""
+
+    now_ms: int
+    now: str
+    event_id: str | None
+
+
+class Crossing(NamedTuple):
+    """A profile has entered a segment, or left it. `since`: when it entered, RFC 3339."""
+
+    segment: str
+    name: str
+    since: str
+    entered: bool
+
+
+def judge(profile: Draft, some: Iterable[Segment], at: At) -> list[Crossing]:
+    """
+    Look whether the profile meets the conditions of these segments now, and let it in or out.
+
+    One whose history is not complete is left as it is: nobody knows.
+
+    Args: some: by id, with a condition, compiled for the time of `at`.
+    """
+    doc = profile.doc
+    keys = doc["metadata"].get("history", _NOTHING).keys()
+    within = frozenset(doc["segments"])
+    crossings = []
+    for one in some:
+        if one.judge is None or (one.keys and not one.keys <= keys):
+            continue
+        if one.judge(doc):
+            if one.id in within:
+                _keep(profile, one)
+            else:
+                crossings.append(enter(profile, one, CONDITION, at))
+        elif one.id in within:
+            crossings.append(leave(profile, one.id, one.name))
+    return crossings
+
+
+def enter(profile: Draft, one: Segment, by: str, at: At) -> Crossing:
+    """The profile is in the segment from now on."""
+    profile.doc["segments"] = sorted({*profile.doc["segments"], one.id})
+    entry = {"since": at.now, "event": at.event_id, "by": by, "definition": one.version}
+    profile.object(MEMBERSHIPS)[one.id] = entry
+    return Crossing(one.id, one.name, at.now, entered=True)
+
+
+def leave(profile: Draft, id: str, name: str) -> Crossing:
+    """The profile is not in the segment any more. Args: id, name: of the segment, which may not be there any more."""
+    profile.doc["segments"] = [one for one in profile.doc["segments"] if one != id]
+    entry = memberships(profile.doc).get(id, _NOTHING)
+    profile.remove((*MEMBERSHIPS, id))
+    return Crossing(id, name, entry.get("since", ""), entered=False)
+
+
+def leave_gone(profile: Draft, segments: Segments) -> list[Crossing]:
+    """Leave those that are not defined any more."""
+    return [leave(profile, id, id) for id in profile.doc["segments"] if id not in segments.every]
+
+
+def memberships(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """By segment, since when a profile is in it, and why. Args: document: of the profile."""
+    found: Mapping[str, Any] = document["metadata"].get("segments", _NOTHING)
+    return found
+
+
+def join(profile: Draft, other: Mapping[str, Any]) -> None:
+    """
+    Two profiles become one: it is in all that either was in, since the earlier time.
+
+    Those by condition are judged anew right after, so that whoever still meets it has neither left nor entered.
+
+    Args: other: its document.
+    """
+    profile.doc["segments"] = sorted({*profile.doc["segments"], *other["segments"]})
+    for id, theirs in memberships(other).items():
+        ours = memberships(profile.doc).get(id)
+        if ours is None or (theirs["since"], theirs["event"] or "") < (ours["since"], ours["event"] or ""):
+            profile.object(MEMBERSHIPS)[id] = theirs
+
+
+def part(now: Mapping[str, Any], survivor: Draft, loser: Draft) -> None:
+    """
+    A merge is undone: what lists and flows have said since counts for the survivor, to whom it was said.
+
+    Args: now: the document of both as one. survivor, loser: as their events make them, each with the memberships that
+    it had before the merge.
+    """
+    present, theirs, own = _told(now), _told(loser.doc), _told(survivor.doc)
+    for id in (theirs.keys() | own.keys()) - present.keys():
+        for draft in (survivor, loser):
+            if id in memberships(draft.doc):
+                leave(draft, id, id)
+    for id in present.keys() - theirs.keys() - own.keys():
+        survivor.doc["segments"] = sorted({*survivor.doc["segments"], id})
+        survivor.object(MEMBERSHIPS)[id] = present[id]
+
+
+def _told(document: Mapping[str, Any]) -> dict[str, Any]:
+    return {id: entry for id, entry in memberships(document).items() if entry["by"] != CONDITION}
+
+
+def _keep(profile: Draft, one: Segment) -> None:
+    """It is in it by the definition of now."""
+    entry = memberships(profile.doc).get(one.id)
+    if entry is None or entry["definition"] != one.version or entry["by"] != CONDITION:
+        known = {"since": "", "event": None, **(entry or _NOTHING)}
+        profile.object(MEMBERSHIPS)[one.id] = {**known, "by": CONDITION, "definition": one.version}
+
+
+def apply_list(
+    profile: Draft, segments: Segments, at: At, *, add: Collection[str], remove: Collection[str], by: By
+) -> list[Crossing]:
+    """
+    A list or a flow lets the profile into segments, and out of others.
+
+    Only those that are defined, switched on and have no condition: of the others their condition says who is in them.
+    """
+    crossings = []
+    for id in sorted({*add, *remove}):
+        one = segments.every.get(id)
+        if one is None or one.is_frozen or one.judge is not None:
+            continue
+        is_in = id in profile.doc["segments"]
+        if id in add and id not in remove and not is_in:
+            crossings.append(enter(profile, one, by, at))
+        elif id in remove and is_in:
+            crossings.append(leave(profile, id, one.name))
+    return crossings

@@ -1,0 +1,42 @@
+"""Operations on a profile's segments, as Patches on events.v1 carry them."""
+
+from __future__ import annotations
+
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+
+from hub.pipeline.histories import SOURCE
+from schemas.records import PATCH, Inbound
+
+HEARTBEAT: Final = "@heartbeat"
+SOURCES: Final = frozenset({SOURCE, HEARTBEAT})
+"""Event sources of the hub's own whose Patches change profiles; they are no events and count for nothing."""
+
+
+class Reevaluate(msgspec.Struct, frozen=True, tag_field="op", tag="reevaluate"):
+    """Look at segments again, as of the record's own time. `segments`: their ids; None: all."""
+
+    segments: list[str] | None = None
+
+
+class ChangeSegments(msgspec.Struct, frozen=True, tag_field="op", tag="segment"):
+    """A list or a flow lets the profile into segments, and out of others."""
+
+    add: list[str] = []
+    remove: list[str] = []
+    by: Literal["list", "flow"] = "list"
+
+
+Operation: TypeAlias = Reevaluate | ChangeSegments
+
+
+def is_patch(inbound: Inbound) -> bool:
+    """Whether a record is one of these."""
+    return inbound["body"][0] == PATCH and inbound["source"] in SOURCES
+
+
+def operations_of(inbound: Inbound) -> list[Operation]:
+    """What a record asks for, in its order. Args: inbound: `is_patch`. Raises msgspec.DecodeError: of a newer hub."""
+    body = inbound["body"]
+    return msgspec.json.decode(body[1]["operations"], type=list[Operation]) if body[0] == PATCH else []

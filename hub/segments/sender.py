@@ -1,0 +1,143 @@
+"""Requests to the owners of profiles, onto events.v1."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from typing import Final, Protocol, Self
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from hub.errors import Refused, Unavailable
+from hub.log.config import producer_config
+from hub.settings import Kafka
+from schemas.codec import encode_inbound
+from schemas.records import Inbound
+from schemas.topics import EVENTS
+
+TICK_S: Final = 0.1
+_CLOSE_S: Final = 1.0
+
+
+class Window(Protocol):
+    """Live before bulk: `hub.log.bulk.BulkWindow`."""
+
+    def wait(self, events: int) -> None:
+        """Until so many may be sent. Raises Unavailable."""
+        ...
+
+    def landed(self, events: int, partition: int, offset: int) -> None:
+        """So many are one record of the log. From any thread."""
+        ...
+
+    def lost(self, events: int) -> None:
+        """So many did not get there. From any thread."""
+        ...
+
+
+class _Unhurried:
+    """The window of what goes with live events."""
+
+    def wait(self, events: int) -> None:
+        """At once."""
+
+    def landed(self, events: int, partition: int, offset: int) -> None:
+        """Of no matter."""
+
+    def lost(self, events: int) -> None:
+        """Of no matter."""
+
+
+class _Sending:
+    """The records of one call that are under way."""
+
+    def __init__(self, window: Window) -> None:
+        self._window = window
+        self._changed = threading.Condition()
+        self._waiting = 0
+        self._landed: list[tuple[int, int]] = []
+        self._failed: KafkaError | None = None
+
+    def begin(self) -> None:
+        """One more."""
+        with self._changed:
+            self._waiting += 1
+
+    def end(self, error: KafkaError | None, message: Message) -> None:
+        """One less: the delivery report."""
+        partition, offset = message.partition() or 0, message.offset()
+        place = partition, -1 if offset is None else offset
+        if error is None:
+            self._window.landed(1, *place)
+        else:
+            self._window.lost(1)
+        with self._changed:
+            self._waiting -= 1
+            if error is None:
+                self._landed.append(place)
+            self._failed = self._failed or error
+            self._changed.notify()
+
+    def result(self, within_s: float) -> list[tuple[int, int]]:
+        """Partition and offset of each, once all have landed. Raises Unavailable."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: not self._waiting, within_s):
+                raise Unavailable("kafka", "no acknowledgement within the time set")
+            if self._failed is not None:
+                raise Unavailable("kafka", self._failed.str())
+            return self._landed
+
+
+class Sender:
+    """
+    A producer whose calls return when Kafka has acknowledged. Thread-safe. A context manager.
+
+    Delivery reports come in on a thread of its own: the window opens by them while `send` waits for it.
+    """
+
+    def __init__(self, kafka: Kafka, namespace: str, window: Window | None = None) -> None:
+        """Connects when it first sends. Args: window: None: what is sent goes with live events."""
+        self._topic = EVENTS.name(namespace)
+        self._window: Window = window or _Unhurried()
+        self._timeout_s = kafka.delivery_timeout_s + 1.0
+        self._producer = Producer(producer_config(kafka))
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._poll, name="segments-producer", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """What is not acknowledged is forgotten: whoever waited for it has been told."""
+        self._over.set()
+        self._thread.join()
+        self._producer.purge()
+        self._producer.flush(_CLOSE_S)
+
+    def send(self, records: Iterable[Inbound]) -> list[tuple[int, int]]:
+        """
+        Returns: partition and offset of each, in no order.
+
+        Raises: Unavailable: some of them may be there; send all of them again. Refused: Kafka says no.
+        """
+        sending = _Sending(self._window)
+        for record in records:
+            self._window.wait(1)
+            self._produce(record, sending)
+        return sending.result(self._timeout_s)
+
+    def _produce(self, record: Inbound, sending: _Sending) -> None:
+        value, key = encode_inbound(record), record["profile_id"].encode()
+        sending.begin()
+        try:
+            self._producer.produce(self._topic, value, key, on_delivery=sending.end)
+        except (BufferError, KafkaException) as exc:
+            self._window.lost(1)
+            if isinstance(exc, BufferError):
+                raise Unavailable("kafka", "the queue of records that wait for Kafka is full") from exc
+            raise Refused("kafka", f"{self._topic}: {exc.args[0].str()}") from exc
+
+    def _poll(self) -> None:
+        while not self._over.is_set():
+            self._producer.poll(TICK_S)

@@ -1,0 +1,34 @@
+"""The random runs of test_segments_stateful.py, on a file."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from hypothesis import settings
+
+from hub.store.sqlite import SqliteStore
+from tests.unit import test_segments_stateful
+from tests.unit.hub_model import Hub
+from tests.unit.segment_cases import with_segments
+
+
+class OnAFile(test_segments_stateful.Machine):
+    """The same machine, with the store that is used."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._folder = tempfile.TemporaryDirectory()
+        self._store = SqliteStore(Path(self._folder.name) / "hub.sqlite")
+        self.hub = Hub(2, with_segments(self._segments()), store=self._store)
+
+    def teardown(self) -> None:
+        try:
+            super().teardown()
+        finally:
+            self._store.close()
+            self._folder.cleanup()
+
+
+OnAFile.TestCase.settings = settings(max_examples=12, stateful_step_count=30, deadline=None)
+TestSegmentsOnAFile = OnAFile.TestCase

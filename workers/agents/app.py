@@ -1,0 +1,75 @@
+"""The Faust app: one agent, which reads triggers. What it does with them is handed in."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final, TypeAlias, cast
+
+import faust
+from faust.types import AppT, EventT, StreamT
+
+from hub.log.progress import agents_group
+from hub.settings import Kafka
+from schemas.topics import TRIGGERS
+from workers.agents.broker import broker_url, credentials
+
+SESSION_S: Final = 10.0
+"""A process that is silent for so long has gone, and others read its partitions."""
+COMMIT_S: Final = 0.5
+POLL: Final = 100
+"""Triggers that are fetched at once: each is some work."""
+
+Place: TypeAlias = tuple[int, int]
+"""Partition of triggers.v1 and offset."""
+Handle: TypeAlias = Callable[[bytes, Place], Awaitable[bool]]
+"""Does what a trigger's bytes say. True: it is done, whatever came of it; False: it is not, somebody else has to."""
+
+
+def make(kafka: Kafka, namespace: str, *, instance: str, folder: Path, handle: Handle) -> AppT:
+    """
+    Put it together; it starts nothing.
+
+    How the known holes of Faust 0.15 are kept shut: an agent's concurrency is 1, as acknowledgements out of order lose
+    events with more; it acknowledges by hand, as Faust does so even for what raised or was cancelled; no tables, no
+    transactions; no leader and no timers of Faust's (`workers.agents.leader`, `ticks`): those stand still while the
+    partitions are shared out anew, which may take as long as a dead member's session.
+
+    Args:
+        instance: What this member of the group is called for ever; "": each start is a new member.
+        folder: For what Faust keeps in files, which is nothing.
+    """
+    app: AppT = faust.App(
+        agents_group(namespace),
+        broker=broker_url(kafka),
+        broker_credentials=credentials(kafka),
+        broker_session_timeout=SESSION_S,
+        broker_heartbeat_interval=SESSION_S / 4,
+        broker_commit_interval=COMMIT_S,
+        broker_max_poll_records=POLL,
+        consumer_auto_offset_reset="earliest",
+        consumer_group_instance_id=instance or None,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        store="memory://",
+        datadir=folder,
+        web_enabled=False,
+        autodiscover=False,
+    )
+    triggers = app.topic(
+        TRIGGERS.name(namespace), key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
+    )
+
+    async def read(stream: StreamT[bytes]) -> None:
+        by_hand: StreamT[bytes] = cast("faust.Stream[bytes]", stream).noack()
+        async for event in by_hand.events():
+            await _take(by_hand, event, handle)
+
+    app.agent(triggers, name="triggers", concurrency=1)(read)
+    return app
+
+
+async def _take(stream: StreamT[bytes], event: EventT[bytes], handle: Handle) -> None:
+    message = event.message
+    if await handle(message.value or b"", (message.tp.partition, message.offset)):
+        await stream.ack(event)

@@ -1,0 +1,126 @@
+"""The agents' producer: writes a number of records and returns when Kafka has all of them. Synchronous."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Any, Final, Protocol
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from hub.errors import Refused, Unavailable
+from hub.log.config import producer_config
+from hub.log.sealing import Sealing
+from hub.pipeline.data_keys import key_record
+from hub.settings import Kafka
+
+POLL_S: Final = 0.05
+LINGER_MS: Final = 5.0
+"""Records come by the hundred: to wait for company costs nobody anything, and Kafka much less."""
+
+
+class Window(Protocol):
+    """What records of events.v1 have to pass; see `hub.log.bulk.BulkWindow`."""
+
+    def wait(self, events: int) -> None:
+        """Raises Unavailable."""
+        ...
+
+    def landed(self, events: int, partition: int, offset: int) -> None:
+        """See there."""
+        ...
+
+    def lost(self, events: int) -> None:
+        """See there."""
+        ...
+
+
+class Outbox:
+    """One producer. Each thread may call it; what one puts, another may help to deliver."""
+
+    def __init__(self, kafka: Kafka, sealing: Sealing | None = None) -> None:
+        """Connects when it is needed. Args: sealing: of events; None: they are not sealed."""
+        self._sealing = sealing
+        self._timeout_s = kafka.delivery_timeout_s + 5.0
+        self._producer = Producer(producer_config(kafka, **{"linger.ms": LINGER_MS}))
+
+    def put_events(self, topic: str, records: Iterable[tuple[str, bytes]], window: Window | None = None) -> int:
+        """As `put`, for events.v1: sealed if they are to be, and then their keys are durable before them."""
+        if self._sealing is None:
+            return self.put(topic, records, window)
+        sealed, keys = [], []
+        for key, clear in records:
+            value, data_key = self._sealing.sealer.seal(clear)
+            sealed.append((key, value))
+            if data_key is not None:
+                name, text = key_record(data_key)
+                keys.append((name.decode(), text))
+        try:
+            self.put(self._sealing.topic, keys)
+        except BaseException:
+            if window is not None:
+                window.lost(len(sealed))
+            raise
+        return self.put(topic, sealed, window)
+
+    def put(self, topic: str, records: Iterable[tuple[str, bytes]], window: Window | None = None) -> int:
+        """
+        Write records, each a key and a value, in their order.
+
+        Args: window: of bulk events, in which they were let in.
+
+        Returns: how many.
+        Raises:
+            Unavailable: Kafka has not acknowledged all of them; it may have some, or all.
+            Refused: Kafka will not take one.
+        """
+        batch = _Batch(window)
+        for key, value in records:
+            batch.waiting += 1
+            while True:
+                try:
+                    self._producer.produce(topic, value, key.encode(), on_delivery=batch.report)
+                    break
+                except BufferError:
+                    self._producer.poll(POLL_S)
+                except KafkaException as exc:
+                    batch.waiting -= 1
+                    batch.fail(exc.args[0])
+                    break
+            batch.sent += 1
+        until_s = time.monotonic() + self._timeout_s
+        while batch.waiting:
+            self._producer.poll(POLL_S)
+            if time.monotonic() > until_s:
+                raise Unavailable("kafka", "no acknowledgement within the time set")
+        if batch.error is not None:
+            if batch.error.code() in (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.TOPIC_AUTHORIZATION_FAILED):
+                raise Refused("kafka", batch.error.str())
+            raise Unavailable("kafka", batch.error.str())
+        return batch.sent
+
+    def close(self) -> None:
+        """Wait for what is under way, some seconds at most."""
+        self._producer.flush(2.0)
+
+
+class _Batch:
+    """What has become of the records of one call."""
+
+    def __init__(self, window: Window | None) -> None:
+        self.sent = self.waiting = 0
+        self.error: KafkaError | None = None
+        self._window = window
+
+    def fail(self, error: KafkaError) -> None:
+        self.error = self.error or error
+        if self._window is not None:
+            self._window.lost(1)
+
+    def report(self, error: KafkaError | None, message: Message) -> Any:
+        self.waiting -= 1
+        if error is not None:
+            self.fail(error)
+        elif self._window is not None:
+            offset = message.offset()
+            self._window.landed(1, message.partition() or 0, -1 if offset is None else offset)

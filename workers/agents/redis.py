@@ -1,0 +1,33 @@
+"""The agents' client of Redis or Valkey; and what is wrong with it, in the hub's words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from hub.errors import Unavailable
+
+ANSWER_S: Final = 2.0
+"""How long Redis may take to answer: the leader has to say that it lives within five seconds."""
+
+
+def client(url: str) -> Redis:
+    """Connects when it is first asked. One more attempt at once: the first finds out that a connection has gone."""
+    return Redis.from_url(
+        url, socket_timeout=ANSWER_S, socket_connect_timeout=ANSWER_S, retry=Retry(NoBackoff(), 1), protocol=2
+    )
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raises Unavailable for what a client raises whose server is away."""
+    try:
+        yield
+    except (RedisError, OSError) as exc:
+        raise Unavailable("redis", f"Redis does not answer (HUB_REDIS__URL): {exc}") from exc

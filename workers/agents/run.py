@@ -1,0 +1,243 @@
+"""The `hub agents` process, put together."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import signal
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+from faust.exceptions import ConsumerNotStarted
+from faust.types import AppT
+
+from hub.definitions.catalogue import Catalogue
+from hub.errors import Refused, Unavailable
+from hub.health import serve_health
+from hub.log.admin import LogAdmin
+from hub.log.bulk import BulkWindow
+from hub.log.follower import Follower
+from hub.log.progress import Progress, agents_group
+from hub.log.sealing import Sealing
+from hub.pipeline.data_keys import Wrapping
+from hub.pipeline.sealed import Sealer
+from hub.segments import timers
+from hub.settings import Settings
+from hub.stack.keys import identity_key, secret_key
+from hub.store.factory import open_store
+from schemas.codec import encode_trigger
+from schemas.heartbeats import Keys
+from schemas.records import Trigger
+from schemas.topics import EVENTS, KEYS, TRIGGERS
+from workers.agents import app as faust_app
+from workers.agents import redis
+from workers.agents.heartbeats import Heartbeats
+from workers.agents.leader import Leader
+from workers.agents.ledger import Ledger
+from workers.agents.outbox import Outbox
+from workers.agents.slices import At, Slices
+from workers.agents.ticks import Tick, led
+from workers.agents.triggers import Triggers
+from workers.agents.watchdog import Look, watch
+
+log: Final = structlog.get_logger()
+
+STEP_S: Final = 0.25
+"""Between two steps of the leader: so late is a heartbeat, or a segment that changes with time, at most."""
+PLAN_S: Final = 1.0
+"""Between two looks at what is to be done to all profiles."""
+STOP_S: Final = 10.0
+EXIT_STUCK: Final = 70
+"""EX_SOFTWARE of sysexits.h."""
+
+NO_REDIS: Final = "HUB_REDIS__URL is not set. Agents keep there who leads and how far runs are; `hub up` has a Valkey"
+
+
+def now_ms() -> int:
+    """The clock: milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+class Steps:
+    """How many steps were made, by whichever thread."""
+
+    def __init__(self) -> None:
+        self.made = 0
+
+    def __call__(self) -> None:
+        self.made += 1
+
+
+def run(settings: Settings, now_ms: Callable[[], int] = now_ms, at: At = lambda _: None) -> None:
+    """
+    Do what is due until SIGTERM or SIGINT. Call it from the main thread.
+
+    Args: now_ms: the clock, milliseconds since 1970. at: called at each point of a slice; for tests.
+
+    Raises: Refused: it cannot work as it is set up. Unavailable: Kafka does not answer.
+    """
+    if not settings.redis.url:
+        raise Refused("redis", NO_REDIS)
+    logging.getLogger("faust").setLevel(logging.ERROR)  # tells each start and stop of its parts as a warning
+    kafka, namespace = settings.kafka, settings.namespace
+    process = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+    catalogue = Catalogue(identity_key(settings.identity.key, settings.data))
+    with ExitStack() as stack:
+        follower = stack.enter_context(Follower(kafka, namespace, catalogue))
+        store = stack.enter_context(closing(open_store(settings.store_url, readonly=True)))
+        progress = stack.enter_context(closing(Progress(kafka, namespace)))
+        window = stack.enter_context(BulkWindow(progress, settings.bulk))
+        outbox = stack.enter_context(closing(Outbox(kafka, _sealing(settings))))
+        client = stack.enter_context(closing(redis.client(settings.redis.url)))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hub-agents-")))
+        keys, steps = Keys(namespace), Steps()
+        ledger = Ledger(client, keys)
+        topic = TRIGGERS.name(namespace)
+        heartbeats = Heartbeats(
+            catalogue,
+            store,
+            ledger,
+            lambda triggers: _send(outbox, topic, triggers),
+            now_ms,
+        )
+        segments = stack.enter_context(timers.opened(settings))
+        leader = Leader(client, keys, process)
+
+        def lead() -> None:
+            if leader.claim():
+                heartbeats.step(leader.term)
+
+        def leads() -> bool:
+            return bool(leader.term)
+
+        ticks = (
+            Tick("heartbeats", STEP_S, lead),
+            Tick("due", STEP_S, led(leads, segments.due.tick)),
+            Tick("segments", PLAN_S, led(leads, segments.plan.tick)),
+        )
+        slices = Slices(
+            catalogue,
+            store,
+            ledger,
+            outbox=outbox,
+            window=window,
+            topic=EVENTS.name(namespace),
+            now_ms=now_ms,
+            beat=steps,
+            at=at,
+        )
+        triggers = Triggers(slices, outbox, namespace, now_ms, steps)
+        app = faust_app.make(
+            kafka,
+            namespace,
+            instance=settings.agents.instance,
+            folder=folder,
+            handle=triggers.take,
+        )
+
+        def ready() -> dict[str, Any]:
+            return {
+                "ready": follower.level,
+                "leads": leads(),
+                "trouble": [one for one in (*(tick.trouble for tick in ticks), triggers.trouble) if one],
+                "partitions": sorted(_mine(app)),
+            }
+
+        with suppress(Unavailable):
+            leader.claim()  # so that it is known that somebody is there as soon as it says that it is ready
+        stack.enter_context(serve_health(settings.health, ready))
+        stack.enter_context(_watched(settings, app, steps))
+        log.info("agents.started", namespace=namespace, process=process)
+        asyncio.run(_until_signal(app, ticks, slices, window))
+        with suppress(Unavailable):
+            leader.release()
+        log.info("agents.stopped")
+
+
+def _sealing(settings: Settings) -> Sealing | None:
+    if not settings.privacy.shredding:
+        return None
+    wrapping = Wrapping(secret_key(settings.secret_key, settings.data))
+    sealer = Sealer(wrapping, identity_key(settings.identity.key, settings.data))
+    return Sealing(sealer, KEYS.name(settings.namespace))
+
+
+async def _until_signal(app: AppT, ticks: Sequence[Tick], slices: Slices, window: BulkWindow) -> None:
+    """Raises Unavailable: Faust has given up."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    asked = asyncio.create_task(stop.wait(), name="stop")
+    ended = asyncio.create_task(_ended(app), name="faust")
+    ticking = [asyncio.create_task(tick.run(), name=tick.name) for tick in ticks]
+    try:
+        await asyncio.wait({asked, ended}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        slices.stopping.set()
+        await asyncio.to_thread(window.close)  # nobody waits in it any more
+        for task in (asked, *ticking):
+            task.cancel()
+        await asyncio.gather(*ticking, return_exceptions=True)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_S):
+                await app.stop()
+        ended.cancel()
+        (why,) = await asyncio.gather(ended, return_exceptions=True)
+    if not stop.is_set():
+        raise Unavailable("kafka", f"Faust has given up: {app.crash_reason or why!r}")
+
+
+async def _ended(app: AppT) -> None:
+    """Returns, or raises, when it runs no more."""
+    await app.start()
+    await app.wait_until_stopped()
+
+
+def _mine(app: AppT) -> frozenset[int]:
+    """Partitions of triggers.v1 that this process reads."""
+    if not app.started:
+        return frozenset()  # to look would make the consumer, on this thread
+    try:
+        return frozenset(tp.partition for tp in app.consumer.assignment())
+    except ConsumerNotStarted:
+        return frozenset()
+
+
+def _send(outbox: Outbox, topic: str, triggers: Sequence[Trigger]) -> None:
+    # by their own ids: over all partitions, so that all agents have something to do
+    outbox.put(topic, [(trigger["id"], encode_trigger(trigger)) for trigger in triggers])
+
+
+@contextmanager
+def _watched(settings: Settings, app: AppT, steps: Steps) -> Iterator[None]:
+    """A watchdog while the block runs."""
+    kafka, namespace = settings.kafka, settings.namespace
+    admin, stop = LogAdmin(kafka, namespace), threading.Event()
+    with closing(Progress(kafka, namespace, TRIGGERS, agents_group(namespace))) as committed:
+
+        def look() -> Look:
+            return Look(admin.end_offsets(TRIGGERS), committed(), _mine(app), steps.made)
+
+        arguments = (look, settings.agents.stuck_s, time.monotonic, stop, _bite)
+        thread = threading.Thread(target=watch, args=arguments, name="watchdog", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+
+def _bite(lag: int, still_s: float) -> None:
+    log.error("agents.stuck", triggers=lag, still_s=round(still_s), what="this process ends; another one goes on")
+    os._exit(EXIT_STUCK)  # whatever is stuck might keep an orderly end from coming, too
