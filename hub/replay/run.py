@@ -14,6 +14,7 @@ from hub.log.bulk import BulkWindow
 from hub.log.keys import KeyLog, Opener
 from hub.log.partitions import partition_of_key
 from hub.log.progress import Progress
+from hub.log.window import Unhurried
 from hub.model import OFFSET_BITS
 from hub.pipeline.documents import iso
 from hub.replay.bounds import SLACK_MS, At, select
@@ -26,7 +27,7 @@ from hub.replay.privacy import keep_privacy
 from hub.replay.profiles import all_profiles
 from hub.replay.promotion import Level, Promotion, is_stored
 from hub.replay.report import Partition, Report
-from hub.replay.sender import Sender, Unhurried
+from hub.replay.sender import Sender
 from hub.replay.shadow import Defined, Shadow, wait_level
 from hub.replay.source import Original, Originals, ReplayStore, Step
 from hub.store.factory import open_store

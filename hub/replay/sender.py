@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Final, NamedTuple, Protocol, Self
+from typing import Final, NamedTuple, Self
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from hub.errors import Refused, Unavailable
 from hub.log.config import producer_config
+from hub.log.window import Window
 from hub.pipeline.data_keys import key_record
 from hub.pipeline.sealed import Sealer
 from hub.settings import Kafka
@@ -22,40 +23,11 @@ AT_ONCE: Final = 500
 """Sealed records that wait for their keys together."""
 
 
-class Window(Protocol):
-    """Live before bulk: `hub.log.bulk.BulkWindow`."""
-
-    def wait(self, events: int) -> None:
-        """Until so many may be sent. Raises Unavailable."""
-        ...
-
-    def landed(self, events: int, partition: int, offset: int) -> None:
-        """So many are one record of the log. From any thread."""
-        ...
-
-    def lost(self, events: int) -> None:
-        """So many did not get there. From any thread."""
-        ...
-
-
 class _Record(NamedTuple):
     key: bytes
     value: bytes
     header: tuple[str, bytes]
     events: int
-
-
-class Unhurried:
-    """The window onto a log that nobody else waits for."""
-
-    def wait(self, events: int) -> None:
-        """At once."""
-
-    def landed(self, events: int, partition: int, offset: int) -> None:
-        """Of no matter."""
-
-    def lost(self, events: int) -> None:
-        """Of no matter."""
 
 
 class Sender:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
-from typing import Final, Protocol, Self
+from typing import Final, Self
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from hub.errors import Refused, Unavailable
 from hub.log.config import producer_config
+from hub.log.window import Unhurried, Window
 from hub.settings import Kafka
 from schemas.codec import encode_inbound
 from schemas.records import Inbound
@@ -17,35 +18,6 @@ from schemas.topics import EVENTS
 
 TICK_S: Final = 0.1
 _CLOSE_S: Final = 1.0
-
-
-class Window(Protocol):
-    """Live before bulk: `hub.log.bulk.BulkWindow`."""
-
-    def wait(self, events: int) -> None:
-        """Until so many may be sent. Raises Unavailable."""
-        ...
-
-    def landed(self, events: int, partition: int, offset: int) -> None:
-        """So many are one record of the log. From any thread."""
-        ...
-
-    def lost(self, events: int) -> None:
-        """So many did not get there. From any thread."""
-        ...
-
-
-class _Unhurried:
-    """The window of what goes with live events."""
-
-    def wait(self, events: int) -> None:
-        """At once."""
-
-    def landed(self, events: int, partition: int, offset: int) -> None:
-        """Of no matter."""
-
-    def lost(self, events: int) -> None:
-        """Of no matter."""
 
 
 class _Sending:
@@ -98,7 +70,7 @@ class Sender:
     def __init__(self, kafka: Kafka, namespace: str, window: Window | None = None) -> None:
         """Connects when it first sends. Args: window: None: what is sent goes with live events."""
         self._topic = EVENTS.name(namespace)
-        self._window: Window = window or _Unhurried()
+        self._window: Window = window or Unhurried()
         self._timeout_s = kafka.delivery_timeout_s + 1.0
         self._producer = Producer(producer_config(kafka))
         self._over = threading.Event()

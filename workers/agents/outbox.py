@@ -4,35 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from hub.errors import Refused, Unavailable
 from hub.log.config import producer_config
 from hub.log.sealing import Sealing
+from hub.log.window import Window
 from hub.pipeline.data_keys import key_record
 from hub.settings import Kafka
 
 POLL_S: Final = 0.05
 LINGER_MS: Final = 5.0
 """Records come by the hundred: to wait for company costs nobody anything, and Kafka much less."""
-
-
-class Window(Protocol):
-    """What records of events.v1 have to pass; see `hub.log.bulk.BulkWindow`."""
-
-    def wait(self, events: int) -> None:
-        """Raises Unavailable."""
-        ...
-
-    def landed(self, events: int, partition: int, offset: int) -> None:
-        """See there."""
-        ...
-
-    def lost(self, events: int) -> None:
-        """See there."""
-        ...
 
 
 class Outbox:

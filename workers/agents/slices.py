@@ -12,12 +12,13 @@ from prometheus_client import Counter
 from hub.definitions.catalogue import Catalogue
 from hub.definitions.heartbeats import heartbeats, telling
 from hub.errors import HubError
+from hub.log.window import Window
 from hub.pipeline.made_sessions import GAP_MS
 from hub.store.port import Scanning
 from schemas.heartbeats import Order, Slice
 from workers.agents.events import event_id, record
 from workers.agents.ledger import Ledger
-from workers.agents.outbox import Outbox, Window
+from workers.agents.outbox import Outbox
 
 log: Final = structlog.get_logger()
 
