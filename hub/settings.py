@@ -134,6 +134,13 @@ class Bridges(_Part):
 class Agents(_Part):
     """The process that does what is due: heartbeats, segments that change with time alone."""
 
+    up: Annotated[
+        bool,
+        Field(
+            description="Whether `hub up` runs agents and a worker, some 220 MB. Without them heartbeats wait until "
+            "some run, and so does what a new definition or time changes in segments."
+        ),
+    ] = True
     instance: Annotated[
         str,
         Field(

@@ -23,7 +23,7 @@ settings.load_profile("hub")
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
-    Tests that take half a minute are the first of each worker of xdist: else one ends the run alone with some of them.
+    The longest tests are the first of each worker of xdist: else one ends the run alone with some of them.
 
     Each worker is given an even part of the list, in its order.
     """

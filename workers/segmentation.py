@@ -29,8 +29,9 @@ from hub.errors import Unavailable
 from hub.health import serve_health
 from hub.log.bulk import BulkWindow
 from hub.log.progress import Progress
+from hub.redis import client, translated
 from hub.segments.backfill import Backfill, Forgotten
-from hub.segments.runs import Runs, connect, translated
+from hub.segments.runs import Runs
 from hub.segments.sender import Sender
 from hub.settings import Settings
 from hub.store.factory import open_store
@@ -134,7 +135,7 @@ def run(settings: Settings) -> None:
     kafka, namespace = settings.kafka, settings.namespace
     with ExitStack() as stack:
         store = stack.enter_context(closing(open_store(settings.store_url)))
-        redis = stack.enter_context(closing(connect(settings.redis.url)))
+        redis = stack.enter_context(closing(client(settings.redis.url)))
         # a worker waits in Redis for its next job, longer than anybody waits for an answer
         waiting = stack.enter_context(closing(Redis.from_url(settings.redis.url, socket_timeout=2 * WAIT_S)))
         progress = stack.enter_context(closing(Progress(kafka, namespace)))

@@ -39,8 +39,8 @@ from hub.log.reader import LogReader
 from hub.log.sealing import SealingPublisher
 from hub.pipeline.data_keys import Wrapping
 from hub.pipeline.sealed import Sealer
+from hub.redis import client
 from hub.segments.runs import Runs as SegmentRuns
-from hub.segments.runs import connect
 from hub.settings import Api, Bulk, Kafka, Limits
 from hub.store.factory import open_store
 
@@ -194,7 +194,7 @@ async def _opened(parts: Parts) -> AsyncIterator[App]:
             if each is not None:
                 stack.push_async_callback(each.close)
 
-        segment_redis = stack.enter_context(closing(connect(redis_url))) if redis_url else None
+        segment_redis = stack.enter_context(closing(client(redis_url))) if redis_url else None
 
         def definitions() -> None:
             if not follower.level:

@@ -28,6 +28,7 @@ def site(settings: Settings, cache: Path, environment: Mapping[str, str]) -> pla
         admin_key=keys.admin_key(settings.admin_key, settings.data),
         environment=dict(environment),
         class_path=[] if settings.kafka.bootstrap else class_path(cache),
+        late=plan.LATE if settings.agents.up else (),
     )
 
 

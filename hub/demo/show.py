@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -52,7 +53,10 @@ def _hub(folder: Path, port: int, screen: Screen) -> Iterator[state.RunState]:
     hub = [sys.executable, "-m", "hub"]
     screen.say(f"starting a hub on {folder}")
     where = ["--data", str(folder)]
-    if subprocess.run([*hub, "up", "--detach", *where, "--port", str(port)], check=False).returncode:
+    # nothing of it is due at a time
+    variables = {**os.environ, "HUB_AGENTS__UP": "false"}
+    up = [*hub, "up", "--detach", *where, "--port", str(port)]
+    if subprocess.run(up, env=variables, check=False).returncode:
         raise Unavailable("hub", f"did not start; its logs are in {folder / 'logs'}")
     try:
         started = state.read(folder)

@@ -13,7 +13,7 @@ from rq.exceptions import DuplicateJobError, NoSuchJobError
 from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 
-from hub.segments.runs import translated
+from hub.redis import translated
 from schemas.jobs import LOOK_AT, SEGMENTATION, job_id, queue_name
 
 ATTEMPTS: Final = 5

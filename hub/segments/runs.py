@@ -7,11 +7,9 @@ from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
 from redis import Redis
-from redis.backoff import NoBackoff
-from redis.exceptions import LockError, RedisError
-from redis.retry import Retry
+from redis.exceptions import LockError
 
-from hub.errors import Unavailable
+from hub.redis import translated
 from schemas.segments import (
     KEPT_S,
     MOST_RUNS,
@@ -25,7 +23,6 @@ from schemas.segments import (
     encode,
 )
 
-ANSWER_S: Final = 5.0
 PLANNING_S: Final = 30.0
 """How long planning may take before somebody else may begin: a repeat would do no harm."""
 
@@ -41,24 +38,8 @@ class Progress(NamedTuple):
     error: str = ""
 
 
-def connect(url: str) -> Redis:
-    """Raises ValueError for a URL that is none. One more attempt at once finds out that a connection has gone."""
-    return Redis.from_url(
-        url, socket_timeout=ANSWER_S, socket_connect_timeout=ANSWER_S, retry=Retry(NoBackoff(), 1), protocol=2
-    )
-
-
-@contextmanager
-def translated() -> Iterator[None]:
-    """Raises Unavailable for what the client raises."""
-    try:
-        yield
-    except RedisError as exc:
-        raise Unavailable("redis", str(exc) or type(exc).__name__) from exc
-
-
 class Runs:
-    """Runs and slices of one namespace. Thread-safe; every call blocks for 5 s at most, then raises Unavailable."""
+    """Runs and slices of one namespace. Thread-safe; a call blocks some seconds at most, then raises Unavailable."""
 
     def __init__(self, redis: Redis, namespace: str) -> None:
         """Args: redis: gives bytes, not text."""

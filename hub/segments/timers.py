@@ -10,10 +10,11 @@ from typing import NamedTuple
 from hub.definitions.catalogue import Catalogue
 from hub.log.admin import LogAdmin
 from hub.log.follower import Follower
+from hub.redis import client
 from hub.segments.due import DueSender
 from hub.segments.jobs import Jobs
 from hub.segments.planner import Planner, Ways
-from hub.segments.runs import Runs, connect
+from hub.segments.runs import Runs
 from hub.segments.sender import Sender
 from hub.settings import Settings
 from hub.store.factory import open_store
@@ -41,7 +42,7 @@ def opened(settings: Settings) -> Iterator[Timers]:
     with ExitStack() as stack:
         store = stack.enter_context(closing(open_store(settings.store_url)))
         stack.enter_context(Follower(kafka, namespace, catalogue))
-        redis = stack.enter_context(closing(connect(settings.redis.url)))
+        redis = stack.enter_context(closing(client(settings.redis.url)))
         admin = LogAdmin(kafka, namespace)
         due, plan = (stack.enter_context(Sender(kafka, namespace)) for _ in range(2))
         ways = Ways(store, Runs(redis, namespace), Jobs(redis, namespace), plan, lambda: len(admin.partitions(EVENTS)))

@@ -37,6 +37,7 @@ class Site:
     admin_key: str
     environment: Mapping[str, str]
     class_path: Sequence[Path]  # of Kafka; empty when `kafka.bootstrap` is set
+    late: Sequence[str] = LATE  # processes that start once the others are ready
 
 
 @dataclass(frozen=True)
@@ -49,14 +50,15 @@ class Plan:
     redis: str
 
 
-def make(site: Site, ours: Sequence[str] = OURS, late: Sequence[str] = LATE) -> Plan:
+def make(site: Site, ours: Sequence[str] = OURS) -> Plan:
     """
     Decide ports and programs. Starts nothing, but writes the chosen ports to the data folder.
 
-    Args: ours: processes of the hub, which make it ready. late: those that start then.
+    Args: ours: processes of the hub, which make it ready.
 
     Raises: Refused: the API's port is taken, or no port is free.
     """
+    late = site.late
     how = "Choose another one with --port or HUB_API__PORT (0: any)"
     ports.require_free(site.api.host, site.api.port, how)
     chosen = ports.choose(site.data / "ports.json", ("broker", "controller", "valkey", *ours, *late))

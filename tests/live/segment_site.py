@@ -14,7 +14,8 @@ from typing import Any
 
 from hub.errors import Unavailable
 from hub.log.admin import ensure_topics
-from hub.segments.runs import Runs, connect
+from hub.redis import client
+from hub.segments.runs import Runs
 from hub.segments.timers import Timers, now_ms, opened
 from hub.settings import Kafka, Redis, Segments, Settings
 from hub.store.factory import open_store
@@ -92,7 +93,7 @@ def site(kafka: str, namespace: str, folder: Path, redis_url: str, **segments: A
     ensure_topics(settings.kafka, namespace)
     with ExitStack() as stack:
         store = stack.enter_context(closing(open_store(settings.store_url)))
-        redis = stack.enter_context(closing(connect(redis_url)))
+        redis = stack.enter_context(closing(client(redis_url)))
         made = Site(settings, store, Runs(redis, namespace))
         made.define("mapping", "n", **MAPPING)
         yield made

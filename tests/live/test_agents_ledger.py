@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from redis import Redis
 
+from hub import redis
 from hub.errors import Fenced, Unavailable
 from schemas.heartbeats import Asked, Keys, Run, Slice, Work, encode
 from tests.servers.running import Own, own
-from workers.agents import redis
 from workers.agents.leader import Leader
 from workers.agents.ledger import Ledger
 

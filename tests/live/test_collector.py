@@ -136,7 +136,6 @@ def start(kafka: str, namespace: str, tmp_path: Path) -> Iterator[Callable[[str]
         one.kill()
 
 
-@pytest.mark.first
 def test_collectors_that_come_and_go_lose_and_double_nothing(
     kafka: str, namespace: str, tmp_path: Path, start: Callable[[str], CollectorProcess]
 ) -> None:

@@ -20,7 +20,6 @@ from tests.live.collector import collector
 from tests.waiting import wait_for
 
 
-@pytest.mark.first
 @pytest.mark.parametrize(
     ("examples", "number"),
     [(600, 1), pytest.param(60_000, 2, marks=[pytest.mark.long, pytest.mark.timeout(3_600)])],

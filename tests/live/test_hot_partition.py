@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Final
 
 import httpx
-import pytest
 
 from hub.log.admin import LogAdmin
 from hub.settings import Kafka
@@ -44,7 +43,6 @@ def _opened(folder: Path) -> Store:
     return open_store(url, readonly=True)
 
 
-@pytest.mark.first
 def test_a_backlog_on_one_partition_holds_up_no_other(kafka: str, namespace: str, tmp_path: Path) -> None:
     """Counted in records that are written in between, so that it does not depend on the machine's speed."""
     settings = Kafka(bootstrap=kafka, partitions=4)

@@ -54,7 +54,6 @@ def running(tmp_path: Path) -> Iterator[WholeHub]:
         yield running
 
 
-@pytest.mark.first
 def test_a_mapping_from_its_file_to_the_events(running: WholeHub, tmp_path: Path) -> None:
     source = KafkaSource(running.kafka, "orders")
     source.put([json.dumps(message).encode() for message in MESSAGES])

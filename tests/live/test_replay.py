@@ -107,7 +107,6 @@ def test_a_hub_that_has_taken_nothing_yet(live: Live) -> None:
     assert (report["records"], report["diff"]["live"], report["diff"]["shadow"]) == (0, 0, 0)
 
 
-@pytest.mark.first
 def test_a_shadow_with_another_mapping_shows_exactly_the_fields_that_differ(live: Live) -> None:
     """Again and again: each replay begins with an empty shadow, and leaves live alone."""
     live.send()

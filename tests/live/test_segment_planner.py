@@ -14,9 +14,10 @@ from redis import Redis
 from hub.definitions.catalogue import Catalogue
 from hub.log.partitions import partition_of_key
 from hub.pipeline.patches import operations_of
+from hub.redis import client
 from hub.segments.backfill import Backfill, Forgotten
 from hub.segments.planner import Planner, Ways
-from hub.segments.runs import Runs, connect
+from hub.segments.runs import Runs
 from hub.store.memory import MemoryStore
 from schemas.records import Inbound
 from schemas.segments import Run
@@ -115,7 +116,7 @@ class Site:
 
 @pytest.fixture
 def at(shared_folder: Path, namespace: str) -> Iterator[Site]:
-    with running.shared("valkey", shared_folder / "valkey") as url, closing(connect(url)) as redis:
+    with running.shared("valkey", shared_folder / "valkey") as url, closing(client(url)) as redis:
         yield Site(redis, namespace)
 
 

@@ -23,7 +23,7 @@ def send(running: WholeHub, profile: str, *events: tuple[str, dict[str, int]]) -
 @pytest.mark.long
 @pytest.mark.timeout(180)
 def test_a_segment_is_filled_left_on_time_and_told_of(tmp_path: Path) -> None:
-    with whole_hub(tmp_path / "data") as running:
+    with whole_hub(tmp_path / "data", agents=True) as running:
         running.define("source", "shop")
         running.define("mapping", "n", event_type="sign-in", fields=[{"event": "properties.n", "profile": "traits.n"}])
         for n in range(60):

@@ -26,12 +26,12 @@ def environment(**variables: str) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("HUB_")} | variables
 
 
-def hub(*arguments: str | Path, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
-    """Run a `hub` command to its end."""
+def hub(*arguments: str | Path, timeout_s: float = 120, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a `hub` command to its end. Args: variables: of its environment."""
     return subprocess.run(
         [*HUB, *map(str, arguments)],
         cwd=ROOT,
-        env=environment(),
+        env=environment(**variables),
         capture_output=True,
         text=True,
         timeout=timeout_s,
@@ -111,12 +111,17 @@ class WholeHub:
 
 
 @contextmanager
-def whole_hub(data: Path) -> Iterator[WholeHub]:
-    """Start one, stop it after the block; fails if anything of it is left then."""
-    started = hub("up", "--detach", "--data", data, "--port", "0")
+def whole_hub(data: Path, *, agents: bool = False) -> Iterator[WholeHub]:
+    """
+    Start one, stop it after the block; fails if anything of it is left then.
+
+    Args: agents: whether agents and a worker run, too.
+    """
+    started = hub("up", "--detach", "--data", data, "--port", "0", HUB_AGENTS__UP=str(agents))
     assert started.returncode == 0, started.stdout + started.stderr
     try:
         running = WholeHub(data)
+        assert running.processes().keys() >= {"agents", "worker"} if agents else "agents" not in running.processes()
         with running.http:
             try:
                 yield running

@@ -7,8 +7,8 @@ from typing import Any, Final
 import structlog
 from redis import Redis
 
+from hub.redis import translated
 from schemas.heartbeats import LEASE_MS, Keys
-from workers.agents.redis import translated
 
 log: Final = structlog.get_logger()
 

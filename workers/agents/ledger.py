@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 from redis import Redis
 
 from hub.errors import Fenced
+from hub.redis import translated
 from schemas.heartbeats import (
     KEPT_S,
     MOST_RUNS,
@@ -21,7 +22,6 @@ from schemas.heartbeats import (
     decode_slice,
     encode,
 )
-from workers.agents.redis import translated
 
 _FENCE: Final = "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return -1 end\n"
 # KEYS: leader, open, run, runs, cursors, asked. ARGV: term, heartbeat, run id, run, cursor or "", most runs, seconds.

@@ -20,6 +20,7 @@ import structlog
 from faust.exceptions import ConsumerNotStarted
 from faust.types import AppT
 
+from hub import redis
 from hub.definitions.catalogue import Catalogue
 from hub.errors import Refused, Unavailable
 from hub.health import serve_health
@@ -39,7 +40,6 @@ from schemas.heartbeats import Keys
 from schemas.records import Trigger
 from schemas.topics import EVENTS, KEYS, TRIGGERS
 from workers.agents import app as faust_app
-from workers.agents import redis
 from workers.agents.heartbeats import Heartbeats
 from workers.agents.leader import Leader
 from workers.agents.ledger import Ledger

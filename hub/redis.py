@@ -1,4 +1,4 @@
-"""The agents' client of Redis or Valkey; and what is wrong with it, in the hub's words."""
+"""A client of Redis or Valkey for code that may block; and what is wrong with it, in the hub's words."""
 
 from __future__ import annotations
 
@@ -14,11 +14,15 @@ from redis.retry import Retry
 from hub.errors import Unavailable
 
 ANSWER_S: Final = 2.0
-"""How long Redis may take to answer: the leader has to say that it lives within five seconds."""
+"""How long it may take to answer: a leader has to say that it lives within three seconds."""
 
 
 def client(url: str) -> Redis:
-    """Connects when it is first asked. One more attempt at once: the first finds out that a connection has gone."""
+    """
+    Connects when it is first asked. One more attempt at once: the first finds out that a connection has gone.
+
+    Raises: ValueError: a URL that is none.
+    """
     return Redis.from_url(
         url, socket_timeout=ANSWER_S, socket_connect_timeout=ANSWER_S, retry=Retry(NoBackoff(), 1), protocol=2
     )
@@ -30,4 +34,4 @@ def translated() -> Iterator[None]:
     try:
         yield
     except (RedisError, OSError) as exc:
-        raise Unavailable("redis", f"Redis does not answer (HUB_REDIS__URL): {exc}") from exc
+        raise Unavailable("redis", f"Redis does not answer (HUB_REDIS__URL): {str(exc) or type(exc).__name__}") from exc
