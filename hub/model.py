@@ -184,16 +184,24 @@ class Stay(NamedTuple):
 
 class Undo(msgspec.Struct, frozen=True):
     """
-    All that the undoing of a merge needs: the entry, later merges into the survivor, events that came later.
+    All that the undoing of a merge needs.
 
-    `stays`: of the survivor, after the merge; the events of its hosts are among `events`.
+    Attributes:
+        first: The merge, this one or an earlier one, before which the survivor held nobody who is told apart by now.
+        merges: Those into the survivor from then on that hold, in their order; without `entry`.
+        undone: Those that do not, in their order.
+        events: Documents of what came after `first`.
+        sessions: By id, of the survivor's: those of these events, and all that another id has claimed.
+        stays: Of the survivor, after `first`; the events of its hosts are among `events`.
     """
 
     entry: MergeEntry
+    first: MergeEntry
     merges: list[MergeEntry]
+    undone: list[MergeEntry]
     events: list[bytes]
     sessions: dict[str, Session]
-    stays: list[Stay] = []
+    stays: list[Stay]
 
 
 class Outgoing(msgspec.Struct, frozen=True):

@@ -117,12 +117,13 @@ class Faults:
             await asyncio.sleep(fault.lasts_s)
 
     async def _join(self, fault: Fault) -> None:
-        process = self._site.one_more_collector()
+        kind, _, how = fault.target.partition("-")
+        process = self._site.one_more(kind)
         try:
-            await _until(self._site.extra_works, "one more collector does not get ready")
+            await _until(self._site.extra_works, f"one more {kind} does not get ready")
             await asyncio.sleep(fault.lasts_s)
-            process.send_signal(signal.SIGKILL if fault.target == "is-killed" else signal.SIGTERM)
-            await _until(lambda: process.poll() is not None, "one more collector does not end")
+            process.send_signal(signal.SIGKILL if how == "is-killed" else signal.SIGTERM)
+            await _until(lambda: process.poll() is not None, f"one more {kind} does not end")
         finally:
             process.kill()
             process.wait()

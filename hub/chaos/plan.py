@@ -9,10 +9,10 @@ from typing import Final, NamedTuple
 
 from hub.chaos.checker.ledger import Step
 
-PROCESSES: Final = ("api", "collector", "collector-2", "bridges", "kafka", "valkey")
+PROCESSES: Final = ("api", "collector", "collector-2", "bridges", "agents", "worker", "kafka", "valkey")
 """Of the hub that the kit starts."""
 COLLECTORS: Final = ("collector", "collector-2")
-TO_KAFKA: Final = ("api", "collector", "collector-2", "bridges")
+TO_KAFKA: Final = ("api", "collector", "collector-2", "bridges", "agents", "worker")
 """Those whose connections to Kafka go through a proxy of their own."""
 LINKS: Final = ("load-api", *(f"{name}-kafka" for name in TO_KAFKA))
 
@@ -26,7 +26,7 @@ KINDS: Final = {
     "cut": "connections break, and new ones too",
     "stall": "connections stay, nothing moves on them",
     "slow": "every piece is held up, both ways",
-    "join": "one more collector joins the group and leaves it: rebalances",
+    "join": "one more collector, or agents process, joins its group and leaves it: rebalances",
     "full": "the disk is full",
     "refuse": "Kafka refuses writes to events.v1 (an ACL)",
     "command": "a command of yours",
@@ -108,7 +108,7 @@ def all_faults() -> list[tuple[str, str]]:
         *(("freeze", name) for name in PROCESSES if name != "valkey"),
         *(("clock", name) for name in TO_KAFKA),
         *((kind, link) for kind in ("cut", "stall", "slow") for link in LINKS),
-        *(("join", how) for how in ("leaves", "is-killed")),
+        *(("join", f"{name}-{how}") for name in ("collector", "agents") for how in ("leaves", "is-killed")),
         *(("full", disk) for disk in ("store", "kafka")),
         ("refuse", "kafka"),
     ]
@@ -129,7 +129,7 @@ def faults(seed: int, count: int, seconds: float, choice: Sequence[tuple[str, st
     planned = []
     for number, (kind, target) in enumerate(deck[:count], 1):
         at_s = begin + gap * (number - 1 + rng.uniform(0, 0.6))
-        planned.append(Fault(number, kind, target, at_s, _lasts(rng, kind), _size(rng, kind)))
+        planned.append(Fault(number, kind, target, at_s, _lasts(rng, kind), _size(rng, kind, target)))
     return planned
 
 
@@ -163,10 +163,12 @@ def _lasts(rng: random.Random, kind: str) -> float:
     return round(rng.uniform(shortest, longest), 2)
 
 
-def _size(rng: random.Random, kind: str) -> float:
+def _size(rng: random.Random, kind: str, target: str) -> float:
     """Clock: seconds ahead. Slow: seconds that a piece is held."""
     if kind == "clock":
-        return rng.choice((-7200.0, -300.0, -3.0, 3.0, 300.0, 7200.0))
+        size = rng.choice((-7200.0, -300.0, -3.0, 3.0, 300.0, 7200.0))
+        # after a greater step forward there is, rightly, no heartbeat until the clock is there again
+        return min(size, 3.0) if target == "agents" else size
     return round(rng.uniform(0.05, 0.4), 2) if kind == "slow" else 0.0
 
 

@@ -11,8 +11,9 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from hub.chaos.checker.model import KINDS as VIOLATIONS
-from hub.chaos.checker.model import Verdict, Violation
+from hub.chaos.checker.model import Verdict
+from hub.chaos.checker.violations import KINDS as VIOLATIONS
+from hub.chaos.checker.violations import Violation
 from hub.chaos.plan import KINDS, Fault
 from hub.chaos.recovery import Recovery
 
@@ -135,7 +136,7 @@ def as_text(result: Result) -> Iterator[str]:
 def _recoveries(faults: Sequence[Done]) -> Iterator[str]:
     """Seconds after the end of the fault, median and worst, of those that no other fault came upon if there are any."""
     yield (
-        f"  {'fault':<9} {'of':<19} {'times':>5} {'lasts':>6}   "
+        f"  {'fault':<9} {'of':<21} {'times':>5} {'lasts':>6}   "
         + " ".join(f"{name:>13}" for name in ("ready", "accepts", "stores", "bridges"))
     )
     grouped: dict[tuple[str, str], list[Done]] = defaultdict(list)
@@ -148,7 +149,7 @@ def _recoveries(faults: Sequence[Done]) -> Iterator[str]:
                 alone = [one for one in ones if one.alone]
                 columns = (_spread([one.recovery[place] for one in alone or ones]) for place in range(4))
                 name = target if alone else f"{target} *"
-                yield f"  {kind:<9} {name:<19} {len(ones):>5} {lasts:>5.1f}s   " + " ".join(columns)
+                yield f"  {kind:<9} {name:<21} {len(ones):>5} {lasts:>5.1f}s   " + " ".join(columns)
     yield "  Seconds from the end of the fault. * the next fault began before the hub had recovered from this one"
 
 

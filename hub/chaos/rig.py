@@ -56,16 +56,10 @@ def clock_file(data: Path, name: str) -> Path:
 def rebuilt(what: plan.Plan, data: Path) -> plan.Plan:
     """The plan of `hub up` for the processes OURS, changed as the rig needs it."""
     links = read(data).links
-    servers, ours, *late = what.stages
+    servers, *ours = what.stages
     kafka, *others = servers.programs
-    return replace(
-        what,
-        stages=(
-            Stage([_with_links(kafka, links, data), *others], servers.then),
-            Stage([_bent(program, links[program.name], data) for program in ours.programs], ours.then),
-            *late,
-        ),
-    )
+    bent = (replace(one, programs=[_bent(each, links[each.name], data) for each in one.programs]) for one in ours)
+    return replace(what, stages=(Stage([_with_links(kafka, links, data), *others], servers.then), *bent))
 
 
 def _with_links(kafka: Program, links: dict[str, Link], data: Path) -> Program:

@@ -53,6 +53,7 @@ async def run_there(
             key=key,
             bootstrap=bootstrap,
             bridge_bootstrap=bootstrap,
+            may_lack_agents=True,
             choice=[*((kind, LINK) for kind in ("cut", "stall", "slow")), *(("command", text) for text in commands)],
             do=do,
             works=lambda _name: None,

@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
 
 def chaos(
     seconds: Annotated[float, typer.Option(min=5, help="How long the load lasts.")] = 300,
-    faults: Annotated[int, typer.Option(min=0, help="How many, spread over that time.")] = 50,
+    faults: Annotated[int, typer.Option(min=0, help="How many, spread over that time.")] = 70,
     seed: Annotated[int, typer.Option(help="Of load and faults: the same seed does the same again.")] = 1,
     seeds: Annotated[int, typer.Option(min=1, help="So many runs, from --seed upwards.")] = 1,
     rate: Annotated[float, typer.Option(min=0.01, help="Times the usual load of some 130 events/s.")] = 1.0,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, TypeVar
 
 import msgspec
@@ -134,7 +134,8 @@ class Memory:
             roots |= self._roots(_others(records, sessions, made), store)
         claimed: dict[str, Claimed] = {}
         if definitions.points:
-            claimed = self._claim(records, _Held(sessions, aliases, roots), store, definitions, finish)
+            parts = _parts(records, profiles) if want.forwarded else {}
+            claimed = self._claim(records, _Held(parts, sessions, aliases, roots), store, definitions, finish)
             roots |= self._roots({one.profile_id for one in claimed.values()}, store)
         identity = Known(
             aliases,
@@ -276,8 +277,12 @@ def _trim(cache: OrderedDict[str, V], most: int) -> None:
 
 
 class _Held(NamedTuple):
-    """What is known of the sessions of a batch and their holders. `aliases`, `roots`: as in `Known`."""
+    """
+    What is known of the sessions of a batch and their holders. `parts`: as `_parts` has it. `aliases`, `roots`: as in
+    `Known`.
+    """
 
+    parts: Mapping[str, Collection[str]]
     sessions: dict[str, Session]
     aliases: Mapping[str, Alias]
     roots: dict[str, str]
@@ -300,9 +305,28 @@ class _Whose:
         holder, profile_id = self._holders.of(inbound), inbound["profile_id"]
         if profile_id in self._held.aliases:
             return ""
+        sent_as = inbound.get("sent_as")
+        if sent_as and inbound.get("forwarded_for") == "alias" and sent_as not in self._held.parts[profile_id]:
+            return sent_as  # the merge was undone while it was on its way: it goes back
         holder = self._held.roots.get(holder, holder)
         way = None if holder == profile_id else onward(inbound, holder)
         return profile_id if way is None else way[0]
+
+
+def _parts(records: Sequence[Decoded], profiles: Mapping[str, Profile]) -> dict[str, set[str]]:
+    """
+    Of the profiles of these records all ids, with those that come with this batch. Args: profiles: before it.
+
+    Only what was handed on asks for it: that lies behind the data of its merge.
+    """
+    found = {id: set(profile.doc["ids"]) for id, profile in profiles.items()}
+    for decoded in records:
+        inbound = decoded.inbound
+        if inbound is not None:
+            own = found.setdefault(inbound["profile_id"], {inbound["profile_id"]})
+            if inbound["body"][0] == MERGE and inbound["body"][1]["step"] == "data":
+                own.update(msgspec.json.decode(inbound["body"][1]["snapshot"])["ids"])
+    return found
 
 
 def _claim_sessions(

@@ -12,13 +12,17 @@ at `metadata.history.<key>`; times are milliseconds since 1970:
 | `entries`           | `[time, how many]`, of a series with a field `[time, how many, sum, min, max]`, earliest |
 |                     | first; only where a condition asks for a span of time                                    |
 | `since`             | entries are complete for what is later than this; not there: for all                     |
+
+The number 0 in place of the object says that there has been no such event: most profiles have none of most series.
 """
 
 from __future__ import annotations
 
+import math
 import sys
-from bisect import bisect_right, insort
+from bisect import bisect_left, insort
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -87,25 +91,28 @@ def note(state: Mapping[str, Any] | None, series: Series, time_ms: int, value: f
         state: None: none so far.
         value: What the event has in the series' field; None: no number, and then a series with a field leaves it out.
     """
-    new: State = dict(state or {"count": 0})
-    if series.field is not None and value is None:
+    new: State = dict(state) if state else {"count": 0}
+    if series.field is None:
+        number = None
+    elif value is None:
         return new
-    entry: list[Any] = [time_ms, 1]
-    if series.field is not None and value is not None:
-        entry += [float(value)] * 3  # whole numbers could add up to more than JSON takes
-    begin = _begin(new)
+    else:
+        number = float(value)  # whole numbers could add up to more than JSON takes
     if series.keep_ms is None:  # entries that miss one are worse than none
         new.pop("entries", None)
         new.pop("since", None)
-    elif time_ms > begin:
-        new["entries"] = _with(new.get("entries", []), entry)
+    elif time_ms > (begin := _begin(new)):
+        entry = [time_ms, 1] if number is None else [time_ms, 1, number, number, number]
+        new["entries"] = _with(new.get("entries"), entry)
         _since(new, begin)
-    _add(new, 1, time_ms, time_ms, entry[2:])
+    _add_one(new, time_ms, number)
     return new
 
 
 def joined(one: Mapping[str, Any], other: Mapping[str, Any]) -> State:
     """The state of two profiles that have become one: of what both have kept, and no event of one is the other's."""
+    if not one or not other:
+        return dict(one or other or NONE)
     new: State = dict(one)
     since = max(_begin(one), _begin(other))
     entries = [entry for state in (one, other) for entry in state.get("entries", []) if entry[0] > since]
@@ -122,22 +129,27 @@ def joined(one: Mapping[str, Any], other: Mapping[str, Any]) -> State:
 def pruned(state: Mapping[str, Any], series: Series, now_ms: int) -> State:
     """The state without entries that nobody asks for any more."""
     new: State = dict(state)
+    prune(new, series, now_ms)
+    return new
+
+
+def prune(state: State, series: Series, now_ms: int) -> None:
+    """The same, in place."""
     if series.keep_ms is None:
-        new.pop("entries", None)
-        new.pop("since", None)
-        return new
+        state.pop("entries", None)
+        state.pop("since", None)
+        return
     before = now_ms - series.keep_ms - SLACK_MS
     entries = state.get("entries")
     if entries and entries[0][0] <= before:
-        new["entries"] = [entry for entry in entries if entry[0] > before]
-        new["since"] = max(before, state.get("since", before))
-    return new
+        state["entries"] = entries[later_than(entries, before) :]
+        state["since"] = max(before, state.get("since", before))
 
 
 def is_enough(state: Mapping[str, Any] | None, series: Series, now_ms: int) -> bool:
     """Whether the state can answer what is asked of the series; else it has to be made anew from the events."""
-    if state is None:
-        return False
+    if not state:
+        return state is not None
     return series.keep_ms is None or not state["count"] or _begin(state) <= now_ms - series.keep_ms
 
 
@@ -152,19 +164,57 @@ def value_of(state: object, function: Function, since_us: int | None, *, is_wind
         is_windowed: False: all events count, and `since_us` is not looked at.
     """
     if not isinstance(state, Mapping):
-        return UNKNOWN
+        if type(state) is not int:
+            return UNKNOWN
+        state = NONE
     if not is_windowed:
         return _of(state, function)
     if since_us is None:
         raise ValueError("a history of a span of time needs to know when that begins: `settled`, or a clock")
-    since_ms = since_us // 1_000  # times are whole milliseconds: later than since_us is later than this
+    # times are whole milliseconds: later than since_us is later than this
+    return value_since(state, function, since_us // 1_000)
+
+
+def value_since(state: Mapping[str, Any], function: Function, since_ms: int) -> object:
+    """The same of events later than that, milliseconds since 1970."""
+    if function == "count":
+        count = count_since(state, since_ms)
+        return UNKNOWN if count is None else count
     if not state["count"] or state["last"] <= since_ms:
-        return _of(_NOTHING, function)
+        return _of(NONE, function)
     if state["first"] > since_ms or function == "last":
         return _of(state, function)
     return UNKNOWN if since_ms < _begin(state) else _of(_total(state["entries"], since_ms), function)
 
 
+def count_since(state: Mapping[str, Any], since_ms: int) -> int | None:
+    """How many of its events were later than that, milliseconds since 1970; None: the document does not tell."""
+    total: int = state["count"]
+    if not total or state["last"] <= since_ms:
+        return 0
+    if state["first"] > since_ms:
+        return total
+    if since_ms < _begin(state):
+        return None
+    entries = state["entries"]
+    begin = later_than(entries, since_ms)
+    if len(entries) == total:  # each is one event
+        return total - begin
+    left: int = sum([entry[1] for entry in entries[begin:]])
+    return left
+
+
+def is_whole_since(state: Mapping[str, Any], since_ms: int) -> bool:
+    """Whether its entries tell of all that was later than that, milliseconds since 1970."""
+    return "entries" in state and _begin(state) <= since_ms
+
+
+def later_than(entries: list[list[Any]], since_ms: int) -> int:
+    """The place of the first entry that is later than that, milliseconds since 1970."""
+    return bisect_left(entries, [since_ms + 1])  # no entry is as short as that
+
+
+@lru_cache(maxsize=256)  # months take long, and all segments ask for the same
 def begin_us(window: Window, now_us: int) -> int:
     """
     Where a span that ends now begins; events later than that are in it. Args: now_us: microseconds since 1970.
@@ -174,8 +224,9 @@ def begin_us(window: Window, now_us: int) -> int:
     return shifted(now_us, (Shift(-window.amount, window.unit),))
 
 
+NONE: Final[Mapping[str, Any]] = {"count": 0}
+"""The state where there has been no event."""
 _VALUES: Final = ("sum", "min", "max")
-_NOTHING: Final[Mapping[str, Any]] = {"count": 0}
 _LARGEST: Final = sys.float_info.max
 
 
@@ -218,12 +269,36 @@ def _since(state: State, since: int) -> None:
 def _add(state: State, count: int, first: int, last: int, values: list[Any]) -> None:
     """Totals, in place."""
     had = state["count"]
-    state["first"] = min(state["first"], first) if had else first
-    state["last"] = max(state["last"], last) if had else last
+    if not had or first < state["first"]:
+        state["first"] = first
+    if not had or last > state["last"]:
+        state["last"] = last
     if values:
-        added = values if not had else _summed([state[name] for name in _VALUES], values)
-        state.update(zip(_VALUES, added, strict=True))
+        added = _summed([state["sum"], state["min"], state["max"]], values) if had else values
+        state["sum"], state["min"], state["max"] = added
     state["count"] = had + count
+
+
+def _add_one(state: State, time_ms: int, number: float | None) -> None:
+    """The same of one event, without lists: it is done with each that comes."""
+    had = state["count"]
+    state["count"] = had + 1
+    if not had:
+        state["first"] = state["last"] = time_ms
+        if number is not None:
+            state["sum"] = state["min"] = state["max"] = number
+        return
+    if time_ms < state["first"]:
+        state["first"] = time_ms
+    elif time_ms > state["last"]:
+        state["last"] = time_ms
+    if number is not None:
+        total = state["sum"] + number
+        state["sum"] = total if -_LARGEST <= total <= _LARGEST else math.copysign(_LARGEST, total)
+        if number < state["min"]:
+            state["min"] = number
+        elif number > state["max"]:
+            state["max"] = number
 
 
 def _summed(one: list[Any], other: list[Any]) -> list[Any]:
@@ -231,13 +306,14 @@ def _summed(one: list[Any], other: list[Any]) -> list[Any]:
     return [max(-_LARGEST, min(total, _LARGEST)), min(one[1], other[1]), max(one[2], other[2])]
 
 
-def _with(entries: list[list[Any]], entry: list[Any]) -> list[list[Any]]:
-    new = list(entries)
-    if not new or entry >= new[-1]:
-        new.append(entry)
-    else:
+def _with(entries: list[list[Any]] | None, entry: list[Any]) -> list[list[Any]]:
+    if not entries:
+        return [entry]
+    new = [*entries, entry]
+    if entry < entries[-1]:
+        new.pop()
         insort(new, entry)
-    return _capped(new)
+    return new if len(new) <= MAX_ENTRIES else _capped(new)
 
 
 def _capped(entries: list[list[Any]]) -> list[list[Any]]:
@@ -250,7 +326,6 @@ def _capped(entries: list[list[Any]]) -> list[list[Any]]:
 
 def _total(entries: list[list[Any]], since_ms: int) -> Mapping[str, Any]:
     total: State = {"count": 0}
-    begin = bisect_right(entries, since_ms, key=lambda entry: entry[0])
-    for entry in entries[begin:]:
+    for entry in entries[later_than(entries, since_ms) :]:
         _add(total, entry[1], entry[0], entry[0], entry[2:])
     return total

@@ -27,7 +27,7 @@ from hub.conditions.ast import (
     Start,
 )
 from hub.conditions.documents import of_item
-from hub.conditions.history import begin_us, value_of
+from hub.conditions.history import begin_us, is_whole_since, later_than, value_of
 from hub.conditions.python import Document, judge, value_at
 from hub.conditions.times import moment_of, next_start, read_time, shifted
 from hub.conditions.truth import MISSING, UNKNOWN, At, at, is_unknown, items
@@ -212,16 +212,14 @@ def _outcome(atom: Atom, history: History) -> Moments:
 
 def _is_whole(state: object, window: Any, now_us: int) -> bool:
     """Whether entries tell all that is in the window now."""
-    if not isinstance(state, Mapping) or "entries" not in state:
-        return False
-    return bool(state.get("since", -(2**62)) <= begin_us(window, now_us) // 1_000)
+    return isinstance(state, Mapping) and is_whole_since(state, begin_us(window, now_us) // 1_000)
 
 
 def _lost(state: Any, verdict: Callable[[int], bool | None], span_us: int, now_us: int) -> int | None:
     """When so many entries have left that the verdict on their number is another one."""
     since_ms = (now_us - span_us) // 1_000
     entries = state["entries"]
-    begin = bisect_right(entries, since_ms, key=lambda entry: entry[0])
+    begin = later_than(entries, since_ms)
     left = sum(entry[1] for entry in entries[begin:])
     before = verdict(left)
     for place in range(begin, len(entries)):

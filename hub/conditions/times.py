@@ -41,6 +41,8 @@ _UNITS: Final[dict[str, Unit]] = {
 }
 _SECONDS: Final[dict[Unit, int]] = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400, "week": 604_800}
 _MONTHS: Final[dict[Unit, int]] = {"month": 1, "year": 12}
+FIXED_US: Final[dict[Unit, int]] = {unit: 1_000_000 * seconds for unit, seconds in _SECONDS.items()}
+"""Microseconds of the units that are always as long."""
 _MONTH_S: Final = 31 * 86_400
 MAX_YEARS: Final = 200
 """Longest span of time from now or from a field: so that it cannot leave the calendar."""

@@ -56,7 +56,7 @@ ORDERS: Final[dict[Order, Callable[[Any, Any], bool]]] = {
 }
 
 
-_NUMBERS: Final = frozenset({int, float})
+NUMBERS: Final = frozenset({int, float})
 """Exactly these: what JSON has. Checked for each value that is compared, so it has to be quick."""
 
 
@@ -121,7 +121,7 @@ def items(found: object) -> Iterator[object]:
 
 def is_number(found: object) -> bool:
     """A truth value is none, though Python counts it as one; nor is a time."""
-    return type(found) in _NUMBERS
+    return type(found) in NUMBERS
 
 
 def unsaid(_: object) -> Verdict:
@@ -138,7 +138,7 @@ def against(order: Order, value: str | int | float | bool) -> Test:
         return unsaid
     if isinstance(value, str):
         return lambda found: holds(found, value) if isinstance(found, str) else None
-    return lambda found: holds(found, value) if type(found) in _NUMBERS else None
+    return lambda found: holds(found, value) if type(found) in NUMBERS else None
 
 
 def _equal(value: str | int | float | bool) -> Test:
@@ -146,7 +146,7 @@ def _equal(value: str | int | float | bool) -> Test:
         return lambda found: None if is_unknown(found) else found is value
     if isinstance(value, str):
         return lambda found: found == value if isinstance(found, str) else None if is_unknown(found) else False
-    return lambda found: found == value if type(found) in _NUMBERS else None if is_unknown(found) else False
+    return lambda found: found == value if type(found) in NUMBERS else None if is_unknown(found) else False
 
 
 def against_time(order: Order, us: int) -> Test:

@@ -9,9 +9,9 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from hub.conditions.history import Series, State, is_enough, joined, note, pruned
+from hub.conditions.code import Met, write_out
+from hub.conditions.history import NONE, Series, State, is_enough, joined, note, prune, pruned
 from hub.conditions.keys import HISTORY
-from hub.conditions.python import Judge, judge
 from hub.edge.paths import found_at
 from hub.pipeline.draft import Draft
 from hub.pipeline.rules.hand import INVALID
@@ -19,7 +19,6 @@ from hub.pipeline.rules.hand import INVALID
 SOURCE: Final = "@segments"
 """Event source of the hub's own events on segments, which go into no history."""
 _BY_SESSION: Final = "session"
-_NONE: Final[State] = {"count": 0}
 _NOTHING: Final[Mapping[str, Any]] = {}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MS: Final = timedelta(milliseconds=1)
@@ -29,20 +28,20 @@ class Noted(NamedTuple):
     """A history that events of a type go into. `holds`: whether one does; None: all do."""
 
     series: Series
-    holds: Judge | None
+    holds: Met | None
 
 
 def noted_of(series: Iterable[Series]) -> dict[str, list[Noted]]:
-    """By event type, what its events go into. Raises ValueError: a `where` asks for now."""
+    """By event type, what its events go into."""
     found: defaultdict[str, list[Noted]] = defaultdict(list)
     for one in series:
-        found[one.event_type].append(Noted(one, None if one.where is None else judge(one.where)))
+        found[one.event_type].append(Noted(one, None if one.where is None else write_out(one.where)))
     return dict(found)
 
 
 def begin(profile: Draft, series: Iterable[str]) -> None:
     """A new profile has had none of these events: that is known, so it is no gap in its history. Args: series: keys."""
-    empty = dict.fromkeys(series, _NONE)  # states are never changed in place
+    empty = dict.fromkeys(series, 0)
     if empty:
         profile.object(HISTORY).update(empty)
 
@@ -71,7 +70,7 @@ def level(profile: Draft, series: Mapping[str, Series], filled: Mapping[str, Sta
     own = profile.object(HISTORY)
     for key in states.keys() - series.keys():
         del own[key]
-    own.update((key, state) for key, state in filled.items() if key in series)
+    own.update((key, state if state["count"] else 0) for key, state in filled.items() if key in series)
     if not own:
         profile.remove(HISTORY)
 
@@ -89,13 +88,15 @@ def note_event(
 
     Returns: keys of the histories that have changed. One that the profile does not have is left out: it has a gap.
     """
-    states = profile.doc["metadata"].get("history", _NOTHING)
-    changed = []
+    if "history" not in profile.doc["metadata"]:
+        return []
+    own, changed = profile.object(HISTORY), []
     for series, holds in some:
-        state = states.get(series.key)
-        if state is not None and (holds is None or holds(event) is True):
+        state = own.get(series.key)
+        if state is not None and (holds is None or holds(event, 0)):
             grown = note(state, series, time_ms, _value(series, event))
-            profile.object(HISTORY)[series.key] = pruned(grown, series, now_ms)
+            prune(grown, series, now_ms)
+            own[series.key] = grown
             changed.append(series.key)
     return changed
 
@@ -105,7 +106,8 @@ def join(profile: Draft, other: Mapping[str, Any]) -> None:
     ours, theirs = profile.doc["metadata"].get("history"), other["metadata"].get("history", _NOTHING)
     if ours is None:
         return
-    both = {key: joined(state, theirs[key]) for key, state in ours.items() if key in theirs}
+    shared = ((key, state, theirs[key]) for key, state in ours.items() if key in theirs)
+    both = {key: joined(one, two) if one or two else 0 for key, one, two in shared}
     if both:
         profile.set(HISTORY, both)
     else:
@@ -130,12 +132,12 @@ def made_of(
     """
     series = list(series)
     by_type = noted_of(series)
-    states: dict[str, State] = {one.key: dict(_NONE) for one in series}
+    states: dict[str, State] = {one.key: dict(NONE) for one in series}
     own = frozenset(ids)
     events = (msgspec.json.decode(document) for document in documents)
     for time_ms, event in sorted(((times_ms(one)[0], one) for one in events if is_of(one, own)), key=_when):
         for one, holds in by_type.get(event["type"], ()):
-            if holds is None or holds(event) is True:
+            if holds is None or holds(event, 0):
                 states[one.key] = note(states[one.key], one, time_ms, _value(one, event))
     return {one.key: pruned(states[one.key], one, now_ms) for one in series}
 

@@ -68,6 +68,7 @@ class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
     Why two profiles are one: an identifier that both came with, last by this event; or somebody's request.
 
     `merge_id`, `followers`: of a profile that lives again, the merge that is undone, and who comes back with it.
+    `into`: whom the data was for, if that one had ended as well before it came.
     """
 
     kind: Literal["identifier", "request"]
@@ -79,6 +80,7 @@ class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
     event_id: str | None = None
     merge_id: str | None = None
     followers: list[Follower] = []
+    into: str | None = None
 
 
 class Follower(msgspec.Struct, frozen=True):
@@ -147,7 +149,9 @@ class Identities:
         """Hand the record on to the partition of another profile, under the ids that it came with."""
         inbound = cause.inbound
         handed: Inbound = {**inbound, "profile_id": to}
-        if inbound["body"][0] != MERGE:
+        if inbound["body"][0] == MERGE:
+            handed["body"] = (MERGE, _through(inbound["body"][1], inbound["profile_id"]))
+        else:
             at = cause.position
             handed["sent_as"] = inbound.get("sent_as") or inbound["profile_id"]
             handed["first_at"] = inbound.get("first_at") or f"{at.epoch}/{at.partition}/{at.offset}"
@@ -393,6 +397,14 @@ def cause_of(record: LogRecord, inbound: Inbound, position: Position) -> Cause:
 def _why(before: str | None, why: Why) -> str:
     """A record that comes back stays where it is then, and one that was handed on for its session is not so again."""
     return before if before == "return" or (before == "session" and why == "alias") else why
+
+
+def _through(body: Merge, profile_id: str) -> Merge:
+    """A step of a merge that goes on from this profile: of data it is said that it was for this one."""
+    reason = msgspec.json.decode(body["reason"], type=Reason) if body["step"] == "data" else None
+    if reason is None or reason.into is not None:
+        return body
+    return {**body, "reason": msgspec.json.encode(msgspec.structs.replace(reason, into=profile_id))}
 
 
 def _are_apart(one: dict[str, Any], other: dict[str, Any]) -> bool:

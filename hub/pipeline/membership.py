@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from hub.pipeline.draft import Draft
-from hub.pipeline.segments import Segment, Segments
+from hub.pipeline.segments import Segment, Segments, Some
 
 MEMBERSHIPS: Final = ("metadata", "segments")
 CONDITION: Final = "condition"
@@ -31,26 +31,26 @@ class Crossing(NamedTuple):
     entered: bool
 
 
-def judge(profile: Draft, some: Iterable[Segment], at: At) -> list[Crossing]:
+def judge(profile: Draft, some: Some, at: At) -> list[Crossing]:
     """
     Look whether the profile meets the conditions of these segments now, and let it in or out.
 
     One whose history is not complete is left as it is: nobody knows.
-
-    Args: some: by id, with a condition, compiled for the time of `at`.
     """
-    doc = profile.doc
-    keys = doc["metadata"].get("history", _NOTHING).keys()
-    within = frozenset(doc["segments"])
+    doc, now_us = profile.doc, at.now_ms * 1_000
+    keys, within = doc["metadata"].get("history", _NOTHING).keys(), doc["segments"]
+    met = some.met(doc, now_us)
+    if not within and True not in met:
+        return []
+    is_whole = some.keys <= keys
     crossings = []
-    for one in some:
-        if one.judge is None or (one.keys and not one.keys <= keys):
+    for one, is_met in zip(some.segments, met, strict=True):
+        if not (is_whole or one.keys <= keys):
             continue
-        if one.judge(doc):
-            if one.id in within:
-                _keep(profile, one)
-            else:
-                crossings.append(enter(profile, one, CONDITION, at))
+        if is_met and one.id in within:
+            _keep(profile, one)
+        elif is_met:
+            crossings.append(enter(profile, one, CONDITION, at))
         elif one.id in within:
             crossings.append(leave(profile, one.id, one.name))
     return crossings
@@ -111,8 +111,27 @@ def part(now: Mapping[str, Any], survivor: Draft, loser: Draft) -> None:
             if id in memberships(draft.doc):
                 leave(draft, id, id)
     for id in present.keys() - theirs.keys() - own.keys():
-        survivor.doc["segments"] = sorted({*survivor.doc["segments"], id})
-        survivor.object(MEMBERSHIPS)[id] = present[id]
+        _put(survivor, id, present[id])
+
+
+def keep(profile: Draft, then: Mapping[str, Any], others: Iterable[Mapping[str, Any]]) -> None:
+    """
+    What lists and flows have said of a profile by some moment, when it is put together anew for that moment.
+
+    Args: profile: as its events make it. then: its document of that moment. others: of those who were part of it then,
+        and are not any more.
+    """
+    said, own = _told(then), _told(profile.doc)
+    for id in own.keys() - said.keys():
+        leave(profile, id, id)
+    theirs = {id for one in others for id in _told(one)}
+    for id in said.keys() - own.keys() - theirs:
+        _put(profile, id, said[id])
+
+
+def _put(profile: Draft, id: str, entry: Any) -> None:
+    profile.doc["segments"] = sorted({*profile.doc["segments"], id})
+    profile.object(MEMBERSHIPS)[id] = entry
 
 
 def _told(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -138,7 +157,7 @@ def apply_list(
     crossings = []
     for id in sorted({*add, *remove}):
         one = segments.every.get(id)
-        if one is None or one.is_frozen or one.judge is not None:
+        if one is None or one.is_frozen or one.met is not None:
             continue
         is_in = id in profile.doc["segments"]
         if id in add and id not in remove and not is_in:

@@ -21,7 +21,7 @@ from hub.pipeline.state import State
 from hub.pipeline.tally import Tally
 from hub.pipeline.touched import Touched
 from hub.pipeline.tracks import Tracks
-from hub.pipeline.undo import rebuild
+from hub.pipeline.undo import rebuild, tell_apart
 from schemas.records import MERGE, REFUSED, TRACK, Inbound, Merge, Stored
 
 MOST_STUMBLES: Final = 10
@@ -227,8 +227,7 @@ class _Run:
             parts = rebuild(undo, self._definitions)
             now = self._touched.profile(inbound["profile_id"], cause.at).draft.doc
             membership.part(now, parts.survivor, parts.loser)
-            metadata = parts.survivor.object(("metadata",))
-            metadata["apart"] = list(dict.fromkeys((*metadata.get("apart", ()), undo.entry.loser_id)))
+            tell_apart(now, parts, undo)
             self._identities.touch(self._touched.put(inbound["profile_id"], parts.survivor.doc), cause)
             for id in sorted(parts.sessions):
                 self._touched.give(undo.sessions[id], parts.sessions[id])

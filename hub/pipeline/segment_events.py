@@ -29,6 +29,7 @@ _NO_TRACK: Final[Track] = {
     "events": [],
 }
 _MARK: Final = b',"segments":{"looked":'
+_NO_CROSSINGS: Final = b',"entered":[],"left":[]}}'
 
 
 class Looked(msgspec.Struct, frozen=True):
@@ -138,15 +139,17 @@ def stored_event(
     )
 
 
-def with_looked(document: bytes, looked: Looked) -> bytes:
-    """The document of a record's last event, with what the record did."""
-    return document[:-1] + b',"segments":' + _encode(looked) + b"}"
+def with_looked(document: bytes, looked: bytes, crossings: Sequence[Crossing]) -> bytes:
+    """
+    The document of a record's last event, with what the record did (`Looked`).
 
-
-def looked_at(looked: msgspec.Raw, crossings: Sequence[Crossing]) -> Looked:
-    """In the order of the crossings."""
-    entered = [one.segment for one in crossings if one.entered]
-    return Looked(looked, entered, [one.segment for one in crossings if not one.entered])
+    Args: looked: JSON: by id, the version of each segment that was looked at.
+    """
+    if not crossings:
+        return b"%b%b%b%b" % (document[:-1], _MARK, looked, _NO_CROSSINGS)
+    entered = _encode([one.segment for one in crossings if one.entered])
+    left = _encode([one.segment for one in crossings if not one.entered])
+    return b'%b%b%b,"entered":%b,"left":%b}}' % (document[:-1], _MARK, looked, entered, left)
 
 
 def told_of(document: bytes) -> Told:

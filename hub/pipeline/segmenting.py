@@ -19,7 +19,7 @@ from hub.pipeline.membership import At, Crossing, apply_list, judge, leave_gone
 from hub.pipeline.patches import ChangeSegments, operations_of
 from hub.pipeline.payload import Payload
 from hub.pipeline.records import Decoded
-from hub.pipeline.segment_events import Told, id_at, looked_at, stored_event, told_of, with_looked
+from hub.pipeline.segment_events import Told, id_at, stored_event, told_of, with_looked
 from hub.pipeline.segments import Some
 from hub.pipeline.state import State
 from hub.pipeline.system_events import EVERY
@@ -67,7 +67,8 @@ class Segmenting:
     def learn(self, changes: Iterable[Change]) -> None:
         """What an event of the payload in hand has changed in its profile."""
         if self._segments:
-            self._changed.update(change.field for change in changes)
+            for change in changes:
+                self._changed.add(change.field)
 
     def note(self, payload: Payload, event: Event, view: Mapping[str, Any]) -> None:
         """An event goes into its profile's history. Args: view: as mappings see it."""
@@ -191,7 +192,9 @@ class Segmenting:
 
     def _last_of(self, payload: Payload, told: int) -> int | None:
         """The place of the last event that was sent in it, among those told. Args: told: how many were before it."""
-        own = {event["id"] for event in payload.track["events"]}
+        own = [event["id"] for event in payload.track["events"]]
+        if len(self._stored) > told and self._stored[-1]["id"] == own[-1]:
+            return len(self._stored) - 1
         places = range(len(self._stored) - 1, told - 1, -1)
         return next((place for place in places if self._stored[place]["id"] in own), None)
 
@@ -204,9 +207,13 @@ class Segmenting:
         if profile.created:
             begin(profile.draft, self._segments.series)
             return
-        filled = self._state.filled.get(id, NOTHING)
-        level(profile.draft, self._segments.series, filled)
-        self._noted.update(filled)
+        filled, series, metadata = self._state.filled.get(id), self._segments.series, profile.draft.doc["metadata"]
+        # since it was judged by the newest there are at most fewer; to compare all keys takes as long as some judging
+        is_newest = not filled and metadata.get("judged") == self._segments.newest
+        if is_newest and len(metadata.get("history", NOTHING)) == len(series):
+            return
+        level(profile.draft, series, filled or NOTHING)
+        self._noted.update(filled or NOTHING)
 
     def _look(
         self, profile: Open, which: frozenset[str], at: At, *, is_new: bool = False
@@ -223,9 +230,8 @@ class Segmenting:
         due_ms = metadata.get("due")
         if due_ms is not None and due_ms <= at.now_ms:
             which |= segments.timed
-        segments.at(at.now_ms)
         some = segments.some(which)
-        crossings = [*leave_gone(profile.draft, segments), *judge(profile.draft, some.segments, at)]
+        crossings = [*leave_gone(profile.draft, segments), *judge(profile.draft, some, at)]
         if judged != segments.newest:
             own = profile.draft.object(("metadata",))
             own["judged"] = segments.newest
@@ -264,18 +270,16 @@ class Segmenting:
         """The last event of the record says what the record did. Args: place: of that event among those told."""
         if not (some.segments or crossings):
             return
-        told, said = self._stored[place], looked_at(some.looked, crossings)
-        document = with_looked(told["event"], said)
-        self._stored[place] = {
-            **told,
-            "event": document,
-            "segments_entered": said.entered,
-            "segments_left": said.left,
-        }
+        told = self._stored[place]
+        told["event"] = document = with_looked(told["event"], some.looked, crossings)
+        if crossings:
+            told["segments_entered"] = [one.segment for one in crossings if one.entered]
+            told["segments_left"] = [one.segment for one in crossings if not one.entered]
         # behind it there may be events of the hub's that it has caused
         for number in range(len(self._events) - 1, max(-1, len(self._events) - MOST_BEHIND - 1), -1):
             if self._events[number].id == told["id"]:
-                self._events[number] = msgspec.structs.replace(self._events[number], doc=document)
+                # nobody has seen it yet; a copy of all its fields takes as long as all the rest of this
+                msgspec.structs.force_setattr(self._events[number], "doc", document)
                 return
 
     def _tell(

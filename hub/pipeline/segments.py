@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
 from hub.conditions.ast import And, Condition, History
+from hub.conditions.code import Met, write_out, write_out_all
+from hub.conditions.crossing import next_crossing
 from hub.conditions.history import Series, series_of
-from hub.conditions.moments import next_change
-from hub.conditions.python import Matcher, compile_python
 from hub.conditions.walk import field_of, moves, places
 from hub.pipeline.documents import new_profile
 from hub.pipeline.draft import Draft
@@ -27,6 +27,9 @@ SETTLED: Final = frozenset({("id",), ("active",), ("ids",), ("metadata", "time",
 
 MOST_KEPT: Final = 1_000
 """Answers that are kept, as the same events change the same fields."""
+OFTEN: Final = 100
+"""So often the same are looked at before they become one function: that takes as long as some hundred looks."""
+MOST_TOGETHER: Final = 200
 
 
 class Spec(NamedTuple):
@@ -42,25 +45,14 @@ class Spec(NamedTuple):
     enabled: bool = True
 
 
-class Moment:
-    """The time that conditions are judged by, microseconds since 1970: that of the record in hand."""
-
-    __slots__ = ("us",)
-
-    def __init__(self) -> None:
-        self.us = 0
-
-    def __call__(self) -> int:
-        return self.us
-
-
 class Segment(msgspec.Struct, frozen=True):
     """
     One segment.
 
     Attributes:
-        judge: Whether a profile meets the condition; None: there is none.
-        next_change: When time alone may change its verdict; None: time never does.
+        condition: None: there is none, or it is not in force.
+        met: Whether a profile meets it.
+        next_change: When time alone may change that; None: time never does.
         keys: Of the histories that it needs (`hub.conditions.history`).
         is_frozen: Whether nobody enters or leaves, as it is switched off.
     """
@@ -68,24 +60,40 @@ class Segment(msgspec.Struct, frozen=True):
     id: str
     name: str
     version: int
-    judge: Matcher | None = None
+    condition: Condition | None = None
+    met: Met | None = None
     next_change: NextChange | None = None
     keys: frozenset[str] = frozenset()
     is_frozen: bool = False
 
 
-class Some(NamedTuple):
+class Some:
     """
     Segments that are looked at together, by id.
 
     Attributes:
+        keys: Of all histories that they need.
         timed: Those of them that time alone may change.
         looked: JSON: by id, the version of the definition.
     """
 
-    segments: tuple[Segment, ...]
-    timed: tuple[Segment, ...]
-    looked: msgspec.Raw
+    def __init__(self, segments: Iterable[Segment]) -> None:
+        """Args: segments: with a condition."""
+        self.segments = tuple(segments)
+        self.keys = frozenset(key for one in self.segments for key in one.keys)
+        self.timed = tuple(one for one in self.segments if one.next_change is not None)
+        self.looked = msgspec.json.encode({one.id: one.version for one in self.segments})
+        self._asked = 0
+        self._together: Callable[[Mapping[str, Any], int], Sequence[bool]] | None = None
+
+    def met(self, document: Mapping[str, Any], now_us: int) -> Sequence[bool]:
+        """Whether a profile meets each of the conditions."""
+        if self._together is None:
+            self._asked += 1
+            if self._asked < OFTEN or len(self.segments) > MOST_TOGETHER:
+                return [one.met is not None and one.met(document, now_us) for one in self.segments]
+            self._together = write_out_all(one.condition for one in self.segments if one.condition is not None)
+        return self._together(document, now_us)
 
     def due_us(self, document: Mapping[str, Any], now_us: int) -> int | None:
         """The earliest moment at which time alone may change one of these for a profile; None: never."""
@@ -112,12 +120,11 @@ class Segments:
 
     def __init__(self, specs: Iterable[Spec] = ()) -> None:
         specs = sorted(specs, key=lambda spec: spec.id)
-        self._moment = Moment()
         conditions = {spec.id: spec.condition for spec in specs if spec.condition is not None and spec.enabled}
         self.series: Mapping[str, Series] = series_of(conditions.values())
         self.noted: Mapping[str, Collection[Noted]] = noted_of(self.series.values())
         self.every: Mapping[str, Segment] = {spec.id: self._compiled(spec) for spec in specs}
-        self.judged: Mapping[str, Segment] = {id: one for id, one in self.every.items() if one.judge is not None}
+        self.judged: Mapping[str, Segment] = {id: one for id, one in self.every.items() if one.met is not None}
         self.newest = max((spec.version for spec in specs), default=-1)
         self.timed = frozenset(id for id, one in self.judged.items() if one.next_change is not None)
         self._concerned: dict[tuple[frozenset[str], frozenset[str], bool], frozenset[str]] = {}
@@ -134,10 +141,6 @@ class Segments:
     def __bool__(self) -> bool:
         """Whether there are any."""
         return bool(self.every)
-
-    def at(self, now_ms: int) -> None:
-        """What conditions are judged by from now on. Args: now_ms: milliseconds since 1970."""
-        self._moment.us = now_ms * 1000
 
     def concerned(self, changed: Iterable[str], keys: Iterable[str], *, is_new: bool) -> frozenset[str]:
         """
@@ -175,10 +178,7 @@ class Segments:
         if found is None:
             if len(self._some) >= MOST_KEPT:
                 self._some.clear()
-            segments = tuple(self.judged[id] for id in sorted(ids))
-            timed = tuple(one for one in segments if one.next_change is not None)
-            looked = msgspec.Raw(msgspec.json.encode({one.id: one.version for one in segments}))
-            found = self._some[ids] = Some(segments, timed, looked)
+            found = self._some[ids] = Some(self.judged[id] for id in sorted(ids))
         return found
 
     def _compiled(self, spec: Spec) -> Segment:
@@ -189,8 +189,9 @@ class Segments:
             spec.id,
             spec.name,
             spec.version,
-            compile_python(condition, self._moment),
-            next_change(condition) if moves(condition) else None,
+            condition,
+            write_out(condition),
+            next_crossing(condition) if moves(condition) else None,
             frozenset(series_of([condition])),
         )
 
@@ -227,9 +228,9 @@ class Segments:
         nobody = Draft(new_profile("", "1970-01-01T00:00:00.000Z"))
         begin(nobody, self.series)
         for one in self.judged.values():
-            if one.judge is None or one in self._settled:
+            if one.met is None or one in self._settled:
                 continue
-            if one.judge(nobody.doc) or (one.next_change is not None and one.next_change(nobody.doc, 0) is not None):
+            if one.met(nobody.doc, 0) or (one.next_change is not None and one.next_change(nobody.doc, 0) is not None):
                 yield one
 
 

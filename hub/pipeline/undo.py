@@ -10,6 +10,7 @@ import msgspec
 
 from hub.edge.identifiers import identifiers
 from hub.model import MergeEntry, Session, Undo
+from hub.pipeline import membership
 from hub.pipeline.definitions import Definitions
 from hub.pipeline.draft import Draft
 from hub.pipeline.histories import SOURCE, note_event, times_ms
@@ -26,14 +27,22 @@ from hub.pipeline.visits import begin_visit
 
 class Parts(NamedTuple):
     """
-    The profiles. `followers`: those that were merged later because of the loser; they are not the survivor's either,
-    and have to be merged with the loser anew. `sessions`: whose each one is, of those that are not the survivor's.
+    The profiles, from merge to merge and event to event.
+
+    Attributes:
+        there: All whose events these are by now: the survivor, then the loser, then the followers.
+        followers: Those that were merged later because of the loser; they are not the survivor's either, and have to be
+            merged with the loser anew.
+        elsewhere: Ids that were the survivor's, and are not in any of these: what was theirs went away with them.
+        sessions: Whose each one is, of those that are not the survivor's.
     """
 
     survivor: Draft
     loser: Draft
+    there: list[Draft]
     followers: dict[str, Draft]
     reasons: dict[str, tuple[MergeEntry, Reason]]
+    elsewhere: set[str]
     sessions: dict[str, str]
 
     def given_up(self) -> list[Follower]:
@@ -45,8 +54,13 @@ class Parts(NamedTuple):
 
     def holder(self, id: str) -> Draft | None:
         """Of which profile an id is; None: of one that was told apart from all of these since."""
-        every = (self.survivor, self.loser, *self.followers.values())
-        return next((draft for draft in every if id in draft.doc["ids"]), None)
+        return next((draft for draft in self.there if id in draft.doc["ids"]), None)
+
+    def holder_of_session(self, claimant: str) -> Draft | None:
+        """
+        Of which profile is what came because of a session. Args: claimant: the id that the session was claimed with.
+        """
+        return None if claimant in self.elsewhere else self.holder(claimant) or self.survivor
 
 
 def rebuild(undo: Undo, definitions: Definitions) -> Parts:
@@ -54,27 +68,49 @@ def rebuild(undo: Undo, definitions: Definitions) -> Parts:
     Both as they were before the merge, with what came since where it belongs.
 
     An event belongs to the profile id that it was sent with, or to that which claimed the session because of which it
-    came; a session to the one that claimed it; a later merge to the profile that it was made because of. Events are
-    mapped by the definitions in force now.
+    came; a session, and the visit that it is, to the one that claimed it; a later merge to the profile that it was made
+    because of. Events are mapped by the definitions in force now.
+
+    If the survivor held somebody then who is told apart by now, it begins as it was before that one came, and the loser
+    comes in between.
     """
-    survivor, loser = (Draft(msgspec.json.decode(doc)) for doc in (undo.entry.survivor, undo.entry.loser))
-    parts = Parts(survivor, loser, {}, {}, {})
+    survivor, loser = (Draft(msgspec.json.decode(doc)) for doc in (undo.first.survivor, undo.entry.loser))
+    parts = Parts(survivor, loser, [survivor], {}, {}, set(), {})
+    undone = {entry.id for entry in undo.undone}
     steps: list[tuple[tuple[int, ...], MergeEntry | dict[str, Any]]] = [
-        ((entry.version, 0, 0), entry) for entry in undo.merges
+        ((entry.version, 0, 0), entry) for entry in (*undo.merges, *undo.undone, undo.entry)
     ]
     for doc in undo.events:
         event = msgspec.json.decode(doc)
         steps.append((_place(undo, event), event))
     for _, step in sorted(steps, key=itemgetter(0)):
-        if isinstance(step, MergeEntry):
-            _merge(parts, step)
-        else:
+        if not isinstance(step, MergeEntry):
             _event(parts, step, definitions, undo.sessions)
+        elif step.id == undo.entry.id:
+            _begin(parts, undo)
+        elif step.id in undone:
+            parts.elsewhere.update(msgspec.json.decode(step.loser)["ids"])
+        else:
+            _merge(parts, step)
     for id, session in undo.sessions.items():
         holder = parts.holder(claimed_by(session.doc))
         if holder is not None and holder is not survivor:
             parts.sessions[id] = holder.doc["id"]
     return parts
+
+
+def tell_apart(now: Mapping[str, Any], parts: Parts, undo: Undo) -> None:
+    """
+    Whom no identifier merges with the survivor: the loser, and whoever was told apart from it before.
+
+    Args: now: the document of both as one.
+    """
+    metadata = parts.survivor.object(("metadata",))
+    from_it = {*(entry.loser_id for entry in undo.undone), *(stay.host for stay in undo.stays)}
+    from_others = {id for draft in parts.there[1:] for id in draft.doc["metadata"].get("apart", ())}
+    before = (id for id in now["metadata"].get("apart", ()) if id in from_it or id not in from_others)
+    apart = dict.fromkeys((*metadata.get("apart", ()), *before, undo.entry.loser_id))
+    metadata["apart"] = [id for id in apart if id not in parts.survivor.doc["ids"]]
 
 
 def _place(undo: Undo, event: dict[str, Any]) -> tuple[int, ...]:
@@ -87,16 +123,29 @@ def _place(undo: Undo, event: dict[str, Any]) -> tuple[int, ...]:
     return (*within, version, 0, event["metadata"]["position"]["place"])
 
 
+def _begin(parts: Parts, undo: Undo) -> None:
+    """The moment of the merge."""
+    if undo.first.id != undo.entry.id:
+        then = msgspec.json.decode(undo.entry.survivor)
+        others = (msgspec.json.decode(one.loser) for one in undo.undone if one.loser_id in then["ids"])
+        membership.keep(parts.survivor, then, others)
+    parts.elsewhere.difference_update(parts.loser.doc["ids"])
+    parts.there.append(parts.loser)
+
+
 def _merge(parts: Parts, entry: MergeEntry) -> None:
     doc = msgspec.json.decode(entry.loser)
+    parts.elsewhere.difference_update(doc["ids"])
     reason = msgspec.json.decode(entry.reason, type=Reason)
-    because = {reason.profile_id, reason.other_id}.difference(doc["ids"])
+    # what went on to the survivor because another had ended in it is that one's
+    because = {reason.profile_id, reason.other_id, reason.into or entry.survivor_id}.difference(doc["ids"])
     holders = [parts.holder(id) for id in because]
     if all(holder is None or holder is parts.survivor for holder in holders):
         merge(parts.survivor, doc)
     else:
-        parts.followers[entry.loser_id] = Draft(doc)
-        parts.reasons[entry.loser_id] = (entry, reason)
+        parts.followers[entry.loser_id] = follower = Draft(doc)
+        parts.there.append(follower)
+        parts.reasons[entry.loser_id] = (entry, msgspec.structs.replace(reason, into=None))
 
 
 def _event(parts: Parts, event: dict[str, Any], definitions: Definitions, sessions: Mapping[str, Session]) -> None:
@@ -107,15 +156,16 @@ def _event(parts: Parts, event: dict[str, Any], definitions: Definitions, sessio
     way = metadata.get("forwarded_for")
     session = None if event["session"] is None else sessions.get(event["session"]["id"])
     claimant = "" if session is None else claimed_by(session.doc)
-    if way == "session":
-        # one that is not held any more went away with its events, as another merge was undone
-        profile = None if session is None else parts.holder(claimant) or parts.survivor
-    else:
-        profile = parts.holder(sender)
-    if profile is None:
-        return
     received, own = metadata["time"]["insert"], metadata["time"]["create"]
     at = own or received
+    sent_at = received if "time_out_of_range" in metadata["flags"] else at
+    # one that is not held any more went away with its events, as another merge was undone
+    visitor = None if session is None else parts.holder_of_session(claimant)
+    if visitor is not None and "visit_started" in metadata["flags"]:
+        begin_visit(visitor, sent_at, metadata["time"].get("zone", ""))
+    profile = visitor if way == "session" else parts.holder(sender)
+    if profile is None:
+        return
     view: dict[str, Any] = {
         "id": event["id"],
         "type": event["type"],
@@ -128,7 +178,6 @@ def _event(parts: Parts, event: dict[str, Any], definitions: Definitions, sessio
     rule = definitions.types.get(event["type"])
     if rule is not None:
         view.update(joined(view, rule.indexed(view)[0]))
-    sent_at = received if "time_out_of_range" in metadata["flags"] else at
     sent = Sent(sent_at, event["id"], sender, way in LATE or claimant not in ("", sender))
     if INVALID not in metadata["flags"]:
         map_event(definitions.mappings.get(event["type"], ()), view, profile, sent)
@@ -140,7 +189,5 @@ def _event(parts: Parts, event: dict[str, Any], definitions: Definitions, sessio
     stats, time = profile.object(("stats",)), profile.object(("metadata", "time"))
     stats["events"] += 1
     time["update"] = max(time["update"], received)
-    if "visit_started" in metadata["flags"]:
-        begin_visit(profile, sent_at, metadata["time"].get("zone", ""))
     if metadata.get("session_made") and session is not None and parts.holder(claimant) is profile:
         note(profile, session.id, sent_at)

@@ -7,9 +7,9 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from hub.conditions.code import write_out
 from hub.conditions.history import Series
 from hub.conditions.moments import due_ms
-from hub.conditions.python import compile_python
 from hub.pipeline.histories import lacking, types_of
 from hub.segments.rules import Rules, filled_in
 from hub.store.port import Segments
@@ -83,7 +83,7 @@ def _fill(
     if not gaps:
         return
     eventful = store.with_events(list(gaps), types_of(rules.series.values()))
-    met = {id: compile_python(condition, lambda: now_us) for id, condition in rules.by_id.items()}
+    met = {id: write_out(condition) for id, condition in rules.by_id.items()}
     for id, (document, missing) in gaps.items():
         keys = {one.key for one in missing}
         concerned = [segment for segment, needed in rules.keys.items() if needed & keys]
@@ -92,7 +92,7 @@ def _fill(
             continue
         whole = filled_in(document, dict.fromkeys(keys, _NO_EVENTS))
         within = document["segments"]
-        differs = [segment for segment in concerned if met[segment](whole) != (segment in within)]
+        differs = [segment for segment in concerned if met[segment](whole, now_us) != (segment in within)]
         if differs or id in asked:
             asked[id] = sorted({*asked.get(id, ()), *differs})
         else:

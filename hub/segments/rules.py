@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, cast
 
 from hub.conditions.ast import Condition, Or
+from hub.conditions.crossing import next_crossing
 from hub.conditions.errors import QueryError
 from hub.conditions.history import Series, series_of
-from hub.conditions.moments import Moments, next_change
+from hub.conditions.moments import Moments
 from hub.conditions.walk import moves
 from hub.definitions.catalogue import Entry
 from hub.definitions.kinds import Segment
@@ -49,7 +50,7 @@ def rules_of(segments: Iterable[SegmentRule]) -> Rules:
     return Rules(
         tuple(Rule(id, condition) for id, condition in by_id.items()),
         by_id,
-        tuple(next_change(condition) for condition in by_id.values() if moves(condition)),
+        tuple(next_crossing(condition) for condition in by_id.values() if moves(condition)),
         series_of(by_id.values()),
         {id: frozenset(series_of([condition])) for id, condition in by_id.items()},
     )

@@ -91,7 +91,7 @@ class Sender:
         """
         Returns: partition and offset of each, in no order.
 
-        Raises: Unavailable: some of them may be there; send all of them again. Refused: Kafka says no.
+        Raises: Unavailable: some of them may be there; send all of them again. Refused: Kafka will never take one.
         """
         sending = _Sending(self._window)
         for record in records:
@@ -108,7 +108,9 @@ class Sender:
             self._window.lost(1)
             if isinstance(exc, BufferError):
                 raise Unavailable("kafka", "the queue of records that wait for Kafka is full") from exc
-            raise Refused("kafka", f"{self._topic}: {exc.args[0].str()}") from exc
+            # also a right that was taken away: it may be given back
+            kind = Refused if exc.args[0].code() == KafkaError.MSG_SIZE_TOO_LARGE else Unavailable
+            raise kind("kafka", f"{self._topic}: {exc.args[0].str()}") from exc
 
     def _poll(self) -> None:
         while not self._over.is_set():

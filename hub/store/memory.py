@@ -39,6 +39,7 @@ from hub.model import (
     Undo,
     Wanted,
 )
+from hub.pipeline.documents import CLAIMED_BY
 from hub.pipeline.histories import SOURCE as SEGMENTS
 from hub.store.cursor import Cursor, decode_cursor, encode_cursor
 from hub.store.documents import OPEN, body_view, dead_letter_document, failed_again, resolved
@@ -71,6 +72,7 @@ from hub.store.query import field_for, of_people, prepare
 from hub.store.query.facets import BEFORE_MS, BEGAN, NOTHING, group_of, keys_of, make_histogram, most_frequent, value_of
 from hub.store.query.functions import bucket_of
 from hub.store.stays import stays
+from hub.store.told_apart import Row, beginning
 
 
 class MemoryStore(PrivacyInMemory, KeysInMemory, SegmentsInMemory, ScanInMemory):
@@ -218,24 +220,32 @@ class MemoryStore(PrivacyInMemory, KeysInMemory, SegmentsInMemory, ScanInMemory)
             entry = self._merges.get(merge_id)
             if entry is None or merge_id in self._undone:
                 return None
-            merges = [
-                one
-                for one in self._merges.values()
-                if one.survivor_id == entry.survivor_id and one.version > entry.version and one.id not in self._undone
-            ]
-            away = stays(entry, self._ended)
+            journal = sorted(
+                (one for one in self._merges.values() if one.survivor_id == entry.survivor_id),
+                key=lambda one: one.version,
+            )
+            rows = [Row(one.id, one.loser_id, one.version, one.id in self._undone) for one in journal]
+            first = beginning(entry, rows, self._merges.__getitem__)
+            later = [one for one in journal if one.version >= first.version and one.id != merge_id]
+            away = stays(first, self._ended)
             events = [
                 event
                 for partition in self._events.values()
                 for event in partition.values()
-                if (event.profile_id == entry.survivor_id and event.profile_version > entry.version)
+                if (event.profile_id == entry.survivor_id and event.profile_version > first.version)
                 or _was_handed_to(event, away)
             ]
-            sessions = {event.session_id for event in events} & self._sessions.keys()
-            held = {id: self._session(id) for id in sessions if self._sessions[id][0] == entry.survivor_id}
+            named = {event.session_id for event in events}
+            own = [id for id, (holder, _, _) in self._sessions.items() if holder == entry.survivor_id]
+            held = {
+                id: session for id in own if CLAIMED_BY in (session := self._session(id)).doc["metadata"] or id in named
+            }
+            merges, undone = (
+                [one for one in later if (one.id in self._undone) == is_undone] for is_undone in (False, True)
+            )
         if len(events) > MOST_LATER:
             return None
-        return Undo(entry, merges, [event.doc for event in events], held, away)
+        return Undo(entry, first, merges, undone, [event.doc for event in events], held, away)
 
     def _ended(self, loser_id: str) -> list[MergeEntry]:
         return [entry for id, entry in self._merges.items() if id in self._undone and entry.loser_id == loser_id]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import msgspec
 
@@ -16,15 +17,18 @@ def stays(entry: MergeEntry, ended: Callable[[str], Iterable[MergeEntry]]) -> li
     Args:
         ended: By id of a profile, the merges in which it was the loser and that are undone.
     """
-    return _stays(entry.survivor_id, entry.version, (), ended)
+    guest = entry.survivor_id
 
+    def after(id: str, since: int, place: tuple[int, ...]) -> list[Stay]:
+        found: list[Stay] = []
+        for merge in ended(id):
+            left: dict[str, Any] = msgspec.json.decode(merge.loser)
+            version = left["metadata"]["version"]
+            # one that went on into a third when the guest was gone already took nothing of it there
+            if version >= since and guest in left["ids"]:
+                # behind what it was sent itself up to then
+                stay = Stay(merge.survivor_id, merge.version, (*place, version, 1))
+                found += [stay, *after(stay.host, stay.since, stay.place)]
+        return found
 
-def _stays(id: str, since: int, place: tuple[int, ...], ended: Callable[[str], Iterable[MergeEntry]]) -> list[Stay]:
-    found: list[Stay] = []
-    for merge in ended(id):
-        left = msgspec.json.decode(merge.loser)["metadata"]["version"]
-        if left >= since:
-            # behind what it was sent itself up to then
-            stay = Stay(merge.survivor_id, merge.version, (*place, left, 1))
-            found += [stay, *_stays(stay.host, stay.since, stay.place, ended)]
-    return found
+    return after(guest, entry.version, ())

@@ -18,6 +18,7 @@ from hub.store.port import Store
 from schemas.topics import Topic
 from tests.bench import conditions, payloads
 from tests.kafka_tools import define
+from tests.servers import running
 
 
 class Bench(NamedTuple):
@@ -71,3 +72,10 @@ def bench(kafka: str, namespace: str, tmp_path: Path) -> Iterator[Bench]:
     for deleted in client.delete_topics(ours).values():
         deleted.result()
     shutil.rmtree(tmp_path)
+
+
+@pytest.fixture
+def valkey(shared_folder: Path) -> Iterator[str]:
+    """Where a Valkey is that the benchmarks of a run share."""
+    with running.shared("valkey", shared_folder / "valkey") as url:
+        yield url

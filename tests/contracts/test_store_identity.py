@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,16 @@ def claim(identifier: str, profile_id: str) -> Claim:
     return Claim(identifier, "email", profile_id, f"event-{profile_id}", NOW_MS)
 
 
-def entry(id: str, loser: str = "b", survivor: str = "a", version: int = 5, left: int = 1) -> MergeEntry:
-    """`left`: the loser's version in it."""
+def entry(
+    id: str,
+    loser: str = "b",
+    survivor: str = "a",
+    version: int = 5,
+    left: int = 1,
+    took: Sequence[str] = (),
+    held: Sequence[str] = (),
+) -> MergeEntry:
+    """Args: left: the loser's version in it. took, held: ids that were the loser's, and the survivor's, by then."""
     return MergeEntry(
         id=id,
         loser_id=loser,
@@ -38,8 +47,8 @@ def entry(id: str, loser: str = "b", survivor: str = "a", version: int = 5, left
         version=version,
         at_ms=NOW_MS,
         reason=b'{"kind":"request"}',
-        loser=msgspec.json.encode({"id": loser, "metadata": {"version": left}}),
-        survivor=b'{"id":"' + survivor.encode() + b'"}',
+        loser=msgspec.json.encode({"id": loser, "ids": [loser, *took], "metadata": {"version": left}}),
+        survivor=msgspec.json.encode({"id": survivor, "ids": [survivor, *held]}),
         changes=b'[{"field":"traits.x"}]',
     )
 
@@ -174,7 +183,10 @@ def test_the_journal_is_read_by_either_profile(store: Store) -> None:
 
 
 def test_what_an_undo_needs(store: Store) -> None:
-    """Events and merges after it, over all months, and the sessions of those events that the survivor holds."""
+    """
+    Events and merges after it, over all months; of the sessions that the survivor holds those of these events, and
+    those that others have claimed.
+    """
     later = [
         msgspec.structs.replace(event(id, time_ms=time_ms, profile_id=who, session_id=s), profile_version=version)
         for id, time_ms, who, s, version in [
@@ -184,21 +196,28 @@ def test_what_an_undo_needs(store: Store) -> None:
             ("other", NOW_MS, "z", "s1", 8),
         ]
     ]
-    held = [session("s0", 1, "a"), session("s1", 1, "a"), session("s2", 1, "z")]
+    held = [
+        msgspec.structs.replace(session(id, 1, who), doc={"id": id, "metadata": {"claimed_by": by} if by else {}})
+        for id, who, by in [("s0", "a", ""), ("s1", "a", ""), ("s2", "z", ""), ("s3", "a", "b"), ("s4", "z", "b")]
+    ]
     merges = [entry("m0", "x", "a", 4), entry("m1"), entry("m2", "c", "a", 7), entry("m3", "d", "a", 8)]
     store.write(of(*later, *held, merges=merges, undone={"m3": 1}))
     undo = store.undo("m1")
     assert undo is not None
-    assert (undo.entry, undo.merges) == (entry("m1"), [entry("m2", "c", "a", 7)])
+    assert (undo.entry, undo.first, undo.merges) == (entry("m1"), entry("m1"), [entry("m2", "c", "a", 7)])
+    assert undo.undone == [entry("m3", "d", "a", 8)]
     assert sorted(msgspec.json.decode(doc)["id"] for doc in undo.events) == ["after", "old"]
-    assert list(undo.sessions) == ["s1"]
+    assert sorted(undo.sessions) == ["s1", "s3"]
     assert store.undo("none") is None
     store.write(of(undone={"m1": 2}))
     assert store.undo("m1") is None
 
 
 def test_an_undo_finds_what_came_while_the_survivor_was_part_of_others(store: Store) -> None:
-    """b took c; then b was in a for a while, and with it in A: what was handed on to those is looked at, too."""
+    """
+    b took c; then b was in a for a while, and with it in A: what was handed on to those is looked at, too. That a was
+    in Z later on, without b, does not matter.
+    """
 
     def came(id: str, host: str, version: int, sent_as: str | None) -> Any:
         one = event(id, profile_id=host)
@@ -211,7 +230,8 @@ def test_an_undo_finds_what_came_while_the_survivor_was_part_of_others(store: St
         entry("earlier", "b", "a", 2, left=3),
         entry("m1", "c", "b", 5),
         entry("m2", "b", "a", 900, left=7),
-        entry("m3", "a", "A", 40, left=950),
+        entry("m3", "a", "A", 40, left=950, took=["b", "c"]),
+        entry("m4", "a", "Z", 30, left=970),
     ]
     events = [
         came("own", "b", 6, None),
@@ -220,12 +240,39 @@ def test_an_undo_finds_what_came_while_the_survivor_was_part_of_others(store: St
         came("a's own", "a", 920, None),
         came("in A", "A", 41, "c"),
         came("too early for A", "A", 39, "c"),
+        came("in Z", "Z", 31, "c"),
     ]
-    store.write(of(*events, merges=merges, undone={"earlier": 1, "m2": 2, "m3": 2}))
+    store.write(of(*events, merges=merges, undone={"earlier": 1, "m2": 2, "m3": 2, "m4": 2}))
     undo = store.undo("m1")
     assert undo is not None
     assert undo.stays == [("a", 900, (7, 1)), ("A", 40, (7, 1, 950, 1))]
     assert sorted(msgspec.json.decode(doc)["id"] for doc in undo.events) == ["in A", "in a", "own"]
+
+
+def test_an_undo_begins_before_all_who_are_told_apart_by_now(store: Store) -> None:
+    """x, then b, then c came into a, and x went again: what a was before b came still holds x."""
+    merges = [
+        entry("first", "w", "a", 2),
+        entry("came", "x", "a", 3, held=["w"]),
+        entry("again", "y", "a", 4, held=["w", "x"]),
+        entry("m1", "b", "a", 6, held=["w", "x", "y"]),
+        entry("back", "x", "a", 8, held=["w", "b"]),
+        entry("m2", "c", "a", 9, held=["w", "b", "x"]),
+    ]
+    events = [
+        msgspec.structs.replace(event(id, profile_id="a"), profile_version=version)
+        for id, version in [("before", 3), ("since", 4), ("since b", 7)]
+    ]
+    store.write(of(*events, merges=merges, undone={"came": 1, "again": 1}))
+    undo, newest = store.undo("m1"), store.undo("m2")
+    assert undo is not None
+    assert newest is not None
+    assert (undo.entry.id, undo.first) == ("m1", merges[1])
+    assert [one.id for one in undo.merges] == ["back", "m2"]
+    assert [one.id for one in undo.undone] == ["came", "again"]
+    assert sorted(msgspec.json.decode(doc)["id"] for doc in undo.events) == ["since", "since b"]
+    # x is in a again when c comes, and stays
+    assert (newest.first.id, newest.merges, newest.undone) == ("m2", [], [])
 
 
 def test_a_fenced_batch_leaves_nothing_of_identity(store: Store) -> None:

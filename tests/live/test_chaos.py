@@ -14,7 +14,8 @@ from tests.live.whole_hub import HUB, ROOT, WholeHub, environment, hub, left_on,
 
 pytestmark = pytest.mark.timeout(300)
 
-SEED: Final = "1"
+SEED: Final = "171"
+"""Agents and worker are restarted and killed in the short run of this one."""
 
 KILL: Final = """
 import os, sys
@@ -36,7 +37,7 @@ def test_a_short_run_keeps_every_promise(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     data = tmp_path / "data"
     done = hub(
-        *("chaos", "--seconds", "25", "--faults", "8", "--seed", SEED),
+        *("chaos", "--seconds", "25", "--faults", "9", "--seed", SEED),
         *("--data", data, "--report", report),
         timeout_s=280,
     )
@@ -45,11 +46,16 @@ def test_a_short_run_keeps_every_promise(tmp_path: Path) -> None:
     result: dict[str, Any] = json.loads(report.read_text())
     assert result["good"]
     assert not any(result["violations"].values())
-    assert len(result["faults"]) == 8
+    assert len(result["faults"]) == 9
+    assert {fault["target"] for fault in result["faults"]} >= {"agents", "worker"}
     assert all(fault["stored_s"] is not None for fault in result["faults"])
     figures = result["figures"]
     assert figures["events_acknowledged"] > 1_000
     assert figures["profiles_merged"] > 10, "merges were not under fire"
+    assert figures["left_as_time_passed"] > 10
+    assert figures["members"] > 10
+    assert figures["segments_left"] > figures["left_as_time_passed"], "nobody has left what was changed in mid-run"
+    assert figures["heartbeat_due_times"] > 3
     assert result["balance"]["verified"]["agrees"]
     assert left_on(data) == []
 
@@ -77,13 +83,15 @@ def chaos_on(running: WholeHub, script: str, folder: Path, *options: str) -> tup
 @pytest.mark.long
 def test_on_a_hub_of_theirs(tmp_path: Path) -> None:
     """Twice on one, which takes its time to start: their collector is killed; an event is deleted from their store."""
-    with whole_hub(tmp_path / "data") as running:
+    with whole_hub(tmp_path / "data", agents=True) as running:
         code, result, _ = chaos_on(running, KILL, tmp_path / "kill", "--bootstrap", running.kafka)
         assert code == 0
+        assert result["conditions"]["segments_and_heartbeat"]
         assert {fault["kind"] for fault in result["faults"]} == {"cut", "stall", "slow", "command"}
         assert running.processes()["collector"].restarts == 1
-        for kind in ("source", "mapping", "identification-point", "bridge"):
-            assert running.get(f"/definitions/{kind}")["items"] == []
+        for kind in ("source", "mapping", "identification-point", "bridge", "segment", "heartbeat"):
+            left = running.get(f"/definitions/{kind}")["items"]
+            assert all(one.get("built_in") for one in left), left
 
         code, result, lines = chaos_on(running, DELETE, tmp_path / "delete")
         assert code == 1
@@ -91,5 +99,6 @@ def test_on_a_hub_of_theirs(tmp_path: Path) -> None:
         assert result["violations"]["balance"] >= 1
         assert result["violations"]["doubled"] == result["violations"]["reordered"] == 0
         assert result["violations"]["merge"] == 0
+        assert result["violations"]["crossing"] == result["violations"]["heartbeat"] == 0
         assert result["conditions"]["topic_messages_per_s"] == 0, "without a Kafka to send to there is no bridge"
         assert "PROMISES BROKEN" in lines

@@ -143,7 +143,7 @@ _MOSTLY = st.sampled_from([True, True, True, True, False])
 
 
 @st.composite
-def states(draw: st.DrawFn, series: Series) -> State:
+def states(draw: st.DrawFn, series: Series) -> State | int:
     """What a profile may have kept of its events."""
     kept = msgspec.structs.replace(series, keep_ms=draw(st.sampled_from([None, 86_400_000, 60 * 86_400_000])))
     made: list[State] = []
@@ -153,6 +153,8 @@ def states(draw: st.DrawFn, series: Series) -> State:
             state = note(state, kept, NOW_MS - ago_ms, None if series.field is None else value)
         made.append(state)
     state = made[0] if len(made) == 1 else joined(*made)
+    if not state["count"] and draw(st.booleans()):
+        return 0
     return pruned(state, kept, NOW_MS) if draw(st.booleans()) else state
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import permutations
 from typing import Any
 
 import msgspec
@@ -214,6 +215,53 @@ def test_merges_in_merges_are_undone_from_the_outside() -> None:
     assert_balanced(hub, 13)
 
 
+@pytest.mark.parametrize("order", [*permutations("bcd")])
+def test_merges_are_undone_in_any_order(order: Sequence[str]) -> None:
+    """Each is what its own events make of it, whoever was in the survivor when the others came, and stays apart."""
+    own = [sign_in(f"{id}1", id, n, f"w{id}", at=n) for n, id in enumerate("abcd", 1)]
+    between = [[sign_in(f"{id}{n}", id, 10 * n, at=10 * n) for id in "abcd"] for n in (2, 3, 4)]
+    hub = settled(*own)
+    for id, events in zip("bcd", between, strict=True):
+        settled(ask(id, "a"), *events, hub=hub)
+    for number, id in enumerate(order, 5):
+        settled(undo(hub, id), *(sign_in(f"{id}{number}", id, 10 * number, at=10 * number) for id in "abcd"), hub=hub)
+    apart = settled(*own, *(event for events in between for event in events))
+    settled(*(sign_in(f"{id}{n}", id, 10 * n, at=10 * n) for n in (5, 6, 7) for id in "abcd"), hub=apart)
+    assert {id: _traits(hub, id) for id in "abcd"} == {id: _traits(apart, id) for id in "abcd"}
+    assert {id: told(hub, f"{id}1")["profile"]["id"] for id in "abcd"} == {id: id for id in "abcd"}
+    settled(*(sign_in(f"{id}9", id, 0, "all of them") for id in "dcba"), hub=hub)
+    assert {hub.profile(id)["id"] for id in "abcd" if "a" in hub.profile(id)["ids"]} == {"a"}
+    assert hub.profile("a")["ids"] == ["a"]
+    assert_balanced(hub, 32)
+
+
+def test_what_came_for_one_that_came_back_counts_in_its_second_time_once() -> None:
+    """b is in a, goes, and is in a again, with c there all the time; what x sends in b's session is b's."""
+    hub = settled(*(sign_in(f"{id}1", id, n) for id, n in (("a", 1), ("c", 2))))
+    settled(sign_in("b1", "b", 4, session_id="s"), ask("b", "a"), ask("c", "a"), hub=hub)
+    settled(sign_in("x1", "x", 8, session_id="s"), sign_in("b2", "b", 16), undo(hub, "b"), hub=hub)
+    settled(ask("b", "a", "again"), sign_in("x2", "x", 32, session_id="s"), sign_in("b3", "b", 64), hub=hub)
+    assert hub.profile("a")["traits"]["sum"] == 1 + 2 + 4 + 8 + 16 + 32 + 64
+    settled(undo(hub, "c"), hub=hub)
+    assert (hub.profile("a")["traits"]["sum"], hub.profile("c")["traits"]["sum"]) == (1 + 4 + 8 + 16 + 32 + 64, 2)
+    assert sorted(hub.profile("a")["ids"]) == ["a", "b"]
+    settled(undo(hub, "b"), hub=hub)
+    assert (hub.profile("a")["traits"]["sum"], hub.profile("b")["traits"]["sum"]) == (1, 4 + 8 + 16 + 32 + 64)
+    assert hub.store.get("sessions", "s")["profile"] == {"id": "b"}  # type: ignore[index]
+    assert_balanced(hub, 7)
+
+
+def test_what_came_while_a_survivor_was_part_of_another_goes_with_whom_it_was_sent_for() -> None:
+    """k is in c, c in a; what is sent as k lies under a then, and goes to c with the first undo, to k with the next."""
+    hub = settled(sign_in("a1", "a", 1), sign_in("c1", "c", 2), sign_in("k1", "k", 4), ask("k", "c"), ask("c", "a"))
+    settled(sign_in("k2", "k", 8), undo(hub, "c"), hub=hub)
+    assert told(hub, "k2")["profile"] == {"id": "a"}
+    assert (hub.profile("a")["traits"]["sum"], hub.profile("c")["traits"]["sum"]) == (1, 14)
+    settled(undo(hub, "k"), hub=hub)
+    assert (hub.profile("c")["traits"]["sum"], hub.profile("k")["traits"]["sum"]) == (2, 12)
+    assert_balanced(hub, 4)
+
+
 def test_who_was_told_apart_stays_so_in_a_third() -> None:
     """b and c were told apart; then b becomes part of a: c and a do not meet by an identifier either."""
     hub = settled(sign_in("b1", "b", 1, "w"), sign_in("c1", "c", 2, "w"))
@@ -261,6 +309,30 @@ def test_records_on_their_way_during_an_undo_are_returned_and_counted_once() -> 
     assert told(hub, "b2")["profile"] == {"id": "b"}
     assert_balanced(hub, 3)
     assert hub.counts()["stored"] == 3
+
+
+def test_what_is_returned_claims_its_identifiers_for_its_own_profile() -> None:
+    """b2 comes to a behind the undo, and goes back: whoever comes with its address later is b's, not a's."""
+    hub = settled(sign_in("a1", "a", 1), sign_in("b1", "b", 2), ask("b", "a"))
+    hub.put(undo(hub, "b"), sign_in("b2", "b", 4, "w"))
+    hub.owners[hub.log.of("b")].step(100)
+    hub.settle()
+    settled(sign_in("c1", "c", 8, "w"), hub=hub)
+    assert (hub.profile("a")["ids"], sorted(hub.profile("c")["ids"])) == (["a"], ["b", "c"])
+    assert hub.profile("b")["traits"]["sum"] == 14
+
+
+def test_whose_data_went_on_through_the_loser_goes_back_with_it() -> None:
+    """c ends in b, which has ended in a by the time that the data comes; it is b's, though a asked for it."""
+    hub = settled(*(sign_in(f"{id}1", id, n) for id, n in (("a", 1), ("b", 2), ("c", 4))))
+    reason = Reason("request", "a", "c", "2026-01-01T00:00:00.000Z")
+    hub.put(step_record("ask", "c", "b", "ask", msgspec.json.encode(reason)))
+    hub.put(ask("b", "a"))
+    hub.owners[hub.log.of("c")].step(100)
+    hub.settle()
+    settled(undo(hub, "b"), sign_in("c2", "c", 8), hub=hub)
+    sums = {id: (hub.profile(id)["id"], hub.profile(id)["traits"]["sum"]) for id in "abc"}
+    assert sums == {"a": ("a", 1), "b": ("b", 14), "c": ("b", 14)}
 
 
 def test_events_of_the_batch_of_an_undo_are_kept() -> None:

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from hub.conditions.crossing import next_crossing
 from hub.conditions.history import note, series_of
 from hub.conditions.moments import due_ms, next_change
-from hub.conditions.python import judge
+from hub.conditions.python import compile_python, judge
 from hub.conditions.times import read_time
 from hub.store.query.segment import segment_condition
 
@@ -134,6 +135,53 @@ def test_no_verdict_changes_before_the_moment_that_is_given(
         clock[0] = moment
 
 
+@given(
+    condition=conditions,
+    ages=st.lists(near, max_size=8),
+    at=near,
+    several=st.lists(near, max_size=3),
+    values=st.lists(st.integers(-5, 9).map(float), min_size=1, max_size=4)
+    | st.lists(st.integers(0, 9).map(float), min_size=1, max_size=4),
+    now=st.sampled_from([NOW, us("2027-03-28T10:00:00Z"), us("2028-02-29T23:59:59.999Z")]),
+    plan=st.sampled_from(["gold", None]),
+    probes=st.lists(st.floats(0, 1, exclude_max=True), min_size=4, max_size=4),
+)
+@settings(max_examples=300)
+@example("sum(buy.properties.n) in last 2 hours >= 3", [0, -1_000_000], 0, [], [1.0, 2.0], NOW, None, [0.1, 0.5, 0.9])
+def test_nobody_begins_or_ceases_to_meet_a_condition_before_the_moment_that_is_given(
+    condition: str,
+    ages: list[int],
+    at: int,
+    several: list[int],
+    values: list[float],
+    now: int,
+    plan: str | None,
+    probes: list[float],
+) -> None:
+    traits: dict[str, Any] = {"at": text_of(now + at), "list": [text_of(now + one) for one in several]}
+    document = profile([now + age for age in ages], condition, values, **traits, **({"plan": plan} if plan else {}))
+    parsed = segment_condition(condition)
+    moments, coarser = next_crossing(parsed), next_change(parsed)
+    clock = [now]
+    met = compile_python(parsed, lambda: clock[0])
+    for _ in range(6):
+        asked = clock[0]
+        before, moment = met(document), moments(document, asked)
+        end = asked + 200 * 365 * DAY if moment is None else moment
+        assert end > asked
+        # whoever tells more finely is not asked more often
+        assert moment is None or (other := coarser(document, asked)) is None or moment >= other
+        edges = [asked + 1, end - 1, *(asked + int((end - asked) * probe) for probe in probes)]
+        edges += [asked // DAY * DAY + day * DAY for day in range(1, 70)]
+        edges += [now + age + span * unit for age in ages for unit in UNITS.values() for span in range(41)]
+        for clock[0] in edges:
+            if asked <= clock[0] < end:
+                assert met(document) is before, f"{condition} at {text_of(clock[0])}"
+        if moment is None:
+            return
+        clock[0] = moment
+
+
 def test_a_window_is_left_when_as_many_events_have_left_it_as_matter() -> None:
     times = [NOW - days * DAY for days in (29, 20, 10, 5, 1)]
     condition = "count(buy) in last 30 days >= 3"
@@ -147,6 +195,24 @@ def test_nothing_is_due_where_the_rest_of_the_condition_settles_it() -> None:
     assert moments(profile([NOW - DAY], condition, plan="gold"), NOW) == NOW + 29 * DAY
     assert moments(profile([NOW - DAY], condition, plan="free"), NOW) is None
     assert next_change(segment_condition("traits.plan = gold"))(profile([], "traits.plan = gold"), NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("condition", "due"),
+    [
+        # the second part is not met, and never will be
+        ("first(buy) > now - 7 days AND count(buy) in last 1 hour >= 9", None),
+        # nobody knows the plan: that it is not told is as good as that it is another
+        ("traits.plan = gold AND count(buy) in last 30 days >= 1", None),
+        ("traits.plan = gold OR count(buy) in last 30 days >= 1", NOW + 29 * DAY),
+        # what has ended first is the other's affair
+        ("count(buy) in last 3 days >= 1 OR last(buy) > now - 9 days", NOW + 8 * DAY),
+        ("sum(buy.properties.n) in last 30 days >= 4", NOW + 29 * DAY),
+        ("sum(buy.properties.n) in last 30 days >= 9", None),
+    ],
+)
+def test_nothing_is_due_that_makes_no_difference(condition: str, due: int | None) -> None:
+    assert next_crossing(segment_condition(condition))(profile([NOW - DAY], condition, [5.0]), NOW) == due
 
 
 def test_an_age_is_reached_to_the_microsecond_and_due_within_a_millisecond() -> None:

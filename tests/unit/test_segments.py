@@ -308,6 +308,17 @@ def test_a_merge_that_is_undone_gives_each_its_own_back() -> None:
     assert member(hub, "b") == ["often", "rich", "vip"]
 
 
+@pytest.mark.parametrize("order", ["bc", "cb"])
+def test_merges_undone_in_any_order_leave_each_in_the_lists_that_it_was_put_into(order: str) -> None:
+    """a was in `old` and left it when b was in it already; b and c were in others before they came."""
+    hub = hub_with(segments(vip=None, news=None, old=None), *(sign_in(f"{id}1", id, 1) for id in "abc"))
+    settled(listed("a", ["old"]), listed("b", ["vip"]), listed("c", ["news"]), ask("b", "a"), hub=hub)
+    settled(listed("a", ["news"], ["old"], at_ms=1), ask("c", "a"), hub=hub)
+    assert member(hub, "a") == ["news", "vip"]
+    settled(*(undo(hub, id) for id in order), hub=hub)
+    assert {id: member(hub, id) for id in "abc"} == {"a": ["news"], "b": ["vip"], "c": ["news"]}
+
+
 def test_histories_that_are_made_of_the_store_know_whose_events_they_are_after_an_undo() -> None:
     hub = hub_with(RICH, sign_in("a1", "a", 1, at=1), sign_in("b1", "b", 1, at=2), ask("b", "a"))
     settled(sign_in("b2", "b", 1, at=3), hub=hub)

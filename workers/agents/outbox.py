@@ -57,7 +57,7 @@ class Outbox:
         Returns: how many.
         Raises:
             Unavailable: Kafka has not acknowledged all of them; it may have some, or all.
-            Refused: Kafka will not take one.
+            Refused: Kafka will never take one: it is too large.
         """
         batch = _Batch(window)
         for key, value in records:
@@ -79,7 +79,8 @@ class Outbox:
             if time.monotonic() > until_s:
                 raise Unavailable("kafka", "no acknowledgement within the time set")
         if batch.error is not None:
-            if batch.error.code() in (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.TOPIC_AUTHORIZATION_FAILED):
+            # a right that was taken away may be given back: what is to be written waits for that
+            if batch.error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
                 raise Refused("kafka", batch.error.str())
             raise Unavailable("kafka", batch.error.str())
         return batch.sent

@@ -23,17 +23,18 @@ class Applied(NamedTuple):
     session: str
 
 
-def must_have(sent_as: Mapping[str, Sequence[Applied]]) -> dict[str, Sequence[Any]]:
+def must_have(sent_as: Mapping[str, Sequence[Applied]], others: int = 0) -> dict[str, Sequence[Any]]:
     """
     By field, the values that it may have: one, but for `first` when clocks went back.
 
-    Args: sent_as: by the id that was sent, its events, one or more, in the order of the log.
+    Args: sent_as: by the id that was sent, its events, one or more, in the order of the log. others: events that nobody
+    has sent: of the heartbeat.
     """
     events = [one for ones in sent_as.values() for one in ones]
     cents = [one.step.cents for one in events]
     labels = dict.fromkeys(one.step.label for one in events)
     return {
-        "stats.events": [len(events)],
+        "stats.events": [len(events) + others],
         "stats.visits": [len({one.session for one in events if one.session})],
         "traits.count": [len(events)],
         "traits.sum": [Decimal(sum(cents)) / 100],

@@ -5,34 +5,16 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Any
 
+from hub.chaos.checker import heartbeats, segments
+from hub.chaos.checker.documents import holder, place, sender
 from hub.chaos.checker.fields import Applied, has, must_have
+from hub.chaos.checker.heartbeats import Heartbeat
 from hub.chaos.checker.ledger import Ledger, Step
 from hub.chaos.checker.persons import persons
-
-KINDS: Final = {
-    "refused": "a payload without fault got another answer than 2xx or 5xx",
-    "lost": "acknowledged, but not stored",
-    "doubled": "stored twice, or counted twice in its profile",
-    "reordered": "stored before an event of the same profile id that was acknowledged before it was sent",
-    "unsent": "stored, but nobody has sent it",
-    "altered": "stored with other content than was sent",
-    "merge": "a person is several profiles, or two are one, or another id than the smallest survives",
-    "profile": "a field of a profile is not what its events make",
-    "dead": "a message without fault is a dead letter, or a faulty one is none or several",
-    "balance": "the balance sheet does not add up, or says other than the ledger",
-    "down": "a process did not come back after a fault",
-}
-"""Every kind of violation, and what it means."""
-
-
-class Violation(NamedTuple):
-    """One broken promise. `kind`: of KINDS; `subject`: an event, a profile, a payload, a source."""
-
-    kind: str
-    subject: str
-    detail: str
+from hub.chaos.checker.segments import Segments
+from hub.chaos.checker.violations import KINDS, Violation
 
 
 @dataclass
@@ -47,6 +29,8 @@ class Found:
         letters: By mark, how many dead letters hold it; those that hold none are under "".
         balance: GET /balance?verify=true.
         sources: Ours.
+        segments: Ours, and what the hub says of them; None: there are none.
+        heartbeat: Ours, and its events; None: there is none.
     """
 
     events: Sequence[Mapping[str, Any]]
@@ -55,6 +39,8 @@ class Found:
     letters: Mapping[str, int]
     balance: Mapping[str, Any]
     sources: Sequence[str]
+    segments: tuple[Segments, segments.Seen] | None = None
+    heartbeat: Heartbeat | None = None
 
 
 @dataclass
@@ -84,7 +70,9 @@ def check(ledger: Ledger, found: Found) -> Verdict:
         *_presence(ledger, stored, person_of),
         *_order(ledger, stored),
         *merges,
-        *_profiles(kept, ledger.acked, stored, found.profiles, person_of),
+        *_profiles(kept, ledger.acked, stored, found, person_of),
+        *_segments(kept, stored, found, person_of),
+        *(() if found.heartbeat is None else heartbeats.check(found.heartbeat, person_of)),
         *_dead(ledger, found.letters),
         *_balance(ledger, found, stored),
     ]
@@ -101,6 +89,8 @@ def check(ledger: Ledger, found: Found) -> Verdict:
         "profiles_merged": sum(profile["id"] != id for id, profile in found.profiles.items()),
         "merges_wrong": len(merges),
         "faulty_messages": len(ledger.bad),
+        **({} if found.segments is None else segments.figures(*found.segments)),
+        **({} if found.heartbeat is None else heartbeats.figures(found.heartbeat)),
     }
     return Verdict(violations, figures)
 
@@ -125,11 +115,11 @@ def _presence(
             sent = {"seq": step.seq, "amount": step.cents / 100, "label": step.label, "one": 1}
             if step.email:
                 sent["email"] = step.email
-            sender, holder = copy["metadata"].get("sent_as") or _holder(copy), _holder(copy)
-            if copy["properties"] != sent or sender != step.profile:
-                yield Violation("altered", id, f"sent {sent} of {step.profile}, found {copy['properties']} of {sender}")
-            elif person_of.get(holder) != person_of[step.profile]:
-                yield Violation("altered", id, f"was sent for {step.profile}, and is with {holder}, another person")
+            whose, where = sender(copy), holder(copy)
+            if copy["properties"] != sent or whose != step.profile:
+                yield Violation("altered", id, f"sent {sent} of {step.profile}, found {copy['properties']} of {whose}")
+            elif person_of.get(where) != person_of[step.profile]:
+                yield Violation("altered", id, f"was sent for {step.profile}, and is with {where}, another person")
     for id in stored.keys() - ledger.steps.keys():
         yield Violation("unsent", id, f"is stored, with {stored[id][0]['properties']}")
 
@@ -148,12 +138,12 @@ def _order(ledger: Ledger, stored: Mapping[str, list[Mapping[str, Any]]]) -> Ite
         if id not in stored:
             continue
         event = stored[id][0]
-        partitions[_holder(event)].add(_place(event)[1])
+        partitions[holder(event)].add(place(event)[1])
         if id not in ledger.acked:
             continue
         before, seq = newest.get(step.profile, (event, 0))
-        if _holder(event) > _holder(before) or (_holder(event) == _holder(before) and _place(event) < _place(before)):
-            here, there = (f"{_place(one)} of {_holder(one)}" for one in (event, before))
+        if holder(event) > holder(before) or (holder(event) == holder(before) and place(event) < place(before)):
+            here, there = (f"{place(one)} of {holder(one)}" for one in (event, before))
             yield Violation(
                 "reordered", id, f"number {step.seq} of {step.profile} is at {here}, number {seq} at {there}"
             )
@@ -162,17 +152,6 @@ def _order(ledger: Ledger, stored: Mapping[str, list[Mapping[str, Any]]]) -> Ite
     for profile, numbers in partitions.items():
         if len(numbers) > 1:
             yield Violation("reordered", profile, f"its events lie on several partitions: {sorted(numbers)}")
-
-
-def _holder(event: Mapping[str, Any]) -> str:
-    """The profile that the event was applied to."""
-    return (event["profile"] or {}).get("id") or ""
-
-
-def _place(event: Mapping[str, Any]) -> tuple[int, ...]:
-    position = event["metadata"]["position"]
-    # the epoch first, then the partition: of one profile it is always the same
-    return position["epoch"], position["partition"], position["offset"], position["place"]
 
 
 def _merges(found: Found, person_of: Mapping[str, str]) -> Iterator[Violation]:
@@ -199,19 +178,33 @@ def _profiles(
     kept: Iterable[Step],
     acked: Container[str],
     stored: Mapping[str, list[Mapping[str, Any]]],
-    profiles: Mapping[str, Mapping[str, Any]],
+    found: Found,
     person_of: Mapping[str, str],
 ) -> Iterator[Violation]:
+    beats: Counter[str] = Counter()
+    for event in () if found.heartbeat is None else found.heartbeat.events:
+        beats[person_of.get(holder(event), "")] += 1
     of_person: dict[str, dict[str, list[Step]]] = defaultdict(lambda: defaultdict(list))
     for step in kept:
         of_person[person_of[step.profile]][step.profile].append(step)
     for person, ids in of_person.items():
-        profile = profiles.get(person)
+        profile = found.profiles.get(person)
         sent_as = {id: _in_order(steps, acked, stored) for id, steps in ids.items()}
         if profile is None:
             yield Violation("profile", person, f"is not there, and has {sum(map(len, sent_as.values()))} events")
             continue
-        yield from _fields(person, profile, sent_as)
+        yield from _fields(person, profile, sent_as, beats[person])
+
+
+def _segments(
+    kept: Iterable[Step],
+    stored: Mapping[str, list[Mapping[str, Any]]],
+    found: Found,
+    person_of: Mapping[str, str],
+) -> Iterator[Violation]:
+    if found.segments is not None:
+        ours, seen = found.segments
+        yield from segments.check(ours, seen, kept=kept, stored=stored, profiles=found.profiles, person_of=person_of)
 
 
 def _in_order(
@@ -219,9 +212,9 @@ def _in_order(
 ) -> list[Applied]:
     """Those of one id, as sent. But what has no promise may come at any time: then only the log knows when."""
     if not all(step.id in acked for step in steps):
-        steps = sorted((step for step in steps if step.id in stored), key=lambda step: _place(stored[step.id][0]))
+        steps = sorted((step for step in steps if step.id in stored), key=lambda step: place(stored[step.id][0]))
         # a profile goes on in smaller ones; what it has got before stays in front
-        steps = sorted(steps, key=lambda step: _holder(stored[step.id][0]), reverse=True)
+        steps = sorted(steps, key=lambda step: holder(stored[step.id][0]), reverse=True)
     return [Applied(step, *_when(stored.get(step.id, []))) for step in steps]
 
 
@@ -233,12 +226,15 @@ def _when(copies: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
     return "", ""
 
 
-def _fields(person: str, profile: Mapping[str, Any], sent_as: Mapping[str, Sequence[Applied]]) -> Iterator[Violation]:
+def _fields(
+    person: str, profile: Mapping[str, Any], sent_as: Mapping[str, Sequence[Applied]], beats: int
+) -> Iterator[Violation]:
     ids = {id: events for id, events in sent_as.items() if events}
-    values, allowed = has(profile, several=len(ids) > 1), must_have(ids)
-    must, events, count = allowed["stats.events"][0], values["stats.events"], values["traits.count"]
-    if any(isinstance(number, int) and number > must for number in (events, count)):
-        yield Violation("doubled", person, f"counts {events} and {count} events, and has {must}")
+    values, allowed = has(profile, several=len(ids) > 1), must_have(ids, beats)
+    for name in ("stats.events", "traits.count"):
+        number, must = values[name], allowed[name][0]
+        if isinstance(number, int) and number > must:
+            yield Violation("doubled", person, f"{name} is {number}, and it has {must} events")
     for name, value in values.items():
         if value not in allowed[name]:
             yield Violation("profile", person, f"{name} is {value}, and must be {' or '.join(map(str, allowed[name]))}")

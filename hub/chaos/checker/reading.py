@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import httpx
 
 from hub.chaos.checker.model import Found
+from hub.chaos.checker.segments import Seen, Segments
 
 PAGE: Final = 1_000
 AWAY_S: Final = 60.0
@@ -32,10 +33,17 @@ class Reader:
 
     def get(self, path: str, **query: Any) -> httpx.Response:
         """GET. Raises httpx.HTTPError when there is no answer for a minute, or a refusal."""
+        return self._ask("GET", path, query)
+
+    def post(self, path: str) -> httpx.Response:
+        """POST; for what may be done twice. Raises httpx.HTTPError, as `get`."""
+        return self._ask("POST", path, {})
+
+    def _ask(self, method: str, path: str, query: Mapping[str, Any]) -> httpx.Response:
         deadline = time.monotonic() + AWAY_S
         while True:
             try:
-                answer = self._http.get(path, params=query)
+                answer = self._http.request(method, path, params=query)
                 if answer.status_code < 500 or time.monotonic() > deadline:
                     return answer.raise_for_status()
             except httpx.TransportError:
@@ -44,11 +52,14 @@ class Reader:
             time.sleep(AGAIN_S)
 
     def everything(self, kind: str, query: str) -> Iterator[dict[str, Any]]:
-        """All documents that match, page by page."""
+        """All documents that match."""
+        yield from self._pages(f"/{kind}", q=query)
+
+    def _pages(self, path: str, **query: Any) -> Iterator[dict[str, Any]]:
         cursor: str | None = None
         while True:
-            asked = {"q": query, "size": PAGE} | ({"cursor": cursor} if cursor else {})
-            page = self.get(f"/{kind}", **asked).json()
+            asked = {"size": PAGE, **query} | ({"cursor": cursor} if cursor else {})
+            page = self.get(path, **asked).json()
             yield from page["items"]
             cursor = page["next"]
             if cursor is None:
@@ -69,16 +80,29 @@ class Reader:
         letters: Counter[str] = Counter()
         for source in sources:
             events += self.everything("events", f'source = "{source}"')
-            for letter in self.everything("dead-letters", f'source = "{source}"'):
+            # the hub's own records of our profiles, too: whose they are is not known of what cannot be read
+            for letter in self.everything("dead-letters", f'source = "{source}" OR key STARTS WITH "{source}-"'):
                 body = self.get(f"/dead-letters/{letter['id']}/body").content
                 mark = MARK.search(body)
                 letters[mark[0].decode() if mark else ""] += 1
+        found, balance = self.profiles(profiles), self.get("/balance", verify="true").json()
+        return Found(events, found, self.left(profiles), letters, balance, sources)
+
+    def profiles(self, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Documents by the id that was asked for; those that there are."""
         found = {}
-        for id in profiles:
+        for id in ids:
             try:
                 found[id] = self.get(f"/profiles/{id}").json()
             except httpx.HTTPStatusError as exc:
                 if exc.response.status_code != 404:
                     raise
-        balance = self.get("/balance", verify="true").json()
-        return Found(events, found, self.left(profiles), letters, balance, sources)
+        return found
+
+    def segments(self, segments: Segments) -> Seen:
+        """Who is in them, by their lists, and what was told of that."""
+        at_ms = time.time_ns() // 1_000_000
+        members = {id: {one["id"] for one in self._pages(f"/segments/{id}/profiles")} for id in segments.ids}
+        ids = ", ".join(f'"{id}"' for id in segments.ids)
+        crossings = self.everything("events", f'source = "@segments" AND properties.segment IN [{ids}]')
+        return Seen(members, list(crossings), at_ms)

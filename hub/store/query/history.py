@@ -44,15 +44,16 @@ def history_sql(atom: Atom, wanted: bool, bind: Callable[[Bound], str]) -> str:
     return " OR ".join(f"coalesce(NOT ({test}), 0)" for test in tests)
 
 
-def hub_history(state: str | None, function: Function, since_us: int | None) -> float | int | None:
+def hub_history(state: str | int | None, function: Function, since_us: int | None) -> float | int | None:
     """
     SQL function: what a history comes to; None: it is not known, or there is no such event.
 
-    Args: state: JSON. since_us: None: all events count.
+    Args: state: JSON, or the number that it is. since_us: None: all events count.
     """
     if state is None:
         return None
-    found = value_of(_decode(state), function, since_us, is_windowed=since_us is not None)
+    known = _decode(state) if isinstance(state, str) else state
+    found = value_of(known, function, since_us, is_windowed=since_us is not None)
     if found is UNKNOWN or not isinstance(found, int | float):
         return None
     return int(found) if isinstance(found, At) else found
@@ -62,7 +63,9 @@ def _found(history: History, bind: Callable[[Bound], str]) -> str:
     path = field_of(history).path
     if history.window is None and history.function in _KEPT:
         found = f"json_extract(doc, {bind(json_path((*path, history.function)))})"
-        return found if history.function == "count" else f"{found} * 1000"
+        # where there has been none, the state is 0
+        none = f"coalesce({found}, json_extract(doc, {bind(json_path(path))}))"
+        return none if history.function == "count" else f"{found} * 1000"
     if history.window is not None and history.since_us is None:
         raise ValueError("a condition on a span of time has to be settled before it becomes SQL")
     since = "NULL" if history.since_us is None else bind(history.since_us)

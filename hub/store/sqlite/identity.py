@@ -11,10 +11,12 @@ from typing import Any, Final
 import msgspec
 
 from hub.model import Alias, Ask, Batch, Claim, Claimed, MergeEntry, Outgoing, Position, Session, Stay, Undo
+from hub.pipeline.documents import CLAIMED_BY
 from hub.store.port import MOST_LATER, MergeRow
 from hub.store.sqlite.database import Database
 from hub.store.sqlite.schema import events_table
 from hub.store.stays import stays
+from hub.store.told_apart import Row, beginning
 
 _ENTRY: Final = "id, loser_id, survivor_id, version, at_ms, reason, loser, survivor, changes"
 _ROW: Final = "SELECT id, loser_id, survivor_id, version, at_ms, reason, changes, undone_ms FROM merges"
@@ -75,25 +77,29 @@ class IdentitySide:
             if row is None:
                 return None
             entry = _entry(row)
+            first = beginning(entry, _before(connection, entry), partial(_read, connection))
             later = connection.execute(
-                f"""SELECT {_ENTRY} FROM merges WHERE survivor_id = ? AND version > ? AND undone_ms IS NULL
-                ORDER BY version""",
-                (entry.survivor_id, entry.version),
+                f"""SELECT undone_ms IS NOT NULL, {_ENTRY} FROM merges
+                WHERE survivor_id = ? AND version >= ? AND id <> ? ORDER BY version""",
+                (entry.survivor_id, first.version, entry.id),
             )
-            merges = [_entry(row) for row in later]
-            away = stays(entry, partial(_ended, connection))
-            events = _later_events(connection, entry, away)
+            merges: tuple[list[MergeEntry], list[MergeEntry]] = [], []
+            for is_undone, *row in later:
+                merges[is_undone].append(_entry(row))
+            away = stays(first, partial(_ended, connection))
+            events = _later_events(connection, first, away)
             if events is None:
                 return None
             sessions = {
                 id: Session(id, holder, version, msgspec.json.decode(doc))
                 for id, holder, version, doc in connection.execute(
                     f"""SELECT id, profile_id, version, doc FROM sessions
-                    WHERE profile_id = ? AND id IN {_AMONG}""",
+                    WHERE profile_id = ?
+                    AND (id IN {_AMONG} OR json_extract(doc, '$.metadata.{CLAIMED_BY}') IS NOT NULL)""",
                     (entry.survivor_id, *_json(sorted({session for session, _ in events if session}))),
                 )
             }
-        return Undo(entry, merges, [doc.encode() for _, doc in events], sessions, away)
+        return Undo(entry, first, *merges, [doc.encode() for _, doc in events], sessions, away)
 
     def merges(self, ids: Sequence[str]) -> list[MergeRow]:
         """See the port. Raises Unavailable."""
@@ -200,6 +206,19 @@ def _claimed(connection: sqlite3.Connection, names: tuple[str]) -> dict[str, Cla
     return {identifier: Claimed(*rest) for identifier, *rest in rows}
 
 
+def _before(connection: sqlite3.Connection, entry: MergeEntry) -> list[Row]:
+    rows = connection.execute(
+        """SELECT id, loser_id, version, undone_ms IS NOT NULL FROM merges WHERE survivor_id = ? AND version < ?
+        ORDER BY version""",
+        (entry.survivor_id, entry.version),
+    )
+    return [Row(id, loser_id, version, bool(is_undone)) for id, loser_id, version, is_undone in rows]
+
+
+def _read(connection: sqlite3.Connection, merge_id: str) -> MergeEntry:
+    return _entry(connection.execute(f"SELECT {_ENTRY} FROM merges WHERE id = ?", (merge_id,)).fetchone())
+
+
 def _ended(connection: sqlite3.Connection, loser_id: str) -> list[MergeEntry]:
     rows = connection.execute(
         f"SELECT {_ENTRY} FROM merges WHERE loser_id = ? AND undone_ms IS NOT NULL ORDER BY seq", (loser_id,)
@@ -208,17 +227,17 @@ def _ended(connection: sqlite3.Connection, loser_id: str) -> list[MergeEntry]:
 
 
 def _later_events(
-    connection: sqlite3.Connection, entry: MergeEntry, away: Sequence[Stay]
+    connection: sqlite3.Connection, first: MergeEntry, away: Sequence[Stay]
 ) -> list[tuple[str, str]] | None:
-    """(session id, document) of what came to the survivor after the merge; None when there is too much."""
+    """(session id, document) of what came to the survivor after a merge; None when there is too much."""
     found: list[tuple[str, str]] = []
-    since = {entry.survivor_id: entry.version}
+    since = {first.survivor_id: first.version}
     for stay in away:
         since[stay.host] = min(stay.since, since.get(stay.host, stay.since))
     for (name,) in connection.execute("SELECT name FROM partitions").fetchall():
         for id, version in since.items():
             # what came to a host for somebody else was handed on to it
-            handed = "" if id == entry.survivor_id else "AND json_extract(doc, '$.metadata.sent_as') IS NOT NULL"
+            handed = "" if id == first.survivor_id else "AND json_extract(doc, '$.metadata.sent_as') IS NOT NULL"
             found += connection.execute(
                 f"""SELECT session_id, doc FROM {events_table(name)}
                 WHERE profile_id = ? AND profile_id <> '' AND profile_version > ? {handed} LIMIT ?""",
