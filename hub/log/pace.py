@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Mapping
 from typing import Final, NamedTuple
@@ -21,12 +20,6 @@ MEASURE_EVERY_S: Final = 10.0
 MEASURING_EVENTS: Final = 10
 """The window meanwhile."""
 MEASURED_EVENTS: Final = 8 * MEASURING_EVENTS
-ALONE_S: Final = 0.15
-"""How long an event may wait at least while no others than bulk come: the first live one waits as long, once."""
-FADE_S: Final = 5.0
-"""After 14 s without records of others bulk is alone, or 3 s if there was a single one."""
-MOST_OTHERS: Final = 8.0
-FEW_OTHERS: Final = 0.5
 
 
 class _Landed(NamedTuple):
@@ -50,8 +43,7 @@ class Pace:
 
     It is small for a moment every ten seconds, to see how long an event waits when there is no bulk. In between it
     grows while events wait hardly longer than that, and shrinks when they do: so it follows the collector's pace,
-    whatever else the collector has to do. While the collector stores nothing but what was let through here, events may
-    wait longer: there is nobody to be held up. Pure: all times are arguments, in seconds of one clock.
+    whatever else the collector has to do. Pure: all times are arguments, in seconds of one clock.
     """
 
     def __init__(self, slowdown: float) -> None:
@@ -65,7 +57,6 @@ class Pace:
         self._usual_s = 0.0
         self._measured_at_s = 0.0
         self._measure: _Measure | None = _Measure(0.0)
-        self._others = 1.0
         self.in_flight = 0
         """Events that were let through and are not known to be stored."""
 
@@ -90,7 +81,6 @@ class Pace:
         """So many that had entered are one record of the log."""
         if offset < self._committed.get(partition, 0):
             self.leave(events)  # the collector was faster than the acknowledgement
-            self._others = max(0.0, self._others - 1)
         else:
             self._landed.setdefault(partition, deque()).append(_Landed(offset, events, now_s))
 
@@ -106,16 +96,12 @@ class Pace:
         moved = committed != self._committed
         before, self._committed = self._committed, dict(committed)
         stored: list[_Landed] = []
-        others = sum(reached - before[number] for number, reached in committed.items() if number in before)
         for partition, waiting in self._landed.items():
             reached = committed.get(partition, 0)
             # it went backwards: the topic was made anew, or the group was set back. What we know is void
             void = reached < before.get(partition, 0)
             while waiting and (void or waiting[0].offset < reached):
                 stored.append(waiting.popleft())
-                others -= partition in before
-        self._others *= math.exp((self._looked_at_s - now_s) / FADE_S)
-        self._others = min(MOST_OTHERS, self._others + max(0, others))
         self.in_flight -= sum(one.events for one in stored)
         if stored and now_s - self._looked_at_s <= STALE_S:
             if self._measure is None:
@@ -143,8 +129,6 @@ class Pace:
         # the mean: the slowest one tells more of a moment's noise than of the queue
         waited_s = sum(one.events * (now_s - one.at_s) for one in stored) / events
         longest_s = self._usual_s * self._slowdown
-        if self._others < FEW_OTHERS:
-            longest_s = max(longest_s, ALONE_S)
         if waited_s <= longest_s:
             self._size = min(MOST_EVENTS, self._size + events * GROWTH)
         elif now_s - self._shrunk_at_s >= waited_s:
