@@ -13,13 +13,13 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from hub.errors import Unavailable
+from hub.log.fatal import Fatal, give_up, serve
 from hub.log.sealing import Sealing
 from hub.pipeline.data_keys import key_record
 
 log: Final = structlog.get_logger()
 
 POLL_S: Final = 0.2
-PURGE_S: Final = 1.0
 REST_S: Final = 30.0
 """How long a bridge keeps its producer that has nothing to send: a new one costs a message some milliseconds."""
 OPTIONS: Final[Mapping[str, Any]] = {
@@ -188,8 +188,7 @@ class Outlet:
             line.rest()
 
     def _on_error(self, error: KafkaError) -> None:
-        level = log.error if error.fatal() else log.warning
-        level("outlet.trouble", topic=self._topic, error=error.str())
+        log.warning("outlet.trouble", topic=self._topic, error=error.str())
 
 
 class _Line:
@@ -221,15 +220,14 @@ class _Line:
         self._thread.join()
         if self._resting:
             return
-        self.producer.purge()
-        self.producer.flush(PURGE_S)
+        give_up(self.producer)
         del self.producer  # it holds our callback, so the two would wait for the garbage collector
 
     def _poll(self) -> None:
         moved_at = time.monotonic()
         while not self._stop:
             now = time.monotonic()
-            if self.producer.poll(POLL_S):
+            if self._served():
                 moved_at = now
             elif now - moved_at < self._rest_s:
                 continue
@@ -239,3 +237,10 @@ class _Line:
             self._loop.call_soon_threadsafe(self._settle, self, finished)
         if self._resting:
             del self.producer
+
+    def _served(self) -> bool:
+        """Whether anything was told. Of a fatal error all shipments are told, and the bridge begins again."""
+        try:
+            return serve(self.producer, POLL_S) > 0
+        except Fatal:
+            return True

@@ -15,8 +15,9 @@ from hub.settings import Kafka
 from hub.stack import jars
 from tests import broker
 
-# how long something takes says what else the machine does: no test may fail of that
-settings.register_profile("hub", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# How long something takes says what else the machine does: no test may fail of that. The same examples in each run, so
+# that a change is judged by what it changes; tests marked `long` search anew each time.
+settings.register_profile("hub", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("hub")
 
 

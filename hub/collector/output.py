@@ -11,6 +11,7 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from hub.errors import Unavailable
+from hub.log.fatal import Fatal, give_up, serve
 from hub.log.sealing import Sealing
 from hub.model import DeadLetter, Outgoing
 from hub.pipeline.data_keys import key_record
@@ -22,7 +23,6 @@ from schemas.replays import REPLAY_HEADER
 from schemas.topics import DEAD, EVENTS, MAX_TOLD_BYTES, STORED
 
 log: Final = structlog.get_logger()
-PURGE_S: Final = 1.0
 STUCK_S: Final = 60.0
 """So long without an acknowledgement, and a new producer sends all again: librdkafka's may have lost its way."""
 ROOM_BYTES: Final = MAX_TOLD_BYTES - 16_384
@@ -104,7 +104,7 @@ class Output:
         """
         if self._failed is not None or time.monotonic() - self._moved_at_s > STUCK_S:
             self._again()
-        left = self._producer.flush(self._timeout_s)
+        left = self._flushed()
         if left < self._left:
             self._left, self._moved_at_s = left, time.monotonic()
         if left or self._failed is not None:
@@ -115,12 +115,19 @@ class Output:
             self._begin(sealed)
             self.flush()
 
+    def _flushed(self) -> int:
+        """How many records are left."""
+        try:
+            return self._producer.flush(self._timeout_s)
+        except KafkaException as exc:
+            self._failed = exc.args[0]
+            return len(self._producer)
+
     def _again(self) -> None:
         why = "nothing was acknowledged" if self._failed is None else self._failed.str()
         log.warning("output.again", records=len(self._records), why=why)
         old, self._producer = self._producer, self._make()
-        old.purge()
-        old.flush(PURGE_S)
+        give_up(old)
         self._begin(self._records)
 
     def _begin(self, records: list[_Record]) -> None:
@@ -156,7 +163,11 @@ class Output:
                 )
             except BufferError:
                 # the queue is full: wait for deliveries to make room
-                producer.poll(1.0)
+                try:
+                    serve(producer, 1.0)
+                except Fatal as exc:
+                    self._failed = exc.error
+                    return
             except KafkaException as exc:
                 self._failed = exc.args[0]
                 log.error("output.refused", topic=record.topic, bytes=len(record.value), error=exc.args[0].str())

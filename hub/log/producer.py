@@ -12,13 +12,13 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from hub.errors import PortError, Refused, Unavailable
+from hub.log.fatal import Fatal, give_up, serve
 
 log: Final = structlog.get_logger()
 
 POLL_S: Final = 0.25
 """How long the poll thread waits for a delivery report; also the longest that closing waits for that thread."""
 PING_S: Final = 2.0
-PURGE_S: Final = 1.0
 SILENCES: Final = 3
 """Delivery time-outs in a row without one acknowledgement, after which librdkafka's producer is replaced."""
 QUIET_S: Final = 10.0
@@ -40,7 +40,6 @@ class Publisher:
         self._config = {**config, "error_cb": self._on_error}
         self._loop = asyncio.get_running_loop()
         self._reports: list[_Report] = []
-        self._broken = False
         self._quiet_until_s = 0.0
         self._silence_s = SILENCES * float(config["delivery.timeout.ms"]) / 1000
         self._timed_out_at_s: float | None = None  # time.monotonic: the first one since anything was acknowledged
@@ -107,14 +106,17 @@ class Publisher:
     def _poll(self) -> None:
         # the only thread that touches _reports until it ends, so that list needs no lock
         while self._close_within_s is None:
-            self._producer.poll(POLL_S)
+            try:
+                serve(self._producer, POLL_S)
+            except Fatal:
+                self._renew("fatal error")
             self._hand_over()
-            if self._broken or self._is_silent():
-                self._renew()
+            if self._is_silent():
+                self._renew("nothing was acknowledged")
         left = self._producer.flush(self._close_within_s)
         if left:
             log.warning("producer.unsent", records=left)
-            self._discard(self._producer)
+            give_up(self._producer)
 
     def _hand_over(self) -> None:
         if not self._reports:
@@ -136,10 +138,6 @@ class Publisher:
                 promise.set_exception(outcome)
 
     def _on_error(self, error: KafkaError) -> None:
-        if error.fatal():
-            log.error("producer.fatal", error=error.str())
-            self._broken = True
-            return
         # while a broker is away this comes twenty times a second
         now_s = time.monotonic()
         if now_s >= self._quiet_until_s:
@@ -151,19 +149,13 @@ class Publisher:
         # producer timed out for minutes. While the broker is away, a new one costs nothing
         return self._timed_out_at_s is not None and time.monotonic() - self._timed_out_at_s > self._silence_s
 
-    def _renew(self) -> None:
-        # after a fatal error an idempotent producer takes nothing any more. What it held is reported as failed; the
-        # senders send it again under the same ids
-        log.warning("producer.renewed", why="fatal error" if self._broken else "nothing was acknowledged")
-        self._broken = False
+    def _renew(self, why: str) -> None:
+        # what the old one held is reported as failed; the senders send it again under the same ids
+        log.warning("producer.renewed", why=why)
         self._timed_out_at_s = None
         old, self._producer = self._producer, Producer(self._config)
-        self._discard(old)
+        give_up(old)
         self._hand_over()
-
-    def _discard(self, producer: Producer) -> None:
-        producer.purge()
-        producer.flush(PURGE_S)
 
 
 def _translated(error: KafkaError) -> PortError:

@@ -10,6 +10,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from hub.errors import Refused, Unavailable
 from hub.log.config import producer_config
+from hub.log.fatal import Fatal, serve
 from hub.log.window import Window
 from hub.pipeline.data_keys import key_record
 from hub.pipeline.sealed import Sealer
@@ -148,7 +149,10 @@ class Sender:
 
     def _poll(self) -> None:
         while not self._over.is_set():
-            self._producer.poll(TICK_S)
+            try:
+                serve(self._producer, TICK_S)
+            except Fatal:
+                return  # all that was under way has failed, and so has the replay: it is begun again
 
     def _check(self) -> None:
         if self._failed is not None:

@@ -10,6 +10,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from hub.errors import Refused, Unavailable
 from hub.log.config import producer_config
+from hub.log.fatal import Fatal, give_up, serve
 from hub.log.window import Unhurried, Window
 from hub.settings import Kafka
 from schemas.codec import encode_inbound
@@ -17,7 +18,6 @@ from schemas.records import Inbound
 from schemas.topics import EVENTS
 
 TICK_S: Final = 0.1
-_CLOSE_S: Final = 1.0
 
 
 class _Sending:
@@ -72,7 +72,8 @@ class Sender:
         self._topic = EVENTS.name(namespace)
         self._window: Window = window or Unhurried()
         self._timeout_s = kafka.delivery_timeout_s + 1.0
-        self._producer = Producer(producer_config(kafka))
+        self._config = producer_config(kafka)
+        self._producer = Producer(self._config)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._poll, name="segments-producer", daemon=True)
         self._thread.start()
@@ -84,8 +85,7 @@ class Sender:
         """What is not acknowledged is forgotten: whoever waited for it has been told."""
         self._over.set()
         self._thread.join()
-        self._producer.purge()
-        self._producer.flush(_CLOSE_S)
+        give_up(self._producer)
 
     def send(self, records: Iterable[Inbound]) -> list[tuple[int, int]]:
         """
@@ -114,4 +114,7 @@ class Sender:
 
     def _poll(self) -> None:
         while not self._over.is_set():
-            self._producer.poll(TICK_S)
+            try:
+                serve(self._producer, TICK_S)
+            except Fatal:
+                self._producer = Producer(self._config)

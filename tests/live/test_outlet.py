@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import threading
 
+import pytest
+
 from bridges.outlet import OPTIONS, Outlet
+from hub.errors import Unavailable
 from hub.log.admin import ensure_topics
 from hub.log.config import producer_config
 from hub.settings import Kafka
-from schemas.topics import EVENTS
+from schemas.topics import EVENTS, MAX_RECORD_BYTES
 from tests.kafka_tools import read
 
 
@@ -41,4 +45,21 @@ async def test_what_is_under_way_keeps_its_producer(namespace: str) -> None:
     assert not shipment.on_done.done()
     assert not outlet.resting
     shipment.on_done.cancel()
+    await outlet.close()
+
+
+async def test_of_a_fatal_error_the_bridge_is_told_so_that_it_begins_again(kafka: str, namespace: str) -> None:
+    """An idempotent producer never comes back from one."""
+    ours = Kafka(bootstrap=kafka, partitions=1)
+    await asyncio.to_thread(ensure_topics, ours, namespace)
+    # with this librdkafka counts it as fatal that the broker refuses one record of several
+    fatal = {"enable.gapless.guarantee": True, "message.max.bytes": 3 * MAX_RECORD_BYTES}
+    outlet = Outlet(producer_config(ours, **OPTIONS, **fatal), EVENTS.name(namespace))
+    large = secrets.token_bytes(2 * MAX_RECORD_BYTES)
+    async with asyncio.timeout(30):
+        shipment = await outlet.send([(b"k", large, 1), (b"k", b"v", 1)])
+        with pytest.raises(Unavailable):
+            await shipment.on_done
+        with pytest.raises(Unavailable):
+            await (await outlet.send([(b"k", b"v", 1)])).on_done
     await outlet.close()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from hub.errors import Refused, Unavailable
 from hub.log.config import producer_config
+from hub.log.fatal import Fatal, serve
 from hub.log.sealing import Sealing
 from hub.log.window import Window
 from hub.pipeline.data_keys import key_record
@@ -27,7 +29,8 @@ class Outbox:
         """Connects when it is needed. Args: sealing: of events; None: they are not sealed."""
         self._sealing = sealing
         self._timeout_s = kafka.delivery_timeout_s + 5.0
-        self._producer = Producer(producer_config(kafka, **{"linger.ms": LINGER_MS}))
+        self._config = producer_config(kafka, **{"linger.ms": LINGER_MS})
+        self._producer = Producer(self._config)
 
     def put_events(self, topic: str, records: Iterable[tuple[str, bytes]], window: Window | None = None) -> int:
         """As `put`, for events.v1: sealed if they are to be, and then their keys are durable before them."""
@@ -67,7 +70,7 @@ class Outbox:
                     self._producer.produce(topic, value, key.encode(), on_delivery=batch.report)
                     break
                 except BufferError:
-                    self._producer.poll(POLL_S)
+                    self._serve()
                 except KafkaException as exc:
                     batch.waiting -= 1
                     batch.fail(exc.args[0])
@@ -75,7 +78,7 @@ class Outbox:
             batch.sent += 1
         until_s = time.monotonic() + self._timeout_s
         while batch.waiting:
-            self._producer.poll(POLL_S)
+            self._serve()
             if time.monotonic() > until_s:
                 raise Unavailable("kafka", "no acknowledgement within the time set")
         if batch.error is not None:
@@ -85,9 +88,18 @@ class Outbox:
             raise Unavailable("kafka", batch.error.str())
         return batch.sent
 
+    def _serve(self) -> None:
+        producer = self._producer
+        try:
+            serve(producer, POLL_S)
+        except Fatal as exc:
+            self._producer = Producer(self._config)
+            raise Unavailable("kafka", str(exc)) from exc
+
     def close(self) -> None:
         """Wait for what is under way, some seconds at most."""
-        self._producer.flush(2.0)
+        with suppress(KafkaException):  # a fatal error: nothing is under way any more
+            self._producer.flush(2.0)
 
 
 class _Batch:

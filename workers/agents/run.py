@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import logging
 import os
 import secrets
@@ -56,6 +57,8 @@ STEP_S: Final = 0.25
 PLAN_S: Final = 1.0
 """Between two looks at what is to be done to all profiles."""
 STOP_S: Final = 10.0
+END_S: Final = 20.0
+"""So long after a signal it ends in any case. Whatever it was about is done by another one, as after a kill."""
 EXIT_STUCK: Final = 70
 """EX_SOFTWARE of sysexits.h."""
 
@@ -175,8 +178,13 @@ async def _until_signal(app: AppT, ticks: Sequence[Tick], slices: Slices, window
     """Raises Unavailable: Faust has given up."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def on_signal(*_: object) -> None:
+        _end_in_any_case()
+        loop.call_soon_threadsafe(stop.set)
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        signal.signal(number, on_signal)  # not by the loop: it may be what is stuck
     asked = asyncio.create_task(stop.wait(), name="stop")
     ended = asyncio.create_task(_ended(app), name="faust")
     ticking = [asyncio.create_task(tick.run(), name=tick.name) for tick in ticks]
@@ -236,6 +244,19 @@ def _watched(settings: Settings, app: AppT, steps: Steps) -> Iterator[None]:
         finally:
             stop.set()
             thread.join()
+
+
+def _end_in_any_case() -> None:
+    """Faust has been seen to wait for ever for a broker that was away just then."""
+
+    def end() -> None:
+        log.warning("agents.stopped_by_force", after_s=END_S, what="threads as they stand follow")
+        faulthandler.dump_traceback()
+        os._exit(0)
+
+    timer = threading.Timer(END_S, end)
+    timer.daemon = True
+    timer.start()
 
 
 def _bite(lag: int, still_s: float) -> None:
