@@ -14,6 +14,7 @@ import structlog
 from pydantic import Field, model_validator
 
 from bridges.base import WAIT_S, Batch, Bridge, BridgeSpec, Context, Delivery
+from bridges.bell import Bell
 from bridges.imap_link import FAILURES, Client, ImapServer, Mailbox, opened, port_error, shut
 from bridges.mail import NotMailError, as_json, body_of
 from hub.errors import PortError, Refused, Unavailable
@@ -123,7 +124,7 @@ class ImapBridge(Bridge):
         """Until then there is nothing to do unless the server says something."""
         self._look_at = 0.0
         self._sweep_at = 0.0
-        self._stirred = asyncio.Event()
+        self._stirred = Bell()
         self._ear: int | None = None
         """The socket whose bytes stir whoever waits."""
         self._waits = False
@@ -151,11 +152,11 @@ class ImapBridge(Bridge):
         try:
             await self._session.run(lambda: self._settle(batch.token))
         except BaseException:
-            self._stirred.set()
+            self._stirred.ring()
             raise
         self._open.difference_update(batch.token)
         if self._look or not self._idling:
-            self._stirred.set()
+            self._stirred.ring()
         elif self._waits:
             self._listen()
 
@@ -173,18 +174,14 @@ class ImapBridge(Bridge):
         if self._look:
             return True
         left = max(0.0, min(self._rest_until, self._sweep_at) - time.monotonic())
-        self._stirred.clear()
+        self._stirred.hush()
         self._waits = True
         if self._idling:
             self._listen()
         try:
-            async with asyncio.timeout(min(WAIT_S, left)):
-                await self._stirred.wait()
-        except TimeoutError:
-            return left <= WAIT_S
+            return await self._stirred.rings(min(WAIT_S, left)) or left <= WAIT_S
         finally:
             self._waits = False
-        return True
 
     async def _next(self, limit: int) -> list[MailDelivery]:
         self._deafen()
@@ -200,7 +197,7 @@ class ImapBridge(Bridge):
 
     def _stir(self) -> None:
         self._deafen()  # it would be called again and again until somebody reads
-        self._stirred.set()
+        self._stirred.ring()
 
     def _deafen(self) -> None:
         ear, self._ear = self._ear, None

@@ -16,8 +16,10 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field
 from bridges import kafka_aside, kafka_mark
 from bridges.base import WAIT_S, Batch, Bridge, BridgeSpec, Context, Delivery, Headers, Part, Rewind
 from bridges.kafka_link import REFUSALS, KafkaServer, not_taken, words
+from bridges.kafka_rest import Resting, lounge
 from bridges.offsets import Chunk, Tracker
 from bridges.secrets import SecretRef
+from bridges.slack import late_timers
 from hub.errors import PortError, Refused, Unavailable
 
 T = TypeVar("T")
@@ -27,8 +29,18 @@ GATHER_S: Final = 0.005
 """How long it then waits for company: a handful of milliseconds of latency for batches instead of single messages."""
 FETCH_AGAIN_MS: Final = 1_000
 """Longer than `take` waits."""
+FETCH_WAIT_MS: Final = 1_000
+"""How long the broker keeps a fetch that finds nothing. Longer, and partitions that come later wait for its end."""
+LATE_S: Final = 0.25
+"""How late librdkafka's timers may be. Each of its threads wakes up every second, most of them for nothing."""
 COMMIT_EVERY_S: Final = 0.5
 CALL_TIMEOUT_S: Final = 10.0
+REST_AFTER_S: Final = 5.0
+"""So long nothing has come: then it rests, and its first message waits up to a tenth of a second longer."""
+LOOK_EVERY_S: Final = 0.5
+"""Between two looks at the ends of partitions while it rests: half of FETCH_AGAIN_MS."""
+RESTING_CALL_S: Final = 2.0
+"""CALL_TIMEOUT_S while it rests: others that rest wait for it."""
 KEEP_ALIVE_S: Final = 60.0
 """A fifth of librdkafka's default max.poll.interval.ms, after which the group would take the partitions away."""
 THE_END_MS: Final = 2**62
@@ -91,13 +103,15 @@ class KafkaBridge(Bridge):
     """
     A consumer that commits, per partition, the lowest offset that is not acknowledged yet.
 
-    librdkafka's calls block, so all of them run on one thread of the bridge's own, which also serves the rebalances.
+    librdkafka's calls block, so all of them run on one thread of the bridge's own, which also serves the rebalances;
+    while it rests, on the one of all that rest (bridges.kafka_rest).
     """
 
-    def __init__(self, settings: KafkaSettings, context: Context) -> None:
+    def __init__(self, settings: KafkaSettings, context: Context, *, rest_after_s: float = REST_AFTER_S) -> None:
         """Does not connect yet."""
         self._settings = settings
         self._context = context
+        self._rest_after_s = rest_after_s
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"kafka-{context.bridge}")
         self._consumer: Consumer | None = None
         self._trackers: dict[tuple[str, int], Tracker] = {}
@@ -113,16 +127,26 @@ class KafkaBridge(Bridge):
         self._asked_at = 0.0
         self._error: PortError | None = None
         self._parts: list[Part] = []
+        self._loop: asyncio.AbstractEventLoop
+        self._resting: Resting | None = None
+        """While it rests, its own thread leaves the consumer alone."""
+        self._rest_at = self._look_at = 0.0
+        self._moved = False
+        """Partitions have come or gone since it rests."""
         self._keeper: asyncio.Task[None] | None = None
         self._decode = decoder(settings, context)
 
     async def connect(self) -> None:
         """Raises Unavailable when no broker answers or a topic is missing, Refused when the broker denies access."""
+        self._loop = asyncio.get_running_loop()
         await self._run(self._connect)
         self._keeper = asyncio.create_task(self._keep_alive(), name=f"keep-alive-{self._context.bridge}")
 
     async def take(self, limit: int) -> Batch:
         """See Bridge.take."""
+        self._asked_at = time.monotonic()
+        if self._resting is not None and not await self._resting.stirs(WAIT_S):
+            return Batch(())
         return await self._run(lambda: self._take(limit))
 
     async def ack(self, batch: Batch) -> None:
@@ -137,6 +161,11 @@ class KafkaBridge(Bridge):
             await asyncio.gather(self._keeper, return_exceptions=True)
         await self._run(self._close)
         self._thread.shutdown(wait=False)
+
+    @property
+    def resting(self) -> bool:
+        """Whether nothing has come for long, and the consumer is looked at with those of other bridges."""
+        return self._resting is not None
 
     def lag(self) -> int | None:
         """Messages between what was taken and the end of our partitions, as of the last fetch."""
@@ -154,7 +183,10 @@ class KafkaBridge(Bridge):
             group = f"{self._context.namespace}.bridge.{self._context.bridge}.look"
             with closing(self._consumer_with(kafka_aside.config_for_looking(self._config(), group))) as consumer:
                 partitions = kafka_aside.matching(consumer, self._settings.topics)
-                return [self._delivery(message) for message in kafka_aside.newest(consumer, partitions, limit)]
+                return [
+                    self._delivery(message, message.topic() or "", message.partition() or 0, message.offset() or 0)
+                    for message in kafka_aside.newest(consumer, partitions, limit)
+                ]
 
         return await self._aside(look)
 
@@ -195,7 +227,7 @@ class KafkaBridge(Bridge):
             "reconnect.backoff.max.ms": 1_000,
             # so long it is seen that a topic is gone: librdkafka goes on in a new one where it was in the old one
             "fetch.error.backoff.ms": FETCH_AGAIN_MS,
-            "fetch.wait.max.ms": 250,
+            "fetch.wait.max.ms": FETCH_WAIT_MS,
             "queued.max.messages.kbytes": 65_536,
             # a broker sends a first message whole, however large: room for 60 MB beside a full fetch
             "receive.message.max.bytes": 134_217_728,
@@ -208,7 +240,8 @@ class KafkaBridge(Bridge):
     # everything below runs on the bridge's own thread
 
     def _connect(self) -> None:
-        consumer = self._consumer = self._consumer_with(self._config())
+        with late_timers(LATE_S):
+            consumer = self._consumer = self._consumer_with(self._config())
         try:
             kafka_aside.matching(consumer, self._settings.topics)
             consumer.subscribe(
@@ -218,6 +251,7 @@ class KafkaBridge(Bridge):
             consumer.poll(0)  # it has more to tell than that nobody answers
             raise self._error or self._trouble or _port_error(exc.args[0], self._settings.bootstrap) from exc
         self._asked_at = time.monotonic()
+        self._rest_at = self._asked_at + self._rest_after_s
 
     @staticmethod
     def _consumer_with(config: dict[str, Any]) -> Consumer:
@@ -227,6 +261,7 @@ class KafkaBridge(Bridge):
             raise Refused("source", not_taken(exc)) from exc
 
     def _take(self, limit: int) -> Batch:
+        self._get_up()
         consumer = self._open()
         self._asked_at = time.monotonic()
         if self._paused:
@@ -244,7 +279,33 @@ class KafkaBridge(Bridge):
             raise self._error
         batch = self._batch(messages)
         self._parts = self._measure(consumer)
+        self._rest_if_quiet(bool(messages))
         return batch
+
+    def _rest_if_quiet(self, came: bool) -> None:
+        now = time.monotonic()
+        if came:
+            self._rest_at = now + self._rest_after_s
+        settled = all(tracker.committed == tracker.taken for tracker in self._trackers.values())
+        if now >= self._rest_at and self._trackers and settled:
+            self._moved, self._look_at = False, now + LOOK_EVERY_S
+            self._resting = lounge(self._settings.bootstrap).rest(self._glance, self._loop)
+
+    def _get_up(self) -> None:
+        """From here on the consumer is this thread's again."""
+        if self._resting is not None:
+            self._resting.end()
+            self._resting = None
+
+    def _glance(self) -> bool:
+        """On the cluster's thread, while it rests: whether there is something to do. Serves rebalances, too."""
+        consumer = self._open()
+        self._held += consumer.consume(1, 0)
+        now = time.monotonic()
+        if now >= self._look_at:
+            self._look_at = now + LOOK_EVERY_S
+            self._look_for_ends(consumer)
+        return bool(self._held) or self._moved or self._error is not None
 
     def _batch(self, messages: list[Message]) -> Batch:
         deliveries: list[Delivery] = []
@@ -257,15 +318,14 @@ class KafkaBridge(Bridge):
             if topic is None or partition is None or offset is None or (topic, partition) not in self._trackers:
                 continue  # taken away while it was fetched: its new owner gets it
             ends[topic, partition] = offset + 1
-            deliveries.append(self._delivery(message))
+            deliveries.append(self._delivery(message, topic, partition, offset))
         token: list[tuple[Tracker, Chunk]] = []
         for place, end in ends.items():
             tracker = self._trackers[place]
             token.append((tracker, tracker.take(end)))
         return Batch(deliveries, token)
 
-    def _delivery(self, message: Message) -> KafkaDelivery:
-        topic, partition, offset = message.topic() or "", message.partition() or 0, message.offset() or 0
+    def _delivery(self, message: Message, topic: str, partition: int, offset: int) -> KafkaDelivery:
         _, timestamp = message.timestamp()
         delivery = KafkaDelivery(
             message.value() or b"",
@@ -337,6 +397,7 @@ class KafkaBridge(Bridge):
         return parts
 
     def _close(self) -> None:
+        self._get_up()
         consumer, self._consumer = self._consumer, None
         if consumer is None:
             return
@@ -361,12 +422,14 @@ class KafkaBridge(Bridge):
     def _idle(self) -> None:
         if self._consumer is None or time.monotonic() - self._asked_at < KEEP_ALIVE_S / 2:
             return
+        self._get_up()
         self._consumer.pause(self._consumer.assignment())
         self._paused = True
         self._commit_due()
         self._held += self._consumer.consume(1, 0)
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._moved = True
         for partition in partitions:
             self._trackers[partition.topic, partition.partition] = Tracker()
         if partitions:
@@ -381,9 +444,10 @@ class KafkaBridge(Bridge):
         the last commit of the old one may have come after the new one was made, and would skip what is in that.
         """
         start = self._settings.start
+        patience_s = CALL_TIMEOUT_S if self._resting is None else RESTING_CALL_S
         try:
-            self._marks |= kafka_mark.marks(self._config(), sorted({where.topic for where in partitions}))
-            known = consumer.committed(partitions, CALL_TIMEOUT_S)
+            self._marks |= kafka_mark.marks(self._config(), sorted({where.topic for where in partitions}), patience_s)
+            known = consumer.committed(partitions, patience_s)
             new = [where for where in known if where.offset == OFFSET_INVALID]
             if new and start != "earliest":
                 since = Rewind("time", THE_END_MS if isinstance(start, str) else int(start.timestamp() * 1000))
@@ -400,12 +464,14 @@ class KafkaBridge(Bridge):
             self._error = Unavailable("source", f"cannot find where to begin: {words(exc)}")
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._moved = True
         places = [(where.topic, where.partition) for where in partitions]
         gone = {place: self._trackers.pop(place) for place in places if place in self._trackers}
         self._commit_now(consumer, gone)
         log.info("bridge.revoked", bridge=self._context.bridge, partitions=len(gone))
 
     def _on_lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        self._moved = True
         for where in partitions:
             self._trackers.pop((where.topic, where.partition), None)
         log.warning("bridge.lost", bridge=self._context.bridge, partitions=len(partitions))

@@ -8,7 +8,6 @@ from typing import Any, Final
 from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
-TIMEOUT_S: Final = 10.0
 PREFIX: Final = "topic:"
 NO_ID: Final = "AAAAAAAAAAAAAAAAAAAAAA"
 """What a broker has for an id that does not know any: sixteen zeros. Source: KIP-516."""
@@ -16,19 +15,19 @@ QUIET: Final = 3
 """librdkafka's log level of errors: it warns of each option that is a consumer's."""
 
 
-def marks(config: Mapping[str, Any], topics: Sequence[str]) -> dict[str, str]:
+def marks(config: Mapping[str, Any], topics: Sequence[str], timeout_s: float = 10.0) -> dict[str, str]:
     """
     What to commit beside an offset of each of these topics: `topic:<cluster>:<id>`. Blocks.
 
     A topic whose id the broker does not know or tell is left out.
 
-    Args: config: of the consumer. Raises: KafkaException: no broker answers.
+    Args: config: of the consumer. timeout_s: of each of two requests. Raises: KafkaException: no broker answers.
     """
     options = {name: value for name, value in config.items() if not callable(value)}
     client = AdminClient({**options, "log_level": QUIET})
-    cluster = client.list_topics(topics[0], timeout=TIMEOUT_S).cluster_id
+    cluster = client.list_topics(topics[0], timeout=timeout_s).cluster_id
     found: dict[str, str] = {}
-    for topic, future in client.describe_topics(TopicCollection([*topics]), request_timeout=TIMEOUT_S).items():
+    for topic, future in client.describe_topics(TopicCollection([*topics]), request_timeout=timeout_s).items():
         try:
             id = str(future.result().topic_id)
         except KafkaException:

@@ -16,6 +16,7 @@ from nats.js.api import AckPolicy, ConsumerInfo, DeliverPolicy, RawStreamMsg, Re
 from nats.js.errors import NotFoundError
 
 from bridges.base import WAIT_S, Batch, Bridge, BridgeSpec, Context, Delivery, Part, Rewind
+from bridges.bell import Bell
 from bridges.encoding import inflated
 from bridges.nats_link import ConsumerLink, NatsSettings
 from hub.errors import PortError, Refused, Unavailable
@@ -81,7 +82,7 @@ class NatsBridge(Bridge):
         self._keeper: asyncio.Task[None] | None = None
         self._waiting: deque[NatsDelivery] = deque()
         self._held: dict[int, _Held] = {}
-        self._news = asyncio.Event()
+        self._news = Bell()
         self._ack_wait_s = settings.ack_wait_s
         self._inbox = ""
         self._round = 0
@@ -95,7 +96,7 @@ class NatsBridge(Bridge):
     async def connect(self) -> None:
         """Raises Unavailable when no server or stream is there, Refused when the server denies access."""
         link = self._link = ConsumerLink(self._settings, self._context)
-        link.on_end = self._news.set
+        link.on_end = self._news.ring
         await link.open()
         await link.stream()
         info = await link.consumer() or await link.make_consumer()
@@ -295,7 +296,7 @@ class NatsBridge(Bridge):
         self._pending = int(pending)
         self._asked -= 1
         self._waiting.append(delivery)
-        self._news.set()
+        self._news.ring()
 
     def _on_status(self, message: Msg) -> None:
         """The end of a round: nothing came, or something is wrong."""
@@ -349,10 +350,8 @@ class NatsBridge(Bridge):
                     self._pending = None if info is None else info.num_pending
 
     async def _arrival(self, timeout_s: float) -> None:
-        self._news.clear()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                await self._news.wait()
+        self._news.hush()
+        await self._news.rings(timeout_s)
 
     def _connected(self) -> ConsumerLink:
         if self._link is None:

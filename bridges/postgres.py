@@ -152,6 +152,8 @@ class PostgresBridge(Bridge):
         self._full = False
         """The last read found all that it asked for: there is a backlog."""
         self._look_at = 0.0
+        self._quiet = False
+        """The last look found nothing, and nothing is held back."""
         self._lag: int | None = None
         self._lag_at = 0.0
         self._busy = True
@@ -253,14 +255,22 @@ class PostgresBridge(Bridge):
                 return []
         elif self._settings.channel:
             await self._reader.notified(0)  # what was notified of until now is found by this look
-        found = await self._read()
-        if not found:
-            held_back = await self._is_held_back()
-            self._look_at = _now() + (HELD_BACK_S if held_back else self._settings.look_every_s)
-            if await self._wait(min(WAIT_S, self._look_at - _now())):
-                found = await self._read()
-        if found:
-            self._look_at = 0.0
+        found = await self._find()
+        if not found and await self._wait(min(WAIT_S, self._look_at - _now())):
+            found = await self._find()
+        return found
+
+    async def _find(self) -> list[_Read]:
+        """The next rows; if there are none, it says when to look again."""
+        found: list[_Read] = []
+        held_back = False
+        # while nothing comes one question is enough of a cursor: whether there is any row, to be read yet or not
+        skips = self._quiet and self._settings.after == "cursor" and not await self._is_held_back()
+        if not skips:
+            found = await self._read()
+            held_back = not found and await self._is_held_back()
+        self._quiet = not (found or held_back)
+        self._look_at = 0.0 if found else _now() + (HELD_BACK_S if held_back else self._settings.look_every_s)
         return found
 
     async def _wait(self, seconds: float) -> bool:
@@ -268,6 +278,7 @@ class PostgresBridge(Bridge):
         if not self._settings.channel:
             await asyncio.sleep(max(seconds, 0.0))
         elif await self._reader.notified(seconds):
+            self._quiet = False
             await asyncio.sleep(GATHER_S)
             return True
         return _now() >= self._look_at
@@ -313,8 +324,11 @@ class PostgresBridge(Bridge):
         return bool(found)
 
     async def _measure_lag(self) -> None:
-        parameters = self._passed if self._settings.after == "cursor" else ()
-        [[self._lag]] = await self._settler.ask(self._table.waiting, parameters)
+        if self._quiet and not (self._open or self._chunks):
+            self._lag = 0
+        else:
+            parameters = self._passed if self._settings.after == "cursor" else ()
+            [[self._lag]] = await self._settler.ask(self._table.waiting, parameters)
         much = (self._lag or 0) > MOST_COUNTED // 10
         quiet = not (self._busy or self._lag)
         self._lag_at = _now() + (LONG_LAG_EVERY_S if much or quiet else LAG_EVERY_S)

@@ -14,6 +14,7 @@ from psycopg.sql import SQL, Composed
 from pydantic import AfterValidator, Field
 
 from bridges.base import Context
+from bridges.bell import Bell
 from bridges.network import TlsSettings, tls_context
 from bridges.secrets import SecretRef, resolve
 from hub.errors import PortError, Refused, Unavailable
@@ -163,16 +164,12 @@ async def _readable(connection: AsyncConnection[Row], timeout_s: float) -> bool:
     """Whether the server says something within that time."""
     if timeout_s <= 0:
         return False
-    loop, said, socket = asyncio.get_running_loop(), asyncio.Event(), connection.fileno()
-    loop.add_reader(socket, said.set)
+    loop, said, socket = asyncio.get_running_loop(), Bell(), connection.fileno()
+    loop.add_reader(socket, said.ring)
     try:
-        async with asyncio.timeout(timeout_s):
-            await said.wait()
-    except TimeoutError:
-        return False
+        return await said.rings(timeout_s)
     finally:
         loop.remove_reader(socket)
-    return True
 
 
 async def _notifications(connection: AsyncConnection[Row], timeout_s: float) -> bool:

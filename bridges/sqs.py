@@ -18,6 +18,7 @@ from botocore import exceptions as errors
 from pydantic import Field
 
 from bridges.base import WAIT_S, Batch, Bridge, BridgeSpec, Context, Delivery
+from bridges.bell import together
 from bridges.encoding import inflated
 from bridges.sqs_link import ATTEMPTS, FAILURES, MOST, SqsServer, client, port_error, queue_url
 from hub.errors import PortError, Unavailable
@@ -43,6 +44,8 @@ CLOSE_S: Final = 1.0
 SETTLE_S: Final = 6.0
 """How long `close` goes on deleting and giving back, should SQS be away."""
 AGAIN_S: Final = 0.2
+FIFO: Final = ".fifo"
+"""How the names of queues end whose messages may wait for others of their group, and are not given meanwhile."""
 LAG_EVERY_S: Final = 5.0
 IDLE_LAG_EVERY_S: Final = 60.0
 
@@ -198,6 +201,7 @@ class SqsBridge(Bridge):
     async def _wait(self, timeout_s: float) -> None:
         """Until something has come."""
         if self._receives:
+            timeout_s = together(_now(), timeout_s)
             await asyncio.wait(self._receives, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
             self._collect()
         else:  # too much is in hand
@@ -224,6 +228,11 @@ class SqsBridge(Bridge):
                 most = self._settings.receivers
                 self._parallel = min(most, self._parallel * 2) if full else max(1, self._parallel - 1)
                 self._held += self._note(messages)
+                if messages:
+                    self._lag_at = min(self._lag_at, _now() + LAG_EVERY_S)
+                elif not (self._receipts or self._name.endswith(FIFO)):
+                    # SQS has asked all of its servers: that is as good as the answer to be asked for
+                    self._lag, self._lag_at = 0, _now() + IDLE_LAG_EVERY_S
         if isinstance(failure, FAILURES):
             raise port_error(failure, self._settings) from failure
         if failure is not None:
