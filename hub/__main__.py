@@ -11,11 +11,14 @@ from hub.cli import (
     bridge,
     chaos,
     condition,
+    copy,
     dead_letters,
     demo,
     destination,
+    flow,
     heartbeat,
     identity,
+    importing,
     mapping,
     privacy,
     query,
@@ -24,6 +27,7 @@ from hub.cli import (
     send,
     serve,
     stack,
+    tasks,
     trace,
 )
 
@@ -45,11 +49,15 @@ stack.register(app)
 demo.register(app)
 chaos.register(app)
 send.register(app)
+importing.register(app)
 bridge.register(app)
 destination.register(app)
 heartbeat.register(app)
+flow.register(app)
 mapping.register(app)
 replay.register(app)
+copy.register(app)
+tasks.register(app)
 dead_letters.register(app)
 query.register(app)
 condition.register(app)

@@ -40,6 +40,7 @@ REASONS: Final[dict[str, tuple[int, str]]] = {
     "unknown_consent": (422, "No consent type that is in force has this id."),
     "mapping_failed": (422, "The bridge's mapping could not make a payload of the message."),
     "undecodable_message": (422, "The message is not in the format that its bridge was told of."),
+    "unreadable_row": (422, "A row of an import cannot be read, or is not as its columns say."),
     "undecodable_record": (422, "A record on the hub's own topic is not one of its Avro records."),
     "unsupported_record": (422, "This version of the collector does not know this kind of record."),
     "schema_violation": (422, "An event is not as a validator of mode dead-letter says."),

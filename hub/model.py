@@ -191,8 +191,10 @@ class Undo(msgspec.Struct, frozen=True):
         merges: Those into the survivor from then on that hold, in their order; without `entry`.
         undone: Those that do not, in their order.
         events: Documents of what came after `first`.
-        sessions: By id, of the survivor's: those of these events, and all that another id has claimed.
+        sessions: By id, of the survivor's: those of these events, and all that another id has claimed; also such ones
+            that are held by somebody who is part of it.
         stays: Of the survivor, after `first`; the events of its hosts are among `events`.
+        copied: Documents of all events of the survivor's ids that were copied after they were stored, in their order.
     """
 
     entry: MergeEntry
@@ -202,6 +204,7 @@ class Undo(msgspec.Struct, frozen=True):
     events: list[bytes]
     sessions: dict[str, Session]
     stays: list[Stay]
+    copied: list[bytes] = []
 
 
 class Outgoing(msgspec.Struct, frozen=True):
@@ -253,6 +256,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     is stored, as the counters are, and like them hold nothing of records that were counted before. `privacy`: what
     somebody has asked for; its record is the only one of the batch. `voids`: further ids of people who are suppressed.
     `due`: by profile id, when its segments have to be looked at again (milliseconds since 1970); None: not any more.
+    `copied`: events that were copied into their profiles after they were stored.
     """
 
     epoch: int
@@ -268,6 +272,21 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     privacy: Privacy | None = None
     voids: list[Void] = []
     due: dict[str, int | None] = {}
+    copied: list[Copied] = []
+
+
+class Copied(msgspec.Struct, frozen=True):
+    """
+    What is told in the document of a stored event, as it was copied into its profile after it was stored.
+
+    `mapped`, `copied`: JSON of these two members of its outcome, whole: which lines of mappings were applied to it, and
+    which of them later: when that was, and what they have changed (`hub.pipeline.copying`).
+    """
+
+    id: str
+    partition: str
+    mapped: bytes
+    copied: bytes
 
 
 class Void(NamedTuple):
@@ -292,15 +311,19 @@ class Person(msgspec.Struct, frozen=True):
         ids: Of the profile and of all that were merged into it, each with the version up to which what is stored under
             it is theirs.
         sessions: That they hold.
-        identifiers: By hash, those that they hold: label, and how many profiles have come with it.
+        identifiers: By hash, those that they hold, or one of `hosts` for them: label, and how many profiles have come
+            with it.
         latest_ms: When the newest event was received of those profiles whose data is on its way to the one that they
             were merged into, milliseconds since 1970; 0: there are none.
+        hosts: Profiles that some of them were part of once, and are not any more: what came for them meanwhile lies
+            there.
     """
 
     ids: dict[str, int] = {}
     sessions: list[str] = []
     identifiers: dict[str, tuple[str, int]] = {}
     latest_ms: int = 0
+    hosts: list[str] = []
 
 
 class Privacy(msgspec.Struct, frozen=True, kw_only=True):

@@ -175,6 +175,38 @@ class Segments(_Part):
     ] = 20_000
 
 
+class Imports(_Part):
+    """Imports of files, tables and topics."""
+
+    folder: Annotated[
+        Path | None,
+        Field(
+            description="Folder of files that `POST /imports` may read, the same for the API and `hub worker "
+            "import:worker`. Unset: none."
+        ),
+    ] = None
+    stop_share: Annotated[
+        float,
+        Field(ge=0, le=1, description="An import stops when more than this share of a window is bad rows. 1: never."),
+    ] = 0.5
+    stop_window: Annotated[int, Field(ge=1, description="The newest rows that an import looks at for that.")] = 1_000
+
+
+class Tasks(_Part):
+    """Long pieces of work that workers do."""
+
+    slice_events: Annotated[
+        int, Field(ge=1, description="Stored events of one job when they are copied or indexed anew.")
+    ] = 50_000
+    on_demand: Annotated[
+        bool,
+        Field(
+            description="`hub worker segmentation:live` starts a worker for each other queue, too, as long as that has "
+            "tasks. The one of `hub up` does."
+        ),
+    ] = False
+
+
 class Bulk(_Part):
     """
     Imports, replays and backlogs of bridges, which must not delay live events.
@@ -247,6 +279,8 @@ class Settings(BaseSettings):
     bridges: Bridges = Bridges()
     agents: Agents = Agents()
     segments: Segments = Segments()
+    imports: Imports = Imports()
+    tasks: Tasks = Tasks()
     bulk: Bulk = Bulk()
     health: Health = Health()
     log: Log = Log()

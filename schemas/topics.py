@@ -45,7 +45,7 @@ EVENTS: Final = Topic(
     "events.v1",
     carries="Avro Inbound: Track, Patch, Merge or Refused",
     key="profile id (of Refused: the payload id)",
-    written_by=("api", "bridges", "destinations", "agents", "worker", "replay"),
+    written_by=("api", "bridges", "destinations", "agents", "worker", "replay", "import"),
     read_by=("collector", "replay"),
     retention=timedelta(days=7),
 )
@@ -80,7 +80,7 @@ DEFINITIONS: Final = Topic(
     carries="JSON: one version of a definition; an empty value deletes it",
     key="kind/id",
     written_by=("api",),
-    read_by=("api", "collector", "bridges", "agents"),
+    read_by=("api", "collector", "bridges", "agents", "worker"),
     retention=None,
     compacted=True,
     partitions=1,

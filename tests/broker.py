@@ -16,6 +16,7 @@ from typing import IO
 from hub.errors import Unavailable
 from hub.stack import jars, kafka, ports, training
 from hub.stack.process import Child
+from tests.waiting import wait_for
 
 
 def attach(folder: Path, cache: Path) -> tuple[str, IO[bytes]]:
@@ -29,6 +30,13 @@ def attach(folder: Path, cache: Path) -> tuple[str, IO[bytes]]:
         if not (address.exists() and kafka.Probe(address.read_text()).is_ready()):
             _start(folder, cache)
         return address.read_text(), users
+
+
+def wait_for_end(folder: Path) -> None:
+    """Until Kafka has stopped, and writes nothing more here: after the last user has gone."""
+    wait_for("the broker is stopping", lambda: not (folder / "bootstrap").exists(), 60)
+    with (folder / "users").open("wb") as users:
+        fcntl.flock(users, fcntl.LOCK_EX)
 
 
 def _start(folder: Path, cache: Path) -> None:

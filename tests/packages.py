@@ -1,4 +1,4 @@
-"""Packages that bring bridges, as an installer leaves them: modules, and a dist-info with the entry points."""
+"""Packages that bring bridges or nodes, as an installer leaves them: modules, and a dist-info with the entry points."""
 
 from __future__ import annotations
 
@@ -12,25 +12,29 @@ from pathlib import Path
 from typing import Final
 
 from bridges import packages
+from hub.flows import packages as nodes
 
 LINES: Final = Path(__file__).parent / "examples" / "lines_bridge"
+SHOUT: Final = Path(__file__).parent / "examples" / "shout_node"
 
 
-def install(project: Path, target: Path) -> None:
+def install(project: Path, target: Path, group: str = packages.GROUP) -> None:
     """What `uv pip install --target` does with a package of plain modules; it needs no build backend here."""
     document = tomllib.loads((project / "pyproject.toml").read_text())["project"]
-    write(target, document["name"], document["entry-points"][packages.GROUP], document["version"])
+    write(target, document["name"], document["entry-points"][group], document["version"], group)
     for module in project.glob("*.py"):
         (target / module.name).write_bytes(module.read_bytes())
 
 
-def write(target: Path, name: str, entries: Mapping[str, str], version: str = "1.0") -> None:
-    """The dist-info of a package. Args: entries: of the bridges, by kind."""
+def write(
+    target: Path, name: str, entries: Mapping[str, str], version: str = "1.0", group: str = packages.GROUP
+) -> None:
+    """The dist-info of a package. Args: entries: of the group, by name."""
     info = target / f"{name.replace('-', '_')}-{version}.dist-info"
     info.mkdir(parents=True, exist_ok=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
     lines = [f"{kind} = {value}" for kind, value in entries.items()]
-    (info / "entry_points.txt").write_text("\n".join([f"[{packages.GROUP}]", *lines, ""]))
+    (info / "entry_points.txt").write_text("\n".join([f"[{group}]", *lines, ""]))
 
 
 @contextmanager
@@ -54,5 +58,6 @@ def on_path(target: Path) -> Iterator[None]:
 def forget() -> None:
     """As a new process begins."""
     importlib.invalidate_caches()
-    packages.installed.cache_clear()
-    packages.loaded.cache_clear()
+    for module in (packages, nodes):
+        module.installed.cache_clear()
+        module.loaded.cache_clear()

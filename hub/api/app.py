@@ -23,13 +23,16 @@ from hub.api import (
     definitions,
     destinations,
     figures,
+    flows,
     health,
     heartbeats,
     identity,
+    imports,
     privacy,
     queries,
     segments,
     select,
+    tasks,
     trace,
     versions,
 )
@@ -60,20 +63,23 @@ from hub.edge.hook import Hooks
 from hub.edge.message import ConverterOf
 from hub.edge.outbound import RehearseOf
 from hub.errors import HubError, InvalidPayload
+from hub.jobs.kind import Kinds
+from hub.jobs.queue import JobQueue
 from hub.log.bulk import BulkWindow
 from hub.pipeline.definitions import MOST_PROFILES
 from hub.segments.runs import Runs as SegmentRuns
 from hub.settings import Agents, Limits
-from hub.store.port import Reading, Scanning, Segments, Versions
+from hub.store.port import Reading, Scanning, Segments, Tasks, Versions
 
 log: Final = structlog.get_logger()
 
 NO_RULES: Final = definitions.Rules()
+NO_KINDS: Final[Kinds] = {}
 MOST_HEARTBEATS_PER_S: Final = Agents().events_per_s
 DESCRIPTION: Final = "Events in, one profile per customer out. Errors are problem+json (RFC 9457)."
 
 
-class ReadStore(Reading, Segments, Scanning, Versions, Protocol):
+class ReadStore(Reading, Segments, Scanning, Versions, Tasks, Protocol):
     """What the API needs of a store."""
 
 
@@ -115,6 +121,10 @@ def create_app(
     segment_runs: SegmentRuns | None = None,
     most_heartbeats_per_s: float = MOST_HEARTBEATS_PER_S,
     bulk: BulkWindow | None = None,
+    kinds: Kinds = NO_KINDS,
+    task_writer: tasks.Writing | None = None,
+    queue_of: Callable[[str], JobQueue] | None = None,
+    import_door: imports.Door | None = None,
     now_ms: Callable[[], int] = now_ms,
 ) -> App:
     """
@@ -139,10 +149,14 @@ def create_app(
         segment_runs: Of back-fills; None: there is no Redis.
         most_heartbeats_per_s: Events a second that one heartbeat may need.
         bulk: Where bulk payloads and replays wait for live events; None: they do not.
+        kinds: Of tasks that somebody may ask for.
+        task_writer: What keeps them; None: the store, if that is open for writing.
+        queue_of: Of RQ, by name; None: there is no Redis.
+        import_door: What imports may look at; None: there are no routes for them.
         now_ms: The clock, milliseconds since 1970.
     """
     possible = heartbeats.checker(store, most_heartbeats_per_s, limits.event_bytes)
-    rules = rules._replace(validators={**rules.validators, "heartbeat": possible})
+    rules = rules._replace(validators={**rules.validators, "heartbeat": possible, "flow": flows.checker})
     refusals = Refusals(now_ms())
     parts = DoorParts(publisher, namespace, catalogue, limits, refusals, Gate(catalogue), now_ms)
     webhooks = None if hooks is None else Webhooks(hooks, parts)
@@ -216,8 +230,13 @@ def create_app(
         )
     )
     app.include_router(heartbeats.router(heartbeats.Heartbeats(editor, catalogue, runs, now_ms)))
+    app.include_router(flows.router(flows.Flows(editor, catalogue, rules, store, now_ms)))
     views = segments.SegmentViews(publisher, store, catalogue, namespace, runs=segment_runs, now_ms=now_ms)
     app.include_router(segments.router(views, now_ms))
+    task_views = tasks.TaskViews(store, task_writer or store, kinds, queue_of, now_ms)
+    app.include_router(tasks.router(task_views))
+    if import_door is not None:
+        app.include_router(imports.router(imports.ImportViews(task_views, catalogue, limits, import_door, now_ms)))
     _add_docs(app)
     _add_errors(app, limits)
     return Front(Track(parts, bulk), app, admin_key, webhooks, Doors(ROUTES, parts), others=others)

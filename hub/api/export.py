@@ -14,6 +14,7 @@ import msgspec
 from hub.pipeline.documents import iso
 from hub.pipeline.letter_owner import is_about
 from hub.store.port import Kind, Reading
+from hub.store.stays import is_theirs, way_of
 
 PAGE: Final = 200
 """Documents in memory at once."""
@@ -99,9 +100,18 @@ class Export:
         id = msgspec.json.encode(self._profile["id"]).decode()
         return {
             "sessions": self._found("sessions", f"profile.id = {id}"),
-            "events": self._found("events", f"profile.id = {id}"),
+            "events": self._events(),
             "dead-letters": self._letters(),
         }
+
+    def _events(self) -> Iterator[dict[str, Any]]:
+        """Wherever they lie, and without those of others that lie under the person's ids."""
+        person = self._store.person(self._profile["id"])
+        hosts = dict.fromkeys(self._store.survivor(id) for id in person.hosts)
+        for id in (self._profile["id"], *hosts):
+            for one in self._found("events", f"profile.id = {msgspec.json.encode(id).decode()}"):
+                if is_theirs(person, one["profile"]["id"], *way_of(one)):
+                    yield one
 
     def _found(self, kind: Kind, query: str) -> Iterator[dict[str, Any]]:
         cursor: str | None = None

@@ -152,7 +152,10 @@ class Identities:
                 f"GET /profiles/{now}/identity"
             )
         if self._store.undo(merge_id) is None:
-            raise Conflict(f"more than {MOST_LATER:,} events came to the survivor since: too many to apply anew")
+            raise Conflict(
+                f"more than {MOST_LATER:,} events came to the survivor since, too many to apply anew, or somebody who "
+                "was part of it by then was erased, so that nobody knows what it was without them"
+            )
         return row
 
     async def undo(self, row: MergeRow) -> Asked:

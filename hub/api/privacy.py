@@ -235,7 +235,7 @@ def router(people: People) -> APIRouter:
         headers = {"Content-Disposition": disposition, "X-Content-Type-Options": "nosniff"}
         return StreamingResponse(people.export(id), headers=headers, media_type="application/zip")
 
-    @routes.get("/erasures", name="Erasures and suppressions", response_model=Erasures)
+    @routes.get("/erasures", name="Erasures and suppressions", response_model=Erasures, responses=_NONE)
     def erasures(
         size: Annotated[int, Query(ge=1, le=1_000, description="Most items in one answer.")] = 20,
         cursor: Annotated[str | None, Query(description="`next` of the answer before.")] = None,

@@ -289,6 +289,8 @@ class _Way:
             definition = entry.spec
         elif self._mapping is not None:
             definition = Bridge(type="", source=letter["source"])
+        elif letter["origin"].startswith("import:"):
+            raise Unreplayable(f"it is a row of the import {id!r}: give the mapping that makes a payload of it")
         else:
             raise Unreplayable(f"no bridge {id!r} is defined any more: define it again, or give a mapping")
         if self._mapping is not None:
@@ -341,7 +343,7 @@ def _first_ms(letter: Document) -> int:
 def _message(letter: Document, bridge_id: str, body: bytes) -> Message:
     return Message(
         body=body,
-        position=letter["origin"].removeprefix(f"bridge:{bridge_id}:"),
+        position=letter["origin"].removeprefix(f"{letter['origin'].partition(':')[0]}:{bridge_id}:"),
         # letters of the first version do not say; every replay has to give the same ids
         payload_id=letter["payload_id"] or derived("letter", letter["id"]),
         time_ms=_time_ms(letter),
@@ -374,6 +376,6 @@ def _key(letter: Document, record: bytes) -> bytes:
 
 def _bridge_id(origin: str, known: Iterable[str]) -> str:
     """Of `bridge:<id>:<position>`; an id may hold colons itself, so the longest that is defined is it."""
-    rest = origin.partition(":")[2]
-    fitting = [id for id in known if rest.startswith(f"{id}:")]
+    kind, _, rest = origin.partition(":")
+    fitting = [id for id in known if rest.startswith(f"{id}:")] if kind == "bridge" else []
     return max(fitting, key=len) if fitting else rest.partition(":")[0]

@@ -20,12 +20,16 @@ from hub.api.asgi import App
 from hub.api.control import Control
 from hub.api.definitions import Rules
 from hub.api.heartbeat_runs import Runs
+from hub.api.imports import Door
 from hub.api.recorder import Recorder
 from hub.definitions.catalogue import Catalogue
 from hub.edge.hook import Hooks
 from hub.edge.message import ConverterOf
 from hub.edge.outbound import RehearseOf
 from hub.errors import Refused, Unavailable
+from hub.jobs.kind import Kinds
+from hub.jobs.late import LateTasks
+from hub.jobs.queue import JobQueue
 from hub.log.admin import LogAdmin
 from hub.log.bulk import BulkWindow
 from hub.log.config import producer_config
@@ -84,7 +88,9 @@ class Parts(NamedTuple):
     most_heartbeats_per_s: float
     bulk: Bulk
     wrapping: Wrapping
+    kinds: Kinds
     shredding: bool = False
+    import_door: Door | None = None
 
 
 def run(parts: Parts, api: Api) -> None:
@@ -194,7 +200,8 @@ async def _opened(parts: Parts) -> AsyncIterator[App]:
             if each is not None:
                 stack.push_async_callback(each.close)
 
-        segment_redis = stack.enter_context(closing(client(redis_url))) if redis_url else None
+        redis = stack.enter_context(closing(client(redis_url))) if redis_url else None
+        late_tasks = stack.enter_context(closing(LateTasks(lambda: open_store(parts.store_url))))
 
         def definitions() -> None:
             if not follower.level:
@@ -221,7 +228,11 @@ async def _opened(parts: Parts) -> AsyncIterator[App]:
             most_profiles=parts.most_profiles,
             checks={"definitions": definitions},
             runs=runs,
-            segment_runs=None if segment_redis is None else SegmentRuns(segment_redis, namespace),
+            segment_runs=None if redis is None else SegmentRuns(redis, namespace),
             most_heartbeats_per_s=parts.most_heartbeats_per_s,
             bulk=window,
+            kinds=parts.kinds,
+            import_door=parts.import_door,
+            task_writer=late_tasks,
+            queue_of=None if redis is None else lambda queue: JobQueue(redis, namespace, queue),
         )

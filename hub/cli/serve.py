@@ -36,8 +36,13 @@ def api() -> None:
     from bridges.secrets import environ
     from bridges.vault import BridgeVault
     from hub.api.definitions import Rules
+    from hub.api.imports import Door
     from hub.api.server import Parts, run
+    from hub.definitions.sealed import Seal
+    from hub.imports.local import within
+    from hub.imports.sources import Reach
     from hub.pipeline.data_keys import Wrapping
+    from workers.jobs.kinds import kinds
 
     with _process() as settings, ExitStack() as stack:
         settings.data.mkdir(parents=True, exist_ok=True)
@@ -64,6 +69,13 @@ def api() -> None:
             bulk=settings.bulk,
             wrapping=Wrapping(key),
             shredding=settings.privacy.shredding,
+            kinds=kinds(settings),
+            import_door=Door(
+                Seal(key),
+                Reach(within(settings.imports.folder), variables),
+                settings.imports,
+                blobs,
+            ),
         )
         run(parts, settings.api)
 
@@ -111,10 +123,17 @@ def agents() -> None:
 
 
 def worker(
-    queue: Annotated[str, typer.Argument(help="The queue whose jobs it does.")] = SEGMENTATION,
+    queue: Annotated[
+        str,
+        typer.Argument(help=f"The queue whose jobs it does: {', '.join(QUEUES)}.", metavar="[QUEUE]"),
+    ] = SEGMENTATION,
+    processes: Annotated[
+        int, typer.Option(min=1, max=64, help="So many at a time, each a process of its own, started again if it dies.")
+    ] = 1,
 ) -> None:
-    """Do jobs: look at the segments of all profiles."""
-    from workers.segmentation import run
+    """Do jobs of one RQ queue: look at the segments of all profiles, tasks."""
+    from workers.jobs.crew import run_many
+    from workers.jobs.run import run
 
     if queue not in QUEUES:
         raise typer.BadParameter(f"there is no queue {queue!r}; known: {', '.join(QUEUES)}")
@@ -122,7 +141,10 @@ def worker(
         if not settings.redis.url:
             typer.echo("HUB_REDIS__URL is not set. `hub up` starts a Valkey of its own and sets it.", err=True)
             raise typer.Exit(EX_CONFIG)
-        run(settings)
+        if processes == 1:
+            run(settings, queue)
+        else:
+            run_many(settings, queue, processes)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
+from hub.collector.copied import naming, to_copy
 from hub.collector.filled import fill, told_before
 from hub.collector.voided import Voided, handed_on, place_of
 from hub.model import Alias, Claimed, KnownEvent, Position, Profile, Session, StoredEvent, Undo, Wanted, partition_of
@@ -16,7 +17,7 @@ from hub.pipeline import system_events
 from hub.pipeline.definitions import Definitions
 from hub.pipeline.documents import iso, new_session
 from hub.pipeline.holders import Holders, claims_as, onward
-from hub.pipeline.identity import Known
+from hub.pipeline.identity import FOR_SENDER, Known, Reason, has_left
 from hub.pipeline.made_sessions import in_hand
 from hub.pipeline.modes import has_system_events
 from hub.pipeline.process import Outcome
@@ -144,6 +145,7 @@ class Memory:
             frozenset(known.forwarded),
             frozenset(known.merges),
             _undos(records, store) if want.merges else {},
+            _left(records, store) if want.forwarded else {},
         )
         replayed = [*_replays(records, epoch, events), *_caused(records, progress)]
         documents = dict(store.outcomes(replayed)) if replayed else {}
@@ -152,7 +154,20 @@ class Memory:
         person = self._privacy.person(every, aliases, store, finish)
         expired = self._privacy.expired
         filled = fill(records, profiles, definitions.segments, store, finish)
-        return State(epoch, progress, profiles, sessions, events, documents, identity, judged, person, expired, filled)
+        return State(
+            epoch,
+            progress,
+            profiles,
+            sessions,
+            events,
+            documents,
+            identity,
+            judged,
+            person,
+            expired,
+            filled,
+            to_copy(records, store, finish),
+        )
 
     def _add(self, sessions: dict[str, Session], ids: Sequence[str], store: Writing) -> None:
         """What is known of these sessions, to those that are known already."""
@@ -302,15 +317,21 @@ class _Whose:
 
     def __call__(self, inbound: Inbound) -> str:
         """Empty: that will be seen where the record goes, as its own profile was merged."""
+        if self._goes_back(inbound):
+            return inbound.get("sent_as") or ""
         holder, profile_id = self._holders.of(inbound), inbound["profile_id"]
         if profile_id in self._held.aliases:
             return ""
-        sent_as = inbound.get("sent_as")
-        if sent_as and inbound.get("forwarded_for") == "alias" and sent_as not in self._held.parts[profile_id]:
-            return sent_as  # the merge was undone while it was on its way: it goes back
         holder = self._held.roots.get(holder, holder)
         way = None if holder == profile_id else onward(inbound, holder)
         return profile_id if way is None else way[0]
+
+    def _goes_back(self, inbound: Inbound) -> bool:
+        """Whether it was handed on for somebody who is no part of its profile (yet): it begins no session here."""
+        profile_id = inbound["profile_id"]
+        if inbound.get("forwarded_for") not in FOR_SENDER or profile_id in self._held.aliases:
+            return False
+        return inbound.get("sent_as") not in self._held.parts[profile_id]
 
 
 def _parts(records: Sequence[Decoded], profiles: Mapping[str, Profile]) -> dict[str, set[str]]:
@@ -325,7 +346,9 @@ def _parts(records: Sequence[Decoded], profiles: Mapping[str, Profile]) -> dict[
         if inbound is not None:
             own = found.setdefault(inbound["profile_id"], {inbound["profile_id"]})
             if inbound["body"][0] == MERGE and inbound["body"][1]["step"] == "data":
-                own.update(msgspec.json.decode(inbound["body"][1]["snapshot"])["ids"])
+                body = inbound["body"][1]
+                if not has_left(msgspec.json.decode(body["reason"], type=Reason), own):
+                    own.update(msgspec.json.decode(body["snapshot"])["ids"])
     return found
 
 
@@ -388,6 +411,16 @@ def _end(ways: Mapping[str, str], id: str) -> str:
     return id
 
 
+def _left(records: Sequence[Decoded], store: Writing) -> dict[str, int]:
+    """By sender of a record that was handed on to where it is now, its own version as it went there."""
+    senders = {
+        inbound.get("sent_as") or ""
+        for inbound in (record.inbound for record in records)
+        if inbound is not None and inbound.get("forwarded_for") == "alias"
+    }
+    return {id: alias.version for id, alias in store.aliases(sorted(senders)).items()} if senders else {}
+
+
 def _undos(records: Sequence[Decoded], store: Writing) -> dict[str, Undo]:
     found = {}
     for record in records:
@@ -395,7 +428,7 @@ def _undos(records: Sequence[Decoded], store: Writing) -> dict[str, Undo]:
         if inbound is not None and inbound["body"][0] == MERGE and inbound["body"][1]["step"] == "undo":
             undo = store.undo(inbound["id"])
             if undo is not None:
-                found[inbound["id"]] = undo
+                found[inbound["id"]] = naming(undo, store)
     return found
 
 

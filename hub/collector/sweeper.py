@@ -101,9 +101,8 @@ class Sweeper:
             self._looked_s = time.monotonic()
 
     def _remove(self, store: Sweeping, removal: Removal) -> None:
-        while removed := store.remove_events(removal, STEP):
-            metrics.ERASED.inc(removed)
-            if self._stop.wait(PAUSE_S):
+        while self._remove_events(store, removal):
+            if self._stop.is_set():
                 return
         seq, key = 0, self._catalogue.identity_key
         while letters := store.letters_after(seq, LETTERS):
@@ -125,6 +124,16 @@ class Sweeper:
         self._bury_keys(store)
         store.end_removal(removal, self._now_ms())
         log.info("person.erased", erasure=removal.id)
+
+    def _remove_events(self, store: Sweeping, removal: Removal) -> int:
+        """Those that are there; returns how many. What others were writing just then is there the next time."""
+        total, looked = 0, None
+        while True:
+            removed, looked = store.remove_events(removal, looked, STEP)
+            metrics.ERASED.inc(removed)
+            total += removed
+            if looked is None or self._stop.wait(PAUSE_S):
+                return total
 
     def _bury_keys(self, store: Sweeping) -> None:
         """What was thrown away in the store is thrown away on keys.v1, too, before it is forgotten."""

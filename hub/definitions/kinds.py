@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, model_validator
 
 from hub.definitions.fields import INDEXED, SOURCE, FieldMapping, ShortFieldMapping
+from hub.definitions.flows import MOST_NODES, FlowLimits, FlowNode, FlowTrigger, NodeId
 from hub.definitions.schedule import DURATION, Schedule, check_cron, duration_ms
 
 
@@ -499,6 +500,20 @@ class Heartbeat(_Definition):
         return self
 
 
+class Flow(_Definition):
+    """What is done because of an event, a segment or a time: nodes, one after the other (docs/flows.md)."""
+
+    triggers: Annotated[list[FlowTrigger], Field(max_length=50, description="What lets it run.")] = []
+    nodes: Annotated[
+        dict[NodeId, FlowNode], Field(min_length=1, max_length=MOST_NODES, description="By id, in any order.")
+    ]
+    limits: Annotated[FlowLimits, Field(description="Of each run.")] = FlowLimits()
+
+
+class FlowDraft(Flow):
+    """A flow that is being worked on: it may be wrong, and nothing runs by it until it is deployed."""
+
+
 KINDS: Final[dict[str, type[_Definition]]] = {
     "source": Source,
     "redirect": Redirect,
@@ -516,6 +531,8 @@ KINDS: Final[dict[str, type[_Definition]]] = {
     "destination": Destination,
     "segment": Segment,
     "heartbeat": Heartbeat,
+    "flow": Flow,
+    "flow-draft": FlowDraft,
 }
 Definition: TypeAlias = (
     Source
@@ -534,4 +551,6 @@ Definition: TypeAlias = (
     | Destination
     | Segment
     | Heartbeat
+    | Flow
+    | FlowDraft
 )

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from hub.model import Alias, Ask, Void
+import msgspec
+
+from hub.model import Alias, Ask, Person, Void
 from schemas.records import MERGE, TRACK, Inbound, Merge
 
 _STALE: Final = Void("", 0, 0, "")
 """Of a step that comes to nothing by itself: no mark says so."""
+
+
+class _Back(msgspec.Struct, frozen=True):
+    """What of the reason of a profile that lives again matters here."""
+
+    merge_id: str = ""
 
 
 class Heir(NamedTuple):
@@ -74,12 +82,35 @@ def loser_of(inbound: Inbound) -> str:
     return inbound["body"][1]["loser_id"]
 
 
-def is_void_to_send(inbound: Inbound, until_ms: int, alias: Alias | None) -> bool:
-    """
-    Whether a record for somebody who was erased, that may not have been sent yet, counts for nothing.
+class Moved(NamedTuple):
+    """A profile whose data a record carries, and the merge because of which: if that holds no more, it is stale."""
 
-    Args: until_ms: what was received up to then is void. alias: of the record's `loser_of`.
+    profile_id: str
+    merge_id: str
+
+
+def moved_by(inbound: Inbound) -> Moved | None:
+    """What a record carries into a merge, or back; None: it is no such record."""
+    if inbound["body"][0] != MERGE:
+        return None
+    body = inbound["body"][1]
+    if body["step"] == "data":
+        return Moved(body["loser_id"], inbound["id"])
+    if body["step"] == "restore":
+        return Moved(inbound["profile_id"], msgspec.json.decode(body["reason"], type=_Back).merge_id)
+    return None
+
+
+def is_void_to_send(inbound: Inbound, person: Person, until_ms: int, alias: Alias | None) -> bool:
     """
-    if loser_of(inbound):
-        return of_data(inbound, alias) is not None
-    return inbound["body"][0] == TRACK and inbound["received_at_ms"] <= until_ms
+    Whether a record for somebody who was erased, or for who they were part of, that may not have been sent yet, counts
+    for nothing.
+
+    Args: until_ms: what was received up to then is void. alias: of the profile that is `moved_by` the record.
+    """
+    moved = moved_by(inbound)
+    if moved is not None:
+        return alias is None or alias.merge_id != moved.merge_id
+    if inbound["body"][0] != TRACK or inbound["received_at_ms"] > until_ms:
+        return False
+    return inbound["profile_id"] in person.ids or inbound.get("sent_as") in person.ids

@@ -86,7 +86,8 @@ class Result(msgspec.Struct, frozen=True):
     """
     What the event did: the fields it changed, the lines of mappings and event types that failed on it.
 
-    `rules`: what filters, validators, data-compliance and reshapers did to it before.
+    `rules`: what filters, validators, data-compliance and reshapers did to it before. `mapped`: which lines of which
+    mappings were applied to it (`hub.pipeline.applied`); the store adds those that are copied later.
     """
 
     profile_version: int
@@ -95,6 +96,7 @@ class Result(msgspec.Struct, frozen=True):
     problems: Sequence[Problem]
     identity: Sequence[Any] | msgspec.UnsetType = msgspec.UNSET  # of hub.pipeline.identity.Decision
     rules: Sequence[Did] | msgspec.UnsetType = msgspec.UNSET
+    mapped: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 class EventDocument(msgspec.Struct, frozen=True):
@@ -176,6 +178,7 @@ def event_document(
     session_made: bool = False,
     hand: Hand | None = None,
     told: Enriched = UNTOLD,
+    mapped: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET,
 ) -> bytes:
     """
     The event's document as JSON.
@@ -191,6 +194,7 @@ def event_document(
         session_made: Whether it named no session, and the one that it has is the hub's.
         hand: As the rules have left it; None: there are none for it.
         told: What its client's clock showed.
+        mapped: As `Lines` names what was applied.
     """
     session_id = track["session_id"]
     properties, context, request = event["properties"], event["context"], track["request"]
@@ -236,6 +240,7 @@ def event_document(
                 problems,
                 identity or msgspec.UNSET,
                 msgspec.UNSET if hand is None else hand.did or msgspec.UNSET,
+                mapped,
             ),
             raw=msgspec.UNSET if hand is None else hand.raw or msgspec.UNSET,
             journey=Journey(journey) if journey else msgspec.UNSET,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from hub.model import Session
 from hub.pipeline.identity import Why
 from hub.pipeline.modes import is_static, keeps_profile, keeps_session
 from schemas.records import TRACK, Inbound
+
+NOBODY: Final = ""
 
 
 class Holders:
@@ -27,9 +30,10 @@ class Holders:
     def of(self, inbound: Inbound) -> str:
         """
         The profile that holds the record's session, under the id that it had as it was stored; without a session, or
-        when the record says that it is not to follow it, the record's own.
+        when the record says that it is not to follow it, the record's own. Of one that was handed on for its session
+        NOBODY, if that is nobody's any more: it was begun by what has gone back.
 
-        Ask for every record, in their order.
+        Ask for every record that does not go back, in their order.
         """
         profile_id = inbound["profile_id"]
         if not profile_id or inbound["body"][0] != TRACK:
@@ -43,6 +47,8 @@ class Holders:
             holder = stored.profile_id
         elif not (keeps_session(track) and keeps_profile(track)):
             return profile_id  # its session is not kept, so nobody holds it
+        elif inbound.get("forwarded_for") == "session" and session_id not in self.first:
+            return NOBODY
         else:
             holder = self.first.setdefault(session_id, inbound)["profile_id"]
         return profile_id if is_static(track) else holder
@@ -62,6 +68,6 @@ def onward(inbound: Inbound, holder: str) -> tuple[str, Why] | None:
     to the profile that it was sent to, and stays there. So it runs in no circle.
     """
     why = inbound.get("forwarded_for")
-    if why == "session":
+    if why == "session" or holder == NOBODY:
         return inbound.get("sent_as") or inbound["profile_id"], "return"
     return None if why == "return" or holder == inbound["profile_id"] else (holder, "session")

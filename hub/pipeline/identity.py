@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
 from hub import ids
 from hub.edge.identifiers import Identifier
-from hub.model import Alias, Ask, Claimed, Identity, MergeEntry, Outgoing, Position, Undo
+from hub.model import OFFSET_BITS, Alias, Ask, Claimed, Identity, MergeEntry, Outgoing, Position, Undo
 from hub.pipeline.documents import iso
 from hub.pipeline.merging import merge
 from hub.pipeline.records import LogRecord
@@ -26,6 +26,15 @@ EMPTY: Final = b"{}"
 Why: TypeAlias = Literal["alias", "session", "return"]
 LATE: Final[frozenset[str | None]] = frozenset({"return", "session"})
 """Ways on which others of the same sender may pass a record that was handed on."""
+FOR_SENDER: Final = frozenset({"alias", "return"})
+"""Ways on which a record goes to whom its sender is part of."""
+MOST_WAY_MS: Final = 60_000
+"""
+How long a record that has come back once may go on to look for its sender's profile, in milliseconds; then it stays.
+
+While merges are made and undone it may go to and fro between where its sender went and who does not have that one, or
+not yet. That ends when the steps of the merge have come, which wait at most while a partition has no collector.
+"""
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -39,6 +48,7 @@ class Known(msgspec.Struct, frozen=True):
         forwarded: Records (`epoch/partition/offset`) that were handed on and are applied already.
         merges: Ids of merges that are done already.
         undos: By merge id, what it takes to undo it.
+        left: By sender of a record that was handed on because of a merge, its version as it ended.
     """
 
     aliases: dict[str, Alias] = {}
@@ -47,6 +57,7 @@ class Known(msgspec.Struct, frozen=True):
     forwarded: frozenset[str] = frozenset()
     merges: frozenset[str] = frozenset()
     undos: dict[str, Undo] = {}
+    left: dict[str, int] = {}
 
 
 class Decision(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -68,7 +79,8 @@ class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
     Why two profiles are one: an identifier that both came with, last by this event; or somebody's request.
 
     `merge_id`, `followers`: of a profile that lives again, the merge that is undone, and who comes back with it.
-    `into`: whom the data was for, if that one had ended as well before it came.
+    `into`: whom the data was for, if that one had ended as well before it came. `is_back`: it has come back to that one
+    from whom it had ended in, and had left by then.
     """
 
     kind: Literal["identifier", "request"]
@@ -81,6 +93,7 @@ class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
     merge_id: str | None = None
     followers: list[Follower] = []
     into: str | None = None
+    is_back: bool = False
 
 
 class Follower(msgspec.Struct, frozen=True):
@@ -157,6 +170,18 @@ class Identities:
             handed["first_at"] = inbound.get("first_at") or f"{at.epoch}/{at.partition}/{at.offset}"
             handed["forwarded_for"] = _why(inbound.get("forwarded_for"), why)
         self._send(cause, handed, replay=cause.record.replay is not None)
+
+    def in_turn(self, inbound: Inbound) -> Inbound:
+        """
+        The record, as one that has come back if its sender's data has passed it.
+
+        It was handed on to another profile first, of which the sender was told apart before it became part of this one.
+        """
+        left, first_at = self._known.left.get(inbound.get("sent_as") or ""), inbound.get("first_at")
+        if left is None or not first_at or inbound.get("forwarded_for") != "alias":
+            return inbound
+        epoch, _, offset = map(int, first_at.split("/"))
+        return {**inbound, "forwarded_for": "return"} if (epoch << OFFSET_BITS | offset) < left else inbound
 
     def is_known(self, first_at: str) -> bool:
         """Whether a record that was handed on has been applied before: the same one may be handed on twice."""
@@ -271,7 +296,15 @@ class Identities:
         reason = msgspec.json.decode(body["reason"], type=Reason)
         loser: dict[str, Any] = msgspec.json.decode(body["snapshot"])
         profile = self._touched.profile(profile_id, cause.at)
+        if has_left(reason, profile.draft.doc["ids"]) and not (reason.is_back and is_long(cause.record, cause.inbound)):
+            self._give_back(cause, body, reason)
+            return
         if reason.kind == "identifier" and _are_apart(profile.draft.doc, loser):
+            if self._touched.has(profile_id):
+                # what comes in the other's sessions before that one lives again is not ours
+                apart = dict.fromkeys((*profile.draft.doc["metadata"].get("apart", ()), body["loser_id"]))
+                profile.draft.object(("metadata",))["apart"] = list(apart)
+                self.touch(profile, cause)
             self.restore(cause, body["loser_id"], loser, merge_id)
             return
         before = msgspec.json.encode(profile.draft.doc)
@@ -288,6 +321,11 @@ class Identities:
             survivor=before,
             changes=msgspec.json.encode(changes),
         )
+
+    def _give_back(self, cause: Cause, body: Merge, reason: Reason) -> None:
+        """Send data on to whom it was for, who is no part of ours any more: behind its restoration, so it lives."""
+        own: Merge = {**body, "reason": msgspec.json.encode(msgspec.structs.replace(reason, into=None, is_back=True))}
+        self._send(cause, {**cause.inbound, "profile_id": reason.into or "", "body": (MERGE, own)})
 
     def restore(
         self,
@@ -392,6 +430,20 @@ class Identities:
 def cause_of(record: LogRecord, inbound: Inbound, position: Position) -> Cause:
     """The record in hand."""
     return Cause(record, inbound, position, iso(inbound["received_at_ms"]))
+
+
+def has_left(reason: Reason, ids: Collection[str]) -> bool:
+    """
+    Whether data was for a profile that was told apart from this one while the data was on its way.
+
+    Args: ids: of this one.
+    """
+    return reason.into is not None and reason.into not in ids
+
+
+def is_long(record: LogRecord, inbound: Inbound) -> bool:
+    """Whether the record has been under way for so long that it looks for nobody any more."""
+    return record.at_ms - inbound["received_at_ms"] > MOST_WAY_MS
 
 
 def _why(before: str | None, why: Why) -> str:

@@ -11,6 +11,7 @@ from hub.definitions.fields import EACH, EVERY, KEYS, FieldMapping, Operation, S
 from hub.definitions.kinds import Mapping as MappingDefinition
 from hub.definitions.shape import ANY, MANY, PROFILE, Shape, oddities, shape_at
 from hub.edge.paths import found_at
+from hub.pipeline.applied import key_of, named
 from hub.pipeline.conditions import Condition, ConditionError, condition
 from hub.pipeline.derived import derive
 from hub.pipeline.draft import Draft
@@ -36,6 +37,7 @@ class Field(NamedTuple):
         is_plain: Whether it is used for every event, for the one path that it names.
         gate: Condition of the whole mapping.
         spread: EACH, EVERY, or empty; the profile path is then that of the object.
+        key: What it is called in the documents of events that it was applied to (`hub.pipeline.applied`).
     """
 
     mapping: str
@@ -52,6 +54,28 @@ class Field(NamedTuple):
     gate: Condition | None = None
     when: Condition | None = None
     spread: str = ""
+    key: str = ""
+
+
+class Lines(list[Field]):
+    """
+    The lines for one event type, by mapping id and in their order.
+
+    Attributes:
+        named: As the document of each event has it that they were applied to; UNSET: there is nothing to name.
+        own: Those of mappings.
+    """
+
+    __slots__ = ("named", "own")
+
+    def __init__(self, lines: Iterable[Field]) -> None:
+        """Args: lines: all of them."""
+        super().__init__(lines)
+        self.own = tuple(line for line in self if line.key)
+        names = named(self.own)
+        self.named: msgspec.Raw | msgspec.UnsetType = (
+            msgspec.Raw(msgspec.json.encode(names)) if names else msgspec.UNSET
+        )
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -133,8 +157,8 @@ class Stamp(NamedTuple):
     sender: str
 
 
-Compiled: TypeAlias = Mapping[str, Sequence[Field]]
-"""Event type → the lines that apply to it, by mapping id and in their order."""
+Compiled: TypeAlias = Mapping[str, Lines]
+"""Event type → the lines that apply to it."""
 
 
 def compile_mappings(definitions: Iterable[tuple[str, MappingDefinition]], types: Rules | None = None) -> Compiled:
@@ -151,9 +175,9 @@ def compile_mappings(definitions: Iterable[tuple[str, MappingDefinition]], types
         if definition.enabled:
             gate = None if definition.when is None else condition(definition.when)
             by_type.setdefault(definition.event_type, []).extend(
-                _field(mapping_id, line, gate) for line in definition.fields
+                _field(mapping_id, line, gate)._replace(key=key_of(line)) for line in definition.fields
             )
-    return by_type
+    return {type: Lines(lines) for type, lines in by_type.items()}
 
 
 def _field(mapping_id: str, line: FieldMapping, gate: Condition | None) -> Field:

@@ -1,4 +1,4 @@
-"""Operations on a profile's segments, as Patches on events.v1 carry them."""
+"""Operations on a profile, as Patches on events.v1 carry them: on its segments, and copies of its stored events."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from hub.pipeline.histories import SOURCE
 from schemas.records import PATCH, Inbound
 
 HEARTBEAT: Final = "@heartbeat"
-SOURCES: Final = frozenset({SOURCE, HEARTBEAT})
+COPY: Final = "@copy"
+SOURCES: Final = frozenset({SOURCE, HEARTBEAT, COPY})
 """Event sources of the hub's own whose Patches change profiles; they are no events and count for nothing."""
 
 
@@ -28,7 +29,18 @@ class ChangeSegments(msgspec.Struct, frozen=True, tag_field="op", tag="segment")
     by: Literal["list", "flow"] = "list"
 
 
-Operation: TypeAlias = Reevaluate | ChangeSegments
+class CopyEvents(msgspec.Struct, frozen=True, tag_field="op", tag="copy"):
+    """
+    Apply mappings in force to stored events of the profile, as far as they were not applied to them.
+
+    `events`: (time partition, id), in the order of the log. `mappings`: their ids; empty: all.
+    """
+
+    events: list[tuple[str, str]]
+    mappings: list[str] = []
+
+
+Operation: TypeAlias = Reevaluate | ChangeSegments | CopyEvents
 
 
 def is_patch(inbound: Inbound) -> bool:
@@ -40,3 +52,10 @@ def operations_of(inbound: Inbound) -> list[Operation]:
     """What a record asks for, in its order. Args: inbound: `is_patch`. Raises msgspec.DecodeError: of a newer hub."""
     body = inbound["body"]
     return msgspec.json.decode(body[1]["operations"], type=list[Operation]) if body[0] == PATCH else []
+
+
+def copied_by(inbound: Inbound) -> list[tuple[str, str]]:
+    """Events that a record is about, (time partition, id). Raises as `operations_of`."""
+    if inbound["source"] != COPY or inbound["body"][0] != PATCH:
+        return []
+    return [key for one in operations_of(inbound) if isinstance(one, CopyEvents) for key in one.events]

@@ -12,8 +12,8 @@ from hub.model import Batch, Counts, DeadLetter, KnownEvent, Position, Privacy
 from hub.pipeline import letters, membership, privacy
 from hub.pipeline.definitions import Definitions
 from hub.pipeline.documents import iso
-from hub.pipeline.holders import Holders, onward
-from hub.pipeline.identity import Identities, Why, cause_of
+from hub.pipeline.holders import NOBODY, Holders, onward
+from hub.pipeline.identity import FOR_SENDER, Identities, Why, cause_of, is_long
 from hub.pipeline.modes import keeps_nothing
 from hub.pipeline.patches import is_patch
 from hub.pipeline.records import Decoded, LogRecord
@@ -151,8 +151,10 @@ class _Run:
             return False
         record = decoded.record
         position = Position(self._state.epoch, record.partition, record.offset, 0)
-        holder = self._holders.of(inbound)
         alias = self._identities.alias(inbound["profile_id"])
+        is_back = alias is None and self._goes_back(record, inbound)
+        # what goes back has begun no session here
+        holder = NOBODY if is_back else self._holders.of(inbound)
         is_merge = inbound["body"][0] == MERGE
         if alias is not None and position.version > alias.version and not _is_restore(inbound):
             if fresh:
@@ -206,11 +208,15 @@ class _Run:
     def _way(self, inbound: Inbound, holder: str) -> tuple[str, Why] | None:
         """Where the record goes, and why; None: it is applied here. Args: holder: of its session."""
         profile = self._touched.profile(inbound["profile_id"], iso(inbound["received_at_ms"]))
-        sent_as = inbound.get("sent_as") or ""
-        if inbound.get("forwarded_for") == "alias" and sent_as not in profile.draft.doc["ids"]:
-            # the merge was undone while the record was on its way
-            return sent_as, "return"
         return None if self._identities.holds(profile, holder) else onward(inbound, self._identities.root(holder))
+
+    def _goes_back(self, record: LogRecord, inbound: Inbound) -> bool:
+        """Whether the record was handed on to here for somebody who is no part of the profile, or not yet."""
+        why = inbound.get("forwarded_for")
+        if why not in FOR_SENDER or (why == "return" and is_long(record, inbound)):
+            return False
+        profile = self._touched.profile(inbound["profile_id"], iso(inbound["received_at_ms"]))
+        return (inbound.get("sent_as") or "") not in profile.draft.doc["ids"]
 
     def _merge(self, record: LogRecord, inbound: Inbound, body: Merge, position: Position) -> None:
         cause, segmenting = cause_of(record, inbound, position), self._tracks.segmenting
@@ -247,7 +253,7 @@ class _Run:
             return
         kind = inbound["body"][0]
         if inbound["body"][0] == TRACK:
-            self._tracks.take(record, inbound, inbound["body"][1], counts)
+            self._tracks.take(record, self._identities.in_turn(inbound), inbound["body"][1], counts)
         elif inbound["body"][0] == REFUSED:
             self._tally.bury(record, letters.refused(position, inbound, inbound["body"][1]), counts)
         else:
@@ -272,6 +278,7 @@ class _Run:
             privacy=self._privacy,
             voids=list(self._state.judged.more),
             due=tracks.segmenting.outcome(),
+            copied=tracks.segmenting.copied(),
         )
         return Outcome(
             batch,

@@ -8,7 +8,8 @@ from typing import Any, Final
 import msgspec
 
 from hub.conditions.moments import due_ms as in_ms
-from hub.model import Counts, Position, StoredEvent
+from hub.model import Copied, Counts, Position, StoredEvent
+from hub.pipeline.copying import Copying
 from hub.pipeline.definitions import Definitions
 from hub.pipeline.documents import NOTHING
 from hub.pipeline.draft import Draft
@@ -16,7 +17,7 @@ from hub.pipeline.histories import SOURCE, begin, level, note_event
 from hub.pipeline.identity import Cause, Identities
 from hub.pipeline.mapping import Change
 from hub.pipeline.membership import At, Crossing, apply_list, judge, leave_gone
-from hub.pipeline.patches import ChangeSegments, operations_of
+from hub.pipeline.patches import ChangeSegments, CopyEvents, operations_of
 from hub.pipeline.payload import Payload
 from hub.pipeline.records import Decoded
 from hub.pipeline.segment_events import Told, id_at, stored_event, told_of, with_looked
@@ -63,6 +64,7 @@ class Segmenting:
         self._changed: set[str] = set()
         self._noted: set[str] = set()
         self.due: dict[str, int | None] = {}
+        self._copying = Copying(state.copied, definitions)
 
     def learn(self, changes: Iterable[Change]) -> None:
         """What an event of the payload in hand has changed in its profile."""
@@ -130,6 +132,8 @@ class Segmenting:
         for one in operations_of(inbound):
             if isinstance(one, ChangeSegments):
                 crossings += apply_list(profile.draft, self._segments, at, add=one.add, remove=one.remove, by=one.by)
+            elif isinstance(one, CopyEvents):
+                which |= self._copy(profile, one, cause)
             else:
                 which |= judged if one.segments is None else judged.intersection(one.segments)
         some, crossed = self._look(profile, which, at)
@@ -138,6 +142,19 @@ class Segmenting:
         self.due[profile.holder] = profile.draft.doc["metadata"].get("due")
         self._identities.touch(profile, cause)
         self._of_record(cause, some, crossings, at)
+
+    def _copy(self, profile: Open, what: CopyEvents, cause: Cause) -> frozenset[str]:
+        """Copy stored events into their profile. Returns which segments that concerns."""
+        changes = self._copying.copy(profile.draft, what, cause.position.version)
+        if not changes:
+            return NOBODY
+        time = profile.draft.object(("metadata", "time"))
+        time["update"] = max(time["update"], cause.at)
+        return self._segments.concerned({one.field for one in changes}, set(), is_new=False)
+
+    def copied(self) -> list[Copied]:
+        """As `Batch.copied`."""
+        return self._copying.outcome()
 
     def before_merge(self, cause: Cause, body: Merge) -> Merge:
         """Bring both profiles level before one takes the other's data. Returns the record's body with that."""

@@ -20,6 +20,7 @@ class State(msgspec.Struct, frozen=True):
     `progress`: next offset to count, by partition. `replayed`: documents of events at their own coordinates.
     `judged`: records of people who want none kept. `person`: whom an order is about; None: it is none, or it is done.
     `filled`: by profile, also of one whose data a merge brings: histories that it lacks, made of its stored events.
+    `copied`: documents of the stored events that Patches ask to copy into their profiles.
     `expired`: by event type, `*` for all others, before when an event was received that is not kept any more.
     """
 
@@ -34,3 +35,4 @@ class State(msgspec.Struct, frozen=True):
     person: Person | None = None
     expired: Mapping[str, int] = NOTHING
     filled: Mapping[str, Mapping[str, History]] = NOTHING
+    copied: Mapping[str, bytes] = NOTHING

@@ -89,7 +89,9 @@ class Touched:
                 doc = new_session(session_id, profile.holder, at, claimed_by)
                 opened = Open(Draft(doc), -1, profile.holder, created=True)
             else:
-                opened = Open(Draft(stored.doc), stored.version, stored.profile_id, created=stored.version < 0)
+                # its version says nothing of that: it is below 0 as well when another profile has just taken it over
+                is_new = not stored.doc["stats"]["events"]
+                opened = Open(Draft(stored.doc), stored.version, stored.profile_id, created=is_new)
             self._sessions[session_id] = opened
         if opened.holder != profile.holder and (not opened.holder or holds(profile, opened.holder)):
             before, opened.holder = opened.holder, profile.holder

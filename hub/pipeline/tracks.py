@@ -57,6 +57,7 @@ class _Done(NamedTuple):
     has_failed: bool = False
     told: Enriched = UNTOLD
     hand: Hand | None = None
+    mapped: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 class Tracks:
@@ -282,6 +283,8 @@ class Tracks:
         is_noted = is_applied and type in definitions.segments.noted
         if replayed and not (is_mapped or payload.profile_lacks):
             return _Done()
+        # also of a profile that has it already: it was applied by this very record
+        mapped = msgspec.UNSET if payload.profile is None or is_invalid or lines is None else lines.named
         # identification points see what was sent: what is kept of that are hashes that only this hub can make
         sent_properties, sent_context, request = properties, context, payload.track["request"]
         if hand is not None:
@@ -289,7 +292,7 @@ class Tracks:
         time_ms = payload.inbound["received_at_ms"] if event["time_ms"] is None else event["time_ms"]
         told = enriched(request, context, time_ms, definitions.places)
         if not is_mapped and rule is None and not is_noted:
-            return _Done(fields=told.fields, told=told, hand=hand)
+            return _Done(fields=told.fields, told=told, hand=hand, mapped=mapped)
         source, at = payload.inbound["source"], own_time or payload.received_at
         view = {
             "id": event["id"],
@@ -324,7 +327,7 @@ class Tracks:
             problems += [Problem(*fault) for fault in faults]
             self.segmenting.learn(changes)
         tags, journey = ((), "") if rule is None else (rule.tags, rule.state(payload.visits))
-        return _Done(changes, problems, decisions, index, tags, journey, is_odd, has_failed, told, hand)
+        return _Done(changes, problems, decisions, index, tags, journey, is_odd, has_failed, told, hand, mapped)
 
     def _store(
         self,
@@ -361,6 +364,7 @@ class Tracks:
             journey=done.journey,
             hand=done.hand,
             told=done.told,
+            mapped=done.mapped,
             channel=self._definitions.channels.get(inbound["source"], ""),
             static_profile=is_static(track),
             session_made=payload.is_made,

@@ -11,6 +11,8 @@ import msgspec
 from hub.edge.identifiers import identifiers
 from hub.model import MergeEntry, Session, Undo
 from hub.pipeline import membership
+from hub.pipeline.applied import applied
+from hub.pipeline.copying import apply, lines_copied, target_of
 from hub.pipeline.definitions import Definitions
 from hub.pipeline.draft import Draft
 from hub.pipeline.histories import SOURCE, note_event, times_ms
@@ -18,6 +20,7 @@ from hub.pipeline.identity import IDENTIFIERS, LATE, Follower, Reason
 from hub.pipeline.made_sessions import note
 from hub.pipeline.mapping import Sent, map_event
 from hub.pipeline.merging import merge
+from hub.pipeline.payload import NO_SESSION
 from hub.pipeline.rules.compliance import as_sent
 from hub.pipeline.rules.enrichment import FIELDS, joined
 from hub.pipeline.rules.hand import INVALID
@@ -69,7 +72,8 @@ def rebuild(undo: Undo, definitions: Definitions) -> Parts:
 
     An event belongs to the profile id that it was sent with, or to that which claimed the session because of which it
     came; a session, and the visit that it is, to the one that claimed it; a later merge to the profile that it was made
-    because of. Events are mapped by the definitions in force now.
+    because of. Events are mapped by the definitions in force now, as far as they were (`hub.pipeline.applied`): a
+    mapping that is younger than an event, and was not copied, is left for a copy.
 
     If the survivor held somebody then who is told apart by now, it begins as it was before that one came, and the loser
     comes in between.
@@ -92,16 +96,18 @@ def rebuild(undo: Undo, definitions: Definitions) -> Parts:
             parts.elsewhere.update(msgspec.json.decode(step.loser)["ids"])
         else:
             _merge(parts, step)
+    _copies(parts, undo, definitions)
     for id, session in undo.sessions.items():
         holder = parts.holder(claimed_by(session.doc))
-        if holder is not None and holder is not survivor:
+        # it may be held by somebody who was part of the survivor, or is still
+        if holder is not None and session.profile_id not in holder.doc["ids"]:
             parts.sessions[id] = holder.doc["id"]
     return parts
 
 
 def tell_apart(now: Mapping[str, Any], parts: Parts, undo: Undo) -> None:
     """
-    Whom no identifier merges with the survivor: the loser, and whoever was told apart from it before.
+    Whom no identifier merges with the survivor: the loser, who goes with it, and whoever was told apart from it before.
 
     Args: now: the document of both as one.
     """
@@ -109,7 +115,7 @@ def tell_apart(now: Mapping[str, Any], parts: Parts, undo: Undo) -> None:
     from_it = {*(entry.loser_id for entry in undo.undone), *(stay.host for stay in undo.stays)}
     from_others = {id for draft in parts.there[1:] for id in draft.doc["metadata"].get("apart", ())}
     before = (id for id in now["metadata"].get("apart", ()) if id in from_it or id not in from_others)
-    apart = dict.fromkeys((*metadata.get("apart", ()), *before, undo.entry.loser_id))
+    apart = dict.fromkeys((*metadata.get("apart", ()), *before, undo.entry.loser_id, *parts.followers))
     metadata["apart"] = [id for id in apart if id not in parts.survivor.doc["ids"]]
 
 
@@ -133,6 +139,17 @@ def _begin(parts: Parts, undo: Undo) -> None:
     parts.there.append(parts.loser)
 
 
+def _copies(parts: Parts, undo: Undo, definitions: Definitions) -> None:
+    """What was copied since, of events that came before: into whom they belong to."""
+    later = {msgspec.json.decode(doc)["id"] for doc in undo.events} if undo.copied else ()
+    for doc in undo.copied:
+        event = msgspec.json.decode(doc)
+        lines = lines_copied(event, definitions, undo.entry.survivor_id, undo.first.version)
+        holder = parts.holder(target_of(event))
+        if lines and holder is not None and event["id"] not in later:
+            apply(lines, event, holder, definitions.types)
+
+
 def _merge(parts: Parts, entry: MergeEntry) -> None:
     doc = msgspec.json.decode(entry.loser)
     parts.elsewhere.difference_update(doc["ids"])
@@ -154,8 +171,10 @@ def _event(parts: Parts, event: dict[str, Any], definitions: Definitions, sessio
     metadata = event["metadata"]
     sender = metadata.get("sent_as") or event["profile"]["id"]
     way = metadata.get("forwarded_for")
-    session = None if event["session"] is None else sessions.get(event["session"]["id"])
-    claimant = "" if session is None else claimed_by(session.doc)
+    has_session = event["session"] is not None and NO_SESSION not in metadata["flags"]
+    session = sessions.get(event["session"]["id"]) if has_session else None
+    # what names one that is not held here any more came with another's: else it had gone with it
+    claimant = claimed_by(session.doc) if session is not None else "" if has_session else sender
     received, own = metadata["time"]["insert"], metadata["time"]["create"]
     at = own or received
     sent_at = received if "time_out_of_range" in metadata["flags"] else at
@@ -178,9 +197,9 @@ def _event(parts: Parts, event: dict[str, Any], definitions: Definitions, sessio
     rule = definitions.types.get(event["type"])
     if rule is not None:
         view.update(joined(view, rule.indexed(view)[0]))
-    sent = Sent(sent_at, event["id"], sender, way in LATE or claimant not in ("", sender))
+    sent = Sent(sent_at, event["id"], sender, way in LATE or claimant != sender)
     if INVALID not in metadata["flags"]:
-        map_event(definitions.mappings.get(event["type"], ()), view, profile, sent)
+        map_event(applied(definitions.mappings.get(event["type"], ()), event), view, profile, sent)
         note_event(profile, definitions.segments.noted.get(event["type"], ()), event, *times_ms(event))
         view.update(as_sent(event))
         points, key = definitions.points.of(event["type"]), definitions.identity_key

@@ -11,10 +11,13 @@ from typing import Final, TypeAlias
 import msgspec
 
 from hub.definitions.catalogue import Catalogue
+from hub.definitions.kinds import Mapping as MappingDefinition
 from hub.errors import HubError, Refused, Unavailable
 from hub.log.admin import LogAdmin
 from hub.log.follower import Follower
 from hub.model import partition_of
+from hub.pipeline.applied import named
+from hub.pipeline.mapping import compile_mappings
 from hub.pipeline.privacy import is_order
 from hub.replay.alike import Alike, Both, Differs
 from hub.replay.defining import ACK_S, write_definitions
@@ -150,6 +153,7 @@ class Promotion:
                 self.level(self.live.latest_progress()[1], True)
                 alike.look()
                 alike.judge()
+                pause.note_mapped(mapped_by(self.wanted))
                 profiles = self._replace(pause)
                 pause.replace([])  # whether there is time left: from here on definitions are in force
                 self.on_step(Step("live waits: writing definitions", 0, 0))
@@ -219,6 +223,12 @@ class LiveDefinitions:
     def write(self, written: Changes, now_ms: int, ack_s: float) -> None:
         """Raises Unavailable."""
         write_definitions(self._kafka, self._namespace, written, now_ms, ack_s=min(ACK_S, ack_s))
+
+
+def mapped_by(specs: Specs) -> dict[str, dict[str, str]]:
+    """By event type, the lines of mappings that a shadow has applied to all events (`hub.pipeline.applied`)."""
+    mappings = ((id, MappingDefinition.model_validate(spec)) for (kind, id), spec in specs.items() if kind == "mapping")
+    return {type: named(lines.own) for type, lines in compile_mappings(mappings).items()}
 
 
 def is_stored(store: Both, original: Original) -> bool:

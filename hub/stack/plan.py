@@ -22,6 +22,8 @@ from hub.stack.supervisor import Stage
 OURS: Final = ("collector", "api", "bridges")
 LATE: Final = ("agents", "worker")
 """Start once the others are ready, and are not waited for: without them events come in all the same."""
+WORKERS: Final = {"HUB_TASKS__ON_DEMAND": "true"}
+"""Unless somebody has said otherwise: for tasks there are workers when there are tasks."""
 HEALTH_TIMEOUT_S: Final = 2.0
 
 
@@ -96,7 +98,7 @@ def make(site: Site, ours: Sequence[str] = OURS) -> Plan:
         stages=(
             Stage(servers, check_servers),
             Stage([_ours(name, host if name == "api" else "", own_ports[name], environment) for name in ours]),
-            Stage([_ours(name, "", own_ports[name], environment) for name in late], is_late=True),
+            Stage([_ours(name, "", own_ports[name], {**WORKERS, **environment}) for name in late], is_late=True),
         ),
         url=f"http://{f'[{host}]' if ':' in host else host}:{api_port}",
         kafka=kafka.bootstrap,

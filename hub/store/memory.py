@@ -39,19 +39,23 @@ from hub.model import (
     Undo,
     Wanted,
 )
+from hub.pipeline.applied import Promoted
 from hub.pipeline.documents import CLAIMED_BY
 from hub.pipeline.histories import SOURCE as SEGMENTS
 from hub.store.cursor import Cursor, decode_cursor, encode_cursor
 from hub.store.documents import OPEN, body_view, dead_letter_document, failed_again, resolved
+from hub.store.memory_copies import CopiesInMemory
 from hub.store.memory_keys import KeysInMemory
 from hub.store.memory_privacy import PrivacyInMemory
 from hub.store.memory_scan import ScanInMemory
 from hub.store.memory_segments import SegmentsInMemory
+from hub.store.memory_tasks import TasksInMemory
 from hub.store.port import (
     MAX_ROWS,
     MAX_WRONG,
     MOST_GROUPS,
     MOST_LATER,
+    OVERTAKEN,
     AliasRow,
     Books,
     CountedMinute,
@@ -75,7 +79,7 @@ from hub.store.stays import stays
 from hub.store.told_apart import Row, beginning
 
 
-class MemoryStore(PrivacyInMemory, KeysInMemory, SegmentsInMemory, ScanInMemory):
+class MemoryStore(PrivacyInMemory, KeysInMemory, SegmentsInMemory, ScanInMemory, TasksInMemory, CopiesInMemory):
     """Everything in dicts under one lock; gone when the object is. A later entry of a dict was created later."""
 
     def __init__(self) -> None:
@@ -83,6 +87,7 @@ class MemoryStore(PrivacyInMemory, KeysInMemory, SegmentsInMemory, ScanInMemory)
         super().__init__()
         SegmentsInMemory.__init__(self)
         KeysInMemory.__init__(self)
+        TasksInMemory.__init__(self)
         self._lock = threading.RLock()
         self._epochs: dict[str, int] = {}
         self._progress: dict[int, dict[int, int]] = {}
@@ -100,6 +105,7 @@ class MemoryStore(PrivacyInMemory, KeysInMemory, SegmentsInMemory, ScanInMemory)
         self._forwarded: set[str] = set()
         self._outbox: list[Outgoing] = []
         self._promoted_from: list[str] = []
+        self._promoted: list[Promoted] = []
         self._versions: set[DefinitionVersion] = set()
         self._writes: list[tuple[int, int, Progress, int]] = []  # epoch, partition, step, milliseconds since 1970
 
@@ -154,9 +160,11 @@ class MemoryStore(PrivacyInMemory, KeysInMemory, SegmentsInMemory, ScanInMemory)
             for partition, step in batch.progress.items():
                 if progress.get(partition, step.before) != step.before:
                     raise Fenced("store", f"partition {partition} stands at {progress[partition]}, not {step.before}")
+            self._check_answers(batch)
             self._write_identity(batch)
             for event in batch.events:
                 self._events.setdefault(event.partition, {}).setdefault(event.id, event)
+            self._write_copied(batch.copied)
             for id, profile in profiles:
                 if id not in self._profiles or self._profiles[id][0] < profile[0]:
                     self._profiles[id] = profile
@@ -226,6 +234,8 @@ class MemoryStore(PrivacyInMemory, KeysInMemory, SegmentsInMemory, ScanInMemory)
             )
             rows = [Row(one.id, one.loser_id, one.version, one.id in self._undone) for one in journal]
             first = beginning(entry, rows, self._merges.__getitem__)
+            if first is None:
+                return None
             later = [one for one in journal if one.version >= first.version and one.id != merge_id]
             away = stays(first, self._ended)
             events = [
@@ -236,16 +246,21 @@ class MemoryStore(PrivacyInMemory, KeysInMemory, SegmentsInMemory, ScanInMemory)
                 or _was_handed_to(event, away)
             ]
             named = {event.session_id for event in events}
-            own = [id for id, (holder, _, _) in self._sessions.items() if holder == entry.survivor_id]
+            parts = self._profile(entry.survivor_id).doc.get("ids", ()) if entry.survivor_id in self._profiles else ()
+            own = [id for id, (holder, _, _) in self._sessions.items() if holder in (entry.survivor_id, *parts)]
             held = {
-                id: session for id in own if CLAIMED_BY in (session := self._session(id)).doc["metadata"] or id in named
+                id: session
+                for id in own
+                if CLAIMED_BY in (session := self._session(id)).doc["metadata"]
+                or (id in named and session.profile_id == entry.survivor_id)
             }
             merges, undone = (
                 [one for one in later if (one.id in self._undone) == is_undone] for is_undone in (False, True)
             )
         if len(events) > MOST_LATER:
             return None
-        return Undo(entry, first, merges, undone, [event.doc for event in events], held, away)
+        copied = self._copied_events(self._person(entry.survivor_id))
+        return Undo(entry, first, merges, undone, [event.doc for event in events], held, away, copied)
 
     def _ended(self, loser_id: str) -> list[MergeEntry]:
         return [entry for id, entry in self._merges.items() if id in self._undone and entry.loser_id == loser_id]
@@ -254,7 +269,9 @@ class MemoryStore(PrivacyInMemory, KeysInMemory, SegmentsInMemory, ScanInMemory)
         """See the port."""
         with self._lock:
             return [
-                self._merge_row(one) for one in self._merges.values() if one.survivor_id in ids or one.loser_id in ids
+                self._merge_row(one)
+                for one in self._merges.values()
+                if (one.survivor_id in ids or one.loser_id in ids) and (one.survivor or one.id not in self._undone)
             ]
 
     def merge(self, id: str) -> MergeRow | None:
@@ -278,6 +295,12 @@ class MemoryStore(PrivacyInMemory, KeysInMemory, SegmentsInMemory, ScanInMemory)
             while id in self._aliases:
                 id = self._aliases[id].into
         return id
+
+    def _check_answers(self, batch: Batch) -> None:
+        """Raises Fenced: one of two was erased after it was read what the other one is asked."""
+        answered = () if batch.identity is None else batch.identity.answered
+        if any(id in self._asks and self._asks[id].cause and not self._asks[id].is_done for id in answered):
+            raise Fenced("store", OVERTAKEN)
 
     def _write_identity(self, batch: Batch) -> None:
         self._outbox = [one for one in self._outbox if not _was_sent(one, batch)]
@@ -507,6 +530,14 @@ class MemoryStore(PrivacyInMemory, KeysInMemory, SegmentsInMemory, ScanInMemory)
                 if id in self._profiles:
                     self._profiles[id] = (self._profiles[id][0], doc)
             self._promoted_from.append(origin)
+            epoch = max(self._progress, default=0)
+            mapped = {type: dict(lines) for type, lines in pause.mapped.items()}
+            self._promoted.append(Promoted(epoch, dict(self._progress.get(epoch, {})), mapped))
+
+    def promoted(self) -> list[Promoted]:
+        """See the port."""
+        with self._lock:
+            return [one for one in self._promoted if one.mapped]
 
     # Blobs
 
@@ -603,7 +634,11 @@ class _Pause:
 
     def __init__(self, deadline: float) -> None:
         self.replaced: dict[str, bytes] = {}
+        self.mapped: Mapping[str, Mapping[str, str]] = {}
         self._deadline = deadline
+
+    def note_mapped(self, mapped: Mapping[str, Mapping[str, str]]) -> None:
+        self.mapped = mapped
 
     def replace(self, profiles: Sequence[tuple[str, bytes]]) -> None:
         self.check()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 from zlib import crc32
@@ -24,8 +24,11 @@ from hub.model import (
     StoredEvent,
     Void,
 )
-from hub.pipeline.crossed import is_void_to_send, loser_of
-from hub.store.port import Expired, LetterPart, OrderRow, Passed, Removal, Removed
+from hub.pipeline.crossed import is_void_to_send, moved_by
+from hub.store.forgotten import forgotten, joinable
+from hub.store.memory_segments import is_void
+from hub.store.port import Expired, LetterPart, Looked, OrderRow, Passed, Removal, Removed
+from hub.store.stays import NO_PROFILE
 from schemas.codec import decode_inbound
 
 
@@ -44,6 +47,7 @@ class PrivacyInMemory:
     _undone: dict[str, int]
     _asks: dict[str, Ask]
     _outbox: list[Outgoing]
+    _forget_samples: Callable[[], None]
 
     def __init__(self) -> None:
         """Nobody has asked for anything."""
@@ -99,7 +103,35 @@ class PrivacyInMemory:
                 ),
                 default=0,
             )
-        return Person(ids, sessions, claims, latest_ms)
+            hosts = self._hosts(ids)
+            claims |= self._lent(id, hosts)
+        return Person(ids, sessions, claims, latest_ms, hosts)
+
+    def _hosts(self, ids: Iterable[str]) -> list[str]:
+        found = list(ids)
+        own = len(found)
+        for id in found:
+            into = (one.survivor_id for key, one in self._merges.items() if key in self._undone and one.loser_id == id)
+            found += [host for host in dict.fromkeys(into) if host not in found]
+        return found[own:]
+
+    def _lent(self, id: str, hosts: Sequence[str]) -> dict[str, tuple[str, int]]:
+        """Identifiers that came with the profile alone, and are held by who it was part of then."""
+        return {
+            key: (self._labels.get(key, ""), one.uses)
+            for key, one in self._claims.items()
+            if one.profile_id in hosts
+            and key in self._came(id)
+            and key not in self._came(self.survivor(one.profile_id))
+        }
+
+    def _came(self, id: str) -> Collection[str]:
+        """Identifiers that a profile has come with."""
+        if id not in self._profiles:
+            return ()
+        found: dict[str, Any] = msgspec.json.decode(self._profiles[id][1])
+        identifiers: dict[str, Any] = found.get("metadata", {}).get("identifiers", {})
+        return identifiers.keys()
 
     def has_order(self, id: str) -> bool:
         """See the port."""
@@ -120,10 +152,18 @@ class PrivacyInMemory:
         with self._lock:
             return [Removal(id, person, self._orders[id].until_ms) for id, person in self._people.items()]
 
-    def remove_events(self, removal: Removal, most: int) -> int:
+    def remove_events(self, removal: Removal, after: Looked | None, most: int) -> tuple[int, Looked | None]:
         """See the port."""
+        places = {NO_PROFILE, *removal.person.ids, *removal.person.hosts}
         with self._lock:
-            found = [event for event in self._every_event() if _is_of(event, removal)][:most]
+            every = sorted(
+                # a number that stays when others are removed
+                (Looked(event.partition, event.profile_id, event.time_ms, crc32(event.id.encode())), event)
+                for event in self._every_event()
+                if event.profile_id in places
+            )
+            looked = [item for item in every if after is None or item[0] > after][:most]
+            found = [event for _, event in looked if is_void(event, removal)]
             for event in found:
                 del self._events[event.partition][event.id]
             self._removed += len(found)
@@ -134,7 +174,7 @@ class PrivacyInMemory:
                     if void.cause == removal.id and not void.since_ms:
                         self._voids[key] = void._replace(until_ms=max(void.until_ms, latest_ms))
                 self._voiding += 1
-        return len(found)
+        return len(found), looked[-1][0] if looked else None
 
     def letters_after(self, seq: int, most: int) -> list[LetterPart]:
         """See the port."""
@@ -165,10 +205,12 @@ class PrivacyInMemory:
             self._orders[removal.id] = self._orders[removal.id]._replace(done_ms=at_ms)
 
     def _is_void_to_send(self, one: Outgoing, removal: Removal) -> bool:
-        if one.key.decode() not in removal.person.ids:
+        if one.key.decode() not in (*removal.person.ids, *removal.person.hosts):
             return False
         inbound = decode_inbound(one.value)
-        return is_void_to_send(inbound, removal.until_ms, self._aliases.get(loser_of(inbound)))
+        moved = moved_by(inbound)
+        alias = None if moved is None else self._aliases.get(moved.profile_id)
+        return is_void_to_send(inbound, removal.person, removal.until_ms, alias)
 
     def expire(self, rows: Sequence[Expired]) -> None:
         """See the port."""
@@ -243,6 +285,7 @@ class PrivacyInMemory:
                     self._voids[key] = void._replace(until_ms=max(void.since_ms, order.at_ms))
         elif order.kind == "erase":
             self._erase(order.id, order.person, order.shared)
+            self._forget_samples()
 
     def _erase(self, id: str, person: Person, shared: Sequence[str]) -> None:
         for name in shared:
@@ -256,16 +299,37 @@ class PrivacyInMemory:
         )
         counts["identifiers"] = _drop(self._claims, [key for key, one in self._claims.items() if one.profile_id in ids])
         counts["aliases"] = _drop(self._aliases, [key for key in ids if key in self._aliases])
-        merges = [key for key, one in self._merges.items() if one.survivor_id in ids or one.loser_id in ids]
-        counts["merges"] = _drop(self._merges, merges)
-        for key in merges:
-            self._undone.pop(key, None)
+        lent = [key for key in person.identifiers if key in self._claims and self._claims[key].profile_id]
+        counts["identifiers"] += _drop(self._claims, lent)
+        counts["merges"] = self._forget_merges(person)
+        for host in {self.survivor(host) for host in person.hosts} & self._profiles.keys():
+            version, doc = self._profiles[host]
+            document = joinable(msgspec.json.decode(doc), ids)
+            if document is not None:
+                self._profiles[host] = version, msgspec.json.encode(document)
         for key, ask in self._asks.items():
             asked, asker = ("" if one in ids else one for one in (ask.asked, ask.asker))
             if (asked, asker) != (ask.asked, ask.asker):
                 self._asks[key] = Ask(key, asked, asker, id, ask.is_done)
         self._count(id, **counts, events=0, dead_letters=0, records_to_send=0)
         self._people[id] = person
+
+    def _forget_merges(self, person: Person) -> int:
+        ids, every = person.ids, {*person.ids, *person.hosts}
+        held = [
+            key
+            for key, one in self._merges.items()
+            if key not in self._undone and (one.survivor_id in ids or one.loser_id in ids)
+        ]
+        found = _drop(self._merges, held)
+        for key, entry in list(self._merges.items()):
+            left = forgotten(entry, ids) if entry.survivor_id in every or entry.loser_id in every else entry
+            if left is None:
+                del self._merges[key], self._undone[key]
+            else:
+                self._merges[key] = left
+            found += left is not entry
+        return found
 
     def _add(self, voids: Sequence[Void]) -> None:
         for void in voids:
@@ -285,14 +349,9 @@ class PrivacyInMemory:
     def _body(self, letter: DeadLetter) -> bytes:
         raise NotImplementedError
 
-
-def _is_of(event: StoredEvent, removal: Removal) -> bool:
-    person = removal.person
-    if not event.profile_id:
-        return event.session_id in person.sessions and event.received_at_ms <= removal.until_ms
-    if event.profile_id not in person.ids:
-        return False
-    return event.received_at_ms <= removal.until_ms or event.profile_version <= person.ids[event.profile_id]
+    def survivor(self, id: str) -> str:
+        """See the port."""
+        raise NotImplementedError
 
 
 def _first_ms(document: dict[str, Any]) -> int:

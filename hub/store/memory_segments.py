@@ -13,6 +13,7 @@ from hub.conditions.ast import Condition
 from hub.conditions.python import compile_python
 from hub.model import Alias, Batch, MergeEntry, StoredEvent
 from hub.store.port import Differing, Removal, Rule
+from hub.store.stays import is_theirs, way_of
 
 
 class SegmentsInMemory:
@@ -94,7 +95,7 @@ class SegmentsInMemory:
             found = [
                 event
                 for event in self._every()
-                if event.profile_id in ids and event.type in types and not any(_is_void(event, one) for one in void)
+                if event.profile_id in ids and event.type in types and not any(is_void(event, one) for one in void)
             ]
         return [event.doc for event in sorted(found, key=lambda event: event.time_ms)]
 
@@ -144,8 +145,9 @@ class SegmentsInMemory:
         return [event for events in self._events.values() for event in events.values()]
 
 
-def _is_void(event: StoredEvent, removal: Removal) -> bool:
-    ids = removal.person.ids
-    return event.profile_id in ids and (
-        event.received_at_ms <= removal.until_ms or event.profile_version <= ids[event.profile_id]
-    )
+def is_void(event: StoredEvent, removal: Removal) -> bool:
+    """Whether it is to be removed, and is there only because nobody has come to that."""
+    version = removal.person.ids.get(event.profile_id, -1)
+    if event.received_at_ms > removal.until_ms and event.profile_version > version:
+        return False
+    return is_theirs(removal.person, event.profile_id, *way_of(msgspec.json.decode(event.doc)))

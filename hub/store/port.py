@@ -25,7 +25,9 @@ from hub.model import (
     Void,
     Wanted,
 )
+from hub.pipeline.applied import Promoted
 from hub.pipeline.data_keys import DataKey
+from hub.task import Planned, Slice, Task
 
 Kind: TypeAlias = Literal["profiles", "events", "sessions", "dead-letters"]
 Scope: TypeAlias = Literal["profiles", "sessions"]
@@ -41,6 +43,8 @@ MAX_WRONG: Final = 100
 """Most rows that do not add up to be told one by one."""
 MOST_LATER: Final = 50_000
 """Most events since a merge that can still be undone: all of them are applied anew at once."""
+OVERTAKEN: Final = "somebody was erased while another profile was about to become one with them: it is looked at anew"
+"""Why a batch that was right when it was processed is not written."""
 
 
 class Page(NamedTuple):
@@ -218,6 +222,15 @@ class Passed(NamedTuple):
     seq: int
 
 
+class Looked(NamedTuple):
+    """How far the search for a person's events has come: partition, profile, time (milliseconds), number in it."""
+
+    partition: str
+    profile_id: str
+    time_ms: int
+    seq: int
+
+
 class Expired(NamedTuple):
     """Events of a type (`*`: of all that have no row of their own) received before `before_ms` are not kept."""
 
@@ -264,6 +277,14 @@ class IdleSession(NamedTuple):
     profile_id: str
     ended_ms: int
     source: str
+
+
+class EventSpan(NamedTuple):
+    """Events of a time partition behind one running number (0: from the first) up to another, which is inside."""
+
+    partition: str
+    after: int
+    until: int
 
 
 class DefinitionVersion(NamedTuple):
@@ -375,6 +396,18 @@ class Writing(Protocol):
         own time; also of those that it was part of for a time, so that some may be another's
         (`hub.pipeline.histories.is_of`). Without what is erased and not removed yet. Raises Unavailable.
         """
+        ...
+
+    def events_to_copy(self, keys: Sequence[tuple[str, str]]) -> dict[str, bytes]:
+        """
+        Documents of stored events by id, without those that are erased and not removed yet.
+
+        Args: keys: (time partition, id). Raises Unavailable.
+        """
+        ...
+
+    def promoted(self) -> list[Promoted]:
+        """Lines of mappings that promotions have applied to what was stored then, oldest first. Raises Unavailable."""
         ...
 
     def write(self, batch: Batch, *, at_ms: int | None = None) -> list[str]:
@@ -654,8 +687,13 @@ class Sweeping(Protocol):
         """Erasures of which something is left, oldest first."""
         ...
 
-    def remove_events(self, removal: Removal, most: int) -> int:
-        """Remove some of a person's events, `most` at a time. Returns how many; 0: none is left."""
+    def remove_events(self, removal: Removal, after: Looked | None, most: int) -> tuple[int, Looked | None]:
+        """
+        Look at the next `most` events that may be a person's, under their own ids and their hosts' (`Person`), behind
+        `after` (None: from the first), and remove those that are (`hub.store.stays`).
+
+        Returns: how many, and where it has come to; None: these were all.
+        """
         ...
 
     def letters_after(self, seq: int, most: int) -> list[LetterPart]:
@@ -729,6 +767,135 @@ class DataKeys(Protocol):
 
         Returns: False: others have kept it already, and nothing was done.
         """
+        ...
+
+
+class Copies(Protocol):
+    """What is asked of stored events when they are copied. Thread-safe. Raises QueryError, Unavailable."""
+
+    def event_partitions(self) -> list[str]:
+        """As of `Walking`."""
+        ...
+
+    def promoted(self) -> list[Promoted]:
+        """As of `Writing`."""
+        ...
+
+    def events_cut(self, partition: str, after: int, size: int) -> int:
+        """
+        Where a slice of about `size` events ends that begins behind this running number; 0: there are none behind it.
+
+        It ends between two records: what came in one stays together.
+        """
+        ...
+
+    def count_between(self, span: EventSpan, query: str, types: Sequence[str]) -> int:
+        """How many of those that `events_between` gives."""
+        ...
+
+    def events_between(self, span: EventSpan, query: str, types: Sequence[str], most: int) -> list[tuple[int, bytes]]:
+        """
+        The first `most` events of these types that match, (running number, document), in the order they came, which is
+        that of the log for each profile.
+
+        Args: query: as in `search`.
+        """
+        ...
+
+    def events_at(self, partition: str, numbers: Sequence[int]) -> list[tuple[int, bytes]]:
+        """Those of these running numbers that are there, as of `events_between`."""
+        ...
+
+    def rewrite_events(self, partition: str, documents: Sequence[tuple[int, bytes, bytes]]) -> int:
+        """
+        Other documents for events: (running number, document as it was read, new one). One that is not as it was any
+        more, or not there, is left alone. Returns how many were written.
+        """
+        ...
+
+
+class Tasks(Protocol):
+    """
+    Long pieces of work, and how far they are (`hub.task`). Thread-safe. Whoever writes them need not own anything: what
+    two do at once is told apart here. Raises Unavailable: nothing was changed.
+    """
+
+    def add_task(self, task: Task) -> bool:
+        """Keep a new task. False: there is one with this id, which stays as it is."""
+        ...
+
+    def task(self, id: str) -> Task | None:
+        """One of them."""
+        ...
+
+    def tasks(self, size: int, before: int | None = None, kind: str = "", state: str = "") -> list[tuple[int, Task]]:
+        """
+        The newest `size` with a running number below `before` (None: of all), the newest first, with that number.
+
+        Args: kind, state: only these; empty for all.
+        """
+        ...
+
+    def open_tasks(self, queue: str) -> list[Task]:
+        """Those of a queue that are not over, oldest first."""
+        ...
+
+    def slices(self, task: str) -> list[Slice]:
+        """Of a task, by number; none while it waits."""
+        ...
+
+    def open_slices(self, task: str) -> list[int]:
+        """Numbers of those that are neither done nor failed."""
+        ...
+
+    def begin_plan(self, id: str) -> Task | None:
+        """Somebody begins to cut a task into slices: it is counted. None: that is done, or it is over."""
+        ...
+
+    def plan_task(self, id: str, slices: Sequence[Planned], at_ms: int) -> bool:
+        """
+        Cut a task that waits into slices, all at once; from then on it runs. Without slices it is done.
+
+        Args: slices: at most MOST_SLICES. at_ms: now, milliseconds since 1970, as below.
+
+        Returns: False: others have done it, or it is over. Raises ValueError: too many.
+        """
+        ...
+
+    def begin_slice(self, id: str, number: int) -> Slice | None:
+        """Somebody begins a slice, or goes on with it: that is counted. None: neither it nor its task is open."""
+        ...
+
+    def save_slice(self, id: str, part: Slice, at_ms: int) -> bool:
+        """
+        A page of a slice is done: `part.step` is one more than what is kept. With the last slice the task is over.
+
+        Returns: False: others have saved that page, the slice is not open any more, or its task does not run.
+        """
+        ...
+
+    def note_slice_error(
+        self, id: str, number: int, error: str, at_ms: int, *, is_final: bool, is_fault: bool = True
+    ) -> None:
+        """
+        What went wrong with a slice.
+
+        Args:
+            is_final: It has failed, and its task will have when the others end.
+            is_fault: Whether it is counted: else the slice has not been begun, as it were.
+        """
+        ...
+
+    def note_plan_error(self, id: str, error: str, at_ms: int, *, is_final: bool) -> None:
+        """What went wrong when a task was cut into slices. Args: is_final: it has failed."""
+        ...
+
+    def cancel_task(self, id: str, at_ms: int) -> Task | None:
+        """End it where it is. Returns what there is then; None: there is no such task."""
+        ...
+
+    def forget_tasks(self, before_ms: int) -> int:
+        """Remove those that are over and were asked for before this time. Returns how many."""
         ...
 
 
@@ -810,6 +977,10 @@ class Walking(Protocol):
 class Promotion(Protocol):
     """What may be done while nobody else writes."""
 
+    def note_mapped(self, mapped: Mapping[str, Mapping[str, str]]) -> None:
+        """Which lines of mappings these profiles have of all events. Args: mapped: as of `Promoted`."""
+        ...
+
     def replace(self, profiles: Sequence[tuple[str, bytes]]) -> None:
         """
         Other documents (id, JSON) for profiles that are there. Their versions stay, so the documents must have them.
@@ -850,7 +1021,21 @@ class Blobs(Protocol):
         ...
 
 
-class Store(Writing, Reading, Segments, Scanning, Sweeping, Walking, Promoting, DataKeys, Versions, Blobs, Protocol):
+class Store(
+    Writing,
+    Reading,
+    Segments,
+    Scanning,
+    Sweeping,
+    Walking,
+    Promoting,
+    DataKeys,
+    Versions,
+    Copies,
+    Tasks,
+    Blobs,
+    Protocol,
+):
     """All in one, as `open_store` gives it."""
 
     def close(self) -> None:

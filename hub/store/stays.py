@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
 
 import msgspec
 
-from hub.model import MergeEntry, Stay
+from hub.model import MergeEntry, Person, Stay
+
+BY_SESSION: Final = "session"
+NO_PROFILE: Final = ""
 
 
 def stays(entry: MergeEntry, ended: Callable[[str], Iterable[MergeEntry]]) -> list[Stay]:
@@ -32,3 +35,21 @@ def stays(entry: MergeEntry, ended: Callable[[str], Iterable[MergeEntry]]) -> li
         return found
 
     return after(guest, entry.version, ())
+
+
+def is_theirs(person: Person, profile_id: str, session_id: str, sent_as: str | None, way: str | None) -> bool:
+    """
+    Whether an event is the person's: of the id that it was sent with, or, if that is why it lies where it does, of who
+    holds its session. Without a profile it is of its session's.
+
+    Args: profile_id: under which it lies. The others: as `way_of` gives them.
+    """
+    if way == BY_SESSION or profile_id == NO_PROFILE:
+        return session_id in person.sessions
+    return (sent_as or profile_id) in person.ids
+
+
+def way_of(event: Mapping[str, Any]) -> tuple[str, str | None, str | None]:
+    """Its session, with which id it was sent, and why it lies where it does. Args: event: its document."""
+    session, metadata = event["session"], event.get("metadata", {})
+    return "" if session is None else session["id"], metadata.get("sent_as"), metadata.get("forwarded_for")

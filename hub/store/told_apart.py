@@ -19,18 +19,20 @@ class Row(NamedTuple):
     is_undone: bool
 
 
-def beginning(entry: MergeEntry, rows: Sequence[Row], read: Callable[[str], MergeEntry]) -> MergeEntry:
+def beginning(entry: MergeEntry, rows: Sequence[Row], read: Callable[[str], MergeEntry]) -> MergeEntry | None:
     """
     The last merge, this one or an earlier one, before which the survivor held nobody who was told apart since.
 
     The journal keeps the survivor as it was before a merge. A profile that was part of it at that moment, and is none
     any more, is still in that document: so it must not be what the survivor becomes again.
 
+    None: what the survivor was then is not kept, as somebody who was part of it was erased since (`forgotten.py`).
+
     Args:
         rows: All merges into the same survivor before that entry, by version.
         read: One of them by id, with the profiles.
     """
-    while True:
+    while entry.survivor:
         within = frozenset(msgspec.json.decode(entry.survivor)["ids"])
         # of each profile the newest: an older one that is undone says nothing of one that became part of it again
         newest = {row.loser_id: row for row in rows if row.version < entry.version}
@@ -38,3 +40,4 @@ def beginning(entry: MergeEntry, rows: Sequence[Row], read: Callable[[str], Merg
         if not gone:
             return entry
         entry = read(min(gone, key=lambda row: row.version).id)
+    return None

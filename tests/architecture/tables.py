@@ -19,12 +19,18 @@ import hub
 import workers
 from bridges.replay import converter_with
 from hub.api.app import create_app
+from hub.api.imports import Door
 from hub.definitions.catalogue import Catalogue
 from hub.definitions.event_types import GROUPS, group
 from hub.definitions.fields import FieldMapping
 from hub.definitions.kinds import EventType
+from hub.definitions.sealed import Seal
 from hub.definitions.shape import EVENT, PROFILE, Shape
 from hub.errors import REASONS
+from hub.flows.node import Valued
+from hub.flows.registry import ours as node_types
+from hub.imports.local import within
+from hub.imports.sources import Reach
 from hub.settings import Limits, Settings
 from hub.store.memory import MemoryStore
 from schemas.topics import TOPICS
@@ -140,6 +146,20 @@ def _leaves(shape: Shape, path: str) -> Iterator[tuple[str, str]]:
             yield from _leaves(below, f"{path}.{key}")
 
 
+def nodes() -> str:
+    """Every type of node that comes with the hub: its ports, fields, what it does."""
+    rows = ["| node | what it does | fields | ports |", "|---|---|---|---|"]
+    for heading in dict.fromkeys(node.group for node in node_types().values()):
+        for name, node in node_types().items():
+            if node.group == heading:
+                fields = ", ".join(f"`{field}`" for field in node.config.model_fields)
+                ports = "as configured" if node.config.own_ports else ", ".join(f"`{port}`" for port in node.ports)
+                value = f" (value: {node.gives})" if issubclass(node.config, Valued) else ""
+                summary = node.summary.replace("|", "\\|")
+                rows.append(f"| {heading}: `{name}`{value} | {summary} | {fields} | {ports} |")
+    return "\n".join(rows)
+
+
 async def _openapi() -> dict[str, Any]:
     app = create_app(
         publisher=NoKafka(),
@@ -151,6 +171,7 @@ async def _openapi() -> dict[str, Any]:
         offsets=dict,
         record_at=lambda _partition, _offset: None,
         converter=converter_with({}),
+        import_door=Door(Seal("key"), Reach(within(None), {}), Settings().imports, MemoryStore()),
     )
     transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type]
     async with httpx.AsyncClient(transport=transport, base_url="http://hub") as client:
@@ -178,6 +199,7 @@ TABLES: Final[dict[str, tuple[str, Callable[[], str]]]] = {
     "reasons": ("limits.md", reasons),
     "event-types": ("event-types.md", event_types),
     "schema": ("event-types.md", schema),
+    "nodes": ("flows.md", nodes),
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -46,7 +46,9 @@ def log_of(command: str, folder: Path) -> Path:
 
 
 @contextmanager
-def hub(command: str, folder: Path, variables: Mapping[str, str], core: int | None = None) -> Iterator[psutil.Process]:
+def hub(
+    command: str, folder: Path, variables: Mapping[str, str], core: int | None = None, arguments: Sequence[str] = ()
+) -> Iterator[psutil.Process]:
     """
     A process of the hub while the block runs; it has to end with 0 when it is told to stop.
 
@@ -55,12 +57,13 @@ def hub(command: str, folder: Path, variables: Mapping[str, str], core: int | No
         folder: For its log, COMMAND-NUMBER.log.
         variables: Its settings; those of the caller's environment do not count.
         core: The one processor that it may use.
+        arguments: Of the command.
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HUB_")}
     path = log_of(command, folder)
     with path.open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "hub", command],
+            [sys.executable, "-m", "hub", command, *arguments],
             cwd=ROOT,
             env={**environment, "HUB_LOG__JSON_LINES": "true", **variables},
             stdout=log,

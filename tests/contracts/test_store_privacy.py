@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import pytest
 
+from hub.errors import Fenced
 from hub.model import DAY_MS, FOREVER_MS, Alias, Ask, Claim, Person, Privacy, Void, partition_of
 from hub.store import Store
-from hub.store.port import Expired, Passed
+from hub.store.port import Expired, Looked, Passed, Removal
 from tests.contracts.batches import MONTH_MS, NOW_MS, batch, event, letter, profile, session
 from tests.contracts.test_store_identity import entry, identity
 
@@ -31,6 +33,17 @@ def erasure(id: str, **what: Any) -> Any:
 def later(one: Any) -> Any:
     """An event received after all others, by a record that came later."""
     return msgspec.structs.replace(one, received_at_ms=NOW_MS + 5, profile_version=99)
+
+
+def removed_in_steps(store: Store, removal: Removal, most: int) -> list[int]:
+    """How many events went with each look at so many."""
+    steps: list[int] = []
+    after: Looked | None = None
+    while True:
+        removed, after = store.remove_events(removal, after, most)
+        if after is None:
+            return steps
+        steps.append(removed)
 
 
 def ids(store: Store, kind: Any = "events") -> list[str]:
@@ -99,9 +112,7 @@ def test_who_is_erased_is_gone_at_once_and_their_events_in_steps(store: Store) -
     assert (removal.id, removal.person, removal.until_ms) == ("o1", ANN, NOW_MS)
     begun = store.removed()
     assert (begun.events, begun.is_going_on) == (0, True)
-    steps = []
-    while removed := store.remove_events(removal, 3):
-        steps.append(removed)
+    steps = removed_in_steps(store, removal, 3)
     assert max(steps) <= 3
     assert sum(steps) == 8
     assert ids(store) == ["l1", "o1", "o2"]
@@ -136,12 +147,108 @@ def test_who_is_erased_is_in_no_merge_under_way(store: Store) -> None:
     }
 
 
+def test_who_is_erased_while_another_reads_what_it_was_asked_is_not_overlooked(store: Store) -> None:
+    """Nothing of that batch is written: whoever reads it again sees the erasure."""
+    store.write(msgspec.structs.replace(batch(), identity=identity(asks=[Ask("k1", "dan", "ann")])))
+    store.write(erasure("o1"))
+    with pytest.raises(Fenced, match="erased"):
+        store.write(msgspec.structs.replace(batch(profile("dan")), identity=identity(answered=["k1"])))
+    assert ids(store, "profiles") == []
+    assert store.asks(["k1"]) == {"k1": Ask("k1", "dan", "", "o1")}
+
+
+def told_apart(*, of: Any = ()) -> Any:
+    """Ann was part of adam, and adam of abe; both merges are undone. Bea came to adam meanwhile, and is there yet."""
+    return msgspec.structs.replace(
+        batch(
+            msgspec.structs.replace(profile("adam"), doc={"id": "adam", "metadata": {"identifiers": {"z": []}}}),
+            msgspec.structs.replace(profile("ann"), doc={"id": "ann", "metadata": {"identifiers": {"y": [], "z": []}}}),
+            profile("abe"),
+            *of,
+        ),
+        identity=identity(
+            merges=[
+                entry("m1", "ann", "adam", 4, left=3),
+                entry("m2", "bea", "adam", 5, held=["ann"]),
+                entry("m3", "adam", "abe", 7, left=6, took=["ann"]),
+                entry("m4", "eve", "abe", 8, held=["adam", "ann"]),
+                entry("m5", "kim", "abe", 3),
+            ],
+            undone={"m1": NOW_MS, "m3": NOW_MS},
+        ),
+    )
+
+
+def handed(id: str, to: str, sent_as: str, way: str = "alias", session_id: str = "") -> Any:
+    """An event that lies under another profile than it was sent with."""
+    one = event(id, profile_id=to, session_id=session_id)
+    doc = {**msgspec.json.decode(one.doc), "metadata": {"sent_as": sent_as, "forwarded_for": way}}
+    return msgspec.structs.replace(one, doc=msgspec.json.encode(doc))
+
+
+def test_a_person_knows_where_they_were(store: Store) -> None:
+    """And what is held there that came with them alone."""
+    names = ("x", "ann"), ("y", "adam"), ("z", "adam"), ("w", "abe")
+    store.claim([Claim(name, "email", holder, "e", NOW_MS) for name, holder in names])
+    store.write(told_apart())
+    person = store.person("ann")
+    assert (set(person.ids), set(person.hosts)) == ({"ann"}, {"adam", "abe"})
+    assert set(person.identifiers) == {"x", "y"}
+    assert (set(store.person("adam").ids), store.person("adam").hosts) == ({"adam"}, ["abe"])
+    assert store.person("abe").hosts == []
+    store.write(ordered(privacy("o1", voids=[Void("m", 0, NOW_MS, "o1")], person=person)))
+    assert set(store.identifier_uses(["w", "x", "y", "z"])) == {"w", "z"}
+
+
+def test_the_journal_keeps_nothing_of_who_is_erased(store: Store) -> None:
+    """Whoever came to who they were part of can be told apart from that no more, as nobody knows what it was then."""
+    store.write(told_apart())
+    for merge in ("m2", "m4", "m5"):
+        assert store.undo(merge) is not None
+    person = store.person("ann")
+    store.write(ordered(privacy("o1", voids=[Void("m", 0, NOW_MS, "o1")], person=person)))
+    assert (store.undo("m2"), store.undo("m4")) == (None, None)
+    assert store.undo("m5") is not None
+    rows = store.merges(["ann", "adam", "abe"])
+    assert {row.id: row.changes for row in rows} == {
+        "m2": [],
+        "m3": [],
+        "m4": [],
+        "m5": [{"field": "traits.x"}],
+    }
+    order = store.order("o1")
+    assert order is not None
+    assert order.removed["merges"] == 4
+
+
+def test_what_came_for_others_stays_where_it_lies(store: Store) -> None:
+    """Of two who were told apart: the events of one lie under the other, and those under a third."""
+    own = [
+        handed("a1", "adam", "ann"),
+        handed("a2", "abe", "ann"),
+        handed("a3", "abe", "eve", "session", "s1"),
+        event("a4", profile_id="ann", session_id=""),
+    ]
+    others = [
+        event("o1", profile_id="adam", session_id=""),
+        handed("o2", "abe", "adam"),
+        handed("o3", "abe", "ann", "session", "s2"),
+        handed("o4", "ann", "eve"),
+    ]
+    store.write(told_apart(of=[*own, *others, session("s1", 3, "ann"), session("s2", 3, "abe")]))
+    store.write(ordered(privacy("o1", voids=[Void("m", 0, NOW_MS, "o1")], person=store.person("ann"))))
+    (removal,) = store.removals()
+    assert sum(removed_in_steps(store, removal, 2)) == len(own)
+    assert ids(store) == ["o1", "o2", "o3", "o4"]
+    assert sum(removed_in_steps(store, removal, 2)) == 0
+
+
 def test_an_event_of_an_edge_whose_clock_is_ahead_goes_too(store: Store) -> None:
     ahead = msgspec.structs.replace(event("e1", profile_id="ann"), received_at_ms=NOW_MS + 50)
     store.write(batch(ahead))
     store.write(erasure("o1"))
     (removal,) = store.removals()
-    assert store.remove_events(removal, 9) == 1
+    assert removed_in_steps(store, removal, 9) == [1]
     assert store.voids(["m"])["m"][0].until_ms == NOW_MS + 50
 
 

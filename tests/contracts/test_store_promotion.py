@@ -10,6 +10,7 @@ import pytest
 
 from hub.errors import Fenced, Unavailable
 from hub.model import Alias, Claim, Identity, MergeEntry, Wanted
+from hub.pipeline.applied import Promoted
 from hub.store import Store, open_store
 from hub.store.port import AliasRow, Owned
 from hub.store.sqlite import SqliteStore
@@ -24,6 +25,18 @@ def traits(store: Store, id: str) -> object:
     found = store.get("profiles", id)
     assert found is not None
     return found["traits"]
+
+
+def test_which_lines_of_mappings_profiles_from_elsewhere_have(store: Store) -> None:
+    """And of which events: those that are stored by then."""
+    epoch = store.epoch("topic")
+    store.write(batch(profile("a"), progress={0: (0, 5), 3: (2, 9)}, epoch=epoch))
+    with store.promotion("none", at_ms=NOW_MS, most_s=10):
+        pass
+    assert store.promoted() == []
+    with store.promotion("next", at_ms=NOW_MS, most_s=10) as promotion:
+        promotion.note_mapped({"purchase": {"spending": "abcdef"}})
+    assert store.promoted() == [Promoted(epoch, {0: 5, 3: 9}, {"purchase": {"spending": "abcdef"}})]
 
 
 def test_profiles_are_replaced_and_keep_their_versions(store: Store) -> None:

@@ -36,8 +36,9 @@ def main() -> int:
         bootstrap, lock = broker.attach(folder / "broker", jars.default_cache(os.environ.get("XDG_CACHE_HOME")))
         with lock:
             found = list(_fuzz(Kafka(bootstrap=bootstrap, partitions=1), folder, seconds))
-    for each in found:
-        print(f"WRONG: {each}")
+        for each in found:
+            print(f"WRONG: {each}")
+        broker.wait_for_end(folder / "broker")
     return min(1, len(found))
 
 

@@ -16,8 +16,13 @@ from bridges.hooks import Hooks
 from bridges.replay import converter_with
 from hub.api.app import create_app
 from hub.api.definitions import Rules, Validator
+from hub.api.imports import Door
 from hub.api.server import listen, server_of
 from hub.definitions.catalogue import Catalogue
+from hub.definitions.sealed import Seal
+from hub.imports.local import within
+from hub.imports.sources import Reach
+from hub.jobs.queue import JobQueue
 from hub.log.admin import LogAdmin, ensure_topics
 from hub.log.config import consumer_config, producer_config
 from hub.log.follower import Follower
@@ -28,13 +33,15 @@ from hub.log.reader import LogReader
 from hub.log.sealing import SealingPublisher
 from hub.pipeline.data_keys import Wrapping
 from hub.pipeline.sealed import Sealer
-from hub.settings import Api, Kafka, Limits
+from hub.redis import client
+from hub.settings import Api, Imports, Kafka, Limits, Settings
 from hub.store.factory import open_store
 from hub.store.port import Reading, Store
 from schemas.codec import decode_inbound
 from schemas.records import Inbound
 from schemas.topics import EVENTS
 from tests.kafka_tools import consume
+from workers.jobs.kinds import kinds
 
 KEY = "correct horse battery staple"
 ADMIN = {"Authorization": f"Bearer {KEY}"}
@@ -89,10 +96,13 @@ async def running(
     catalogue: Catalogue | None = None,
     environ: Mapping[str, str] | None = None,
     wrapping: Wrapping | None = None,
+    redis_url: str = "",
+    imports: Imports | None = None,
 ) -> AsyncIterator[Running]:
     """
     Args: reading: instead of the store. catalogue: instead of one that follows. environ: for secrets. wrapping: of the
-    keys that records are sealed with; None: they are not.
+    keys that records are sealed with; None: they are not. redis_url: of the queues of tasks; empty: there is none.
+    imports: what they may read.
     """
     with ExitStack() as stack:
         if catalogue is None:
@@ -104,6 +114,7 @@ async def running(
         publisher = Publisher(producer_config(kafka))
         record_at = LogReader(kafka, namespace).record
         sealing = wrapping and SealingPublisher(publisher, Sealer(wrapping, catalogue.identity_key), namespace)
+        redis = stack.enter_context(closing(client(redis_url))) if redis_url else None
         app = create_app(
             publisher=sealing or publisher,
             store=reading or store,
@@ -117,6 +128,15 @@ async def running(
             converter=converter_with({}),
             rules=Rules(validators or {}),
             hooks=Hooks(namespace=namespace, limits=limits or Limits(), environ=environ or {}, blobs=store),
+            kinds=kinds(Settings(namespace=namespace, data=folder, kafka=kafka, imports=imports or Imports())),
+            task_writer=store,
+            queue_of=None if redis is None else lambda queue: JobQueue(redis, namespace, queue),
+            import_door=Door(
+                Seal("key"),
+                Reach(within(imports and imports.folder), environ or {}),
+                imports or Imports(),
+                store,
+            ),
         )
         sock = stack.enter_context(closing(listen(Api(port=0))))
         server = server_of(app, grace_s=5)

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from hub.segments.timers import Timers, now_ms, opened
 from hub.settings import Kafka, Redis, Segments, Settings
 from hub.store.factory import open_store
 from hub.store.port import Store
+from schemas.jobs import SEGMENTATION
 from schemas.records import Inbound
 from schemas.segments import Run
 from tests.factories import event, track
@@ -130,7 +131,14 @@ def ticking(settings: Settings) -> Iterator[Timers]:
 class WorkerProcess:
     """One `hub worker`; its output is in `log`."""
 
-    def __init__(self, at: Site, variables: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        at: Site,
+        variables: Mapping[str, str] | None = None,
+        *,
+        queue: str = SEGMENTATION,
+        options: Sequence[str] = (),
+    ) -> None:
         self.log = at.folder / "worker.log"
         environment = {
             **os.environ,
@@ -141,7 +149,7 @@ class WorkerProcess:
             **(variables or {}),
         }
         with self.log.open("ab") as log:
-            command = [sys.executable, "-m", "hub", "worker", "segmentation:live"]
+            command = [sys.executable, "-m", "hub", "worker", queue, *options]
             self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
 
     def stop(self) -> int:
@@ -156,9 +164,15 @@ class WorkerProcess:
 
 
 @contextmanager
-def worker(at: Site) -> Iterator[WorkerProcess]:
+def worker(
+    at: Site,
+    variables: Mapping[str, str] | None = None,
+    *,
+    queue: str = SEGMENTATION,
+    options: Sequence[str] = (),
+) -> Iterator[WorkerProcess]:
     """A worker that runs as long as the block, and stops cleanly unless it was killed."""
-    one = WorkerProcess(at)
+    one = WorkerProcess(at, variables, queue=queue, options=options)
     try:
         yield one
         if one.process.poll() is None:

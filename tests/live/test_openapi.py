@@ -19,6 +19,7 @@ DEFINED: Final = {
     ("redirect", "spring"): {"url": "https://shop.example/", "source": "shop", "event_type": "link-followed"},
     ("bridge", "issues"): {"type": "webhook", "source": "shop", "settings": {"signature": "none"}},
     ("consent-type", "mail"): {},
+    ("flow", "tea"): {"nodes": {"start": {"type": "start"}}},
 }
 
 
@@ -44,6 +45,8 @@ async def _fill(hub: Running) -> Mapping[str, Sequence[str]]:
     payload = {"source": "shop", "session": {"id": "s"}, "profile": {"id": "ann"}, "events": [{"id": "e", "type": "v"}]}
     for sent in (payload, {**payload, "session": {"id": "t"}, "profile": {"id": "bob"}}):
         assert (await hub.public.post("/track", json=sent)).status_code == 200
+    asked = await hub.admin.post("/tasks", json={"id": "nightly", "kind": "copy-events-to-profiles"})
+    assert asked.status_code == 202
     letter = (await hub.public.post("/webhooks/issues", content=json.dumps([1]))).json()
     assert letter["taken"] == "dead_letter"
     async with asyncio.timeout(30):
@@ -68,7 +71,9 @@ async def _fill(hub: Running) -> Mapping[str, Sequence[str]]:
         "sessions/id": ["s", "t"],
         "dead-letters/id": [letter["id"]],
         "bridges/id": ["issues"],
+        "flows/id": ["tea"],
         "definitions/id": [id for _, id in DEFINED],
+        "tasks/id": ["nightly"],
     }
 
 

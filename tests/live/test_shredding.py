@@ -192,6 +192,30 @@ def test_what_a_bridge_brings_is_sealed(kafka: str, namespace: str, tmp_path: Pa
         assert len(keys_of(hub.kafka, namespace)) == 300
 
 
+def test_what_a_heartbeat_sends_is_sealed_and_collected(kafka: str, namespace: str, tmp_path: Path) -> None:
+    """And cannot be read any more once the person is erased, as all that is theirs."""
+    with _own_site(kafka, namespace, tmp_path) as hub:
+        hub.put("source", "shop", {"type": ["rest"]})
+        hub.start("collector")
+        hub.start("agents", HUB_AGENTS__INSTANCE="one")
+        for id in ("ann", "dan"):
+            hub.post("/track", {"source": {"id": "shop"}, "profile": {"id": id}, "events": [{"type": "purchase"}]})
+        eventually(lambda: hub.get("/profiles/count")["count"] == 2)
+        properties = {"why": "Carthage"}
+        hub.put("heartbeat", "check", {"event_type": "was-checked", "properties": properties, "every": "52w"})
+        hub.post("/heartbeats/check/run", status=202)
+        eventually(lambda: hub.get("/events/count", q="properties.why = Carthage")["count"] == 2)
+        found = values(hub.kafka, namespace)
+        assert sorted(map(whose, found)) == ["ann", "ann", "dan", "dan"]
+        assert all(map(is_sealed, found))
+        assert not any(b"Carthage" in value or b"was-checked" in value for value in found)
+        asked = hub.post("/profiles/ann/erase", status=202)
+        eventually(lambda: any(one["id"] == asked["id"] and one["done_at"] for one in hub.get("/erasures")["items"]))
+        assert hub.get(f"/erasures/{asked['id']}")["removed"]["keys"] == 2
+        gone = {id for id, value in keys_of(hub.kafka, namespace).items() if value is None}
+        assert gone == {key_id(value) for value in found if whose(value) == "ann"}
+
+
 @pytest.mark.parametrize("point", ["loaded", "written", "produced"])
 def test_kill_among_sealed_records(point: CrashPoint, kafka: str, namespace: str, tmp_path: Path) -> None:
     """Two profiles of each of six people become one, every second of whom is erased: exact, wherever it dies."""

@@ -7,6 +7,7 @@ from typing import Any
 from hub.collector.state import Memory
 from hub.definitions.kinds import FieldMapping, IdentificationPoint, IdentifierField, Mapping
 from hub.edge.identifiers import Points
+from hub.errors import Fenced
 from hub.model import Outgoing
 from hub.pipeline.definitions import Definitions
 from hub.pipeline.mapping import compile_mappings
@@ -97,7 +98,9 @@ class Owner:
         if crash == "computed":
             self.take_over()
             return True
-        lost = self.store.write(outcome.batch)
+        lost = self.write(outcome)
+        if lost is None:
+            return True
         if crash == "written":
             self.take_over()
             return True
@@ -116,6 +119,14 @@ class Owner:
         decoded = next(batches(decode(records), 1_500))
         self.reached = self.next + len(decoded)
         return self.process(decoded)
+
+    def write(self, outcome: Outcome) -> list[str] | None:
+        """None: others have written something that this depends on; a new process has to read it anew."""
+        try:
+            return self.store.write(outcome.batch)
+        except Fenced:
+            self.take_over()
+            return None
 
     def end(self, outcome: Outcome, lost: list[str]) -> None:
         """After it was written and told."""

@@ -5,11 +5,15 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
 from hub.store.sqlite import SqliteStore
 from tests.unit import test_identity_stateful
 from tests.unit.hub_model import Hub
+
+# what fails is made small first, and that takes longer than any test
+pytestmark = pytest.mark.timeout(600)
 
 
 class OnAFile(test_identity_stateful.Machine):

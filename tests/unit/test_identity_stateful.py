@@ -19,6 +19,9 @@ from schemas.records import TRACK
 from tests.factories import NOW_MS, event, track
 from tests.unit.hub_model import Hub, step_record
 
+# what fails is made small first, and that takes longer than any test
+pytestmark = pytest.mark.timeout(600)
+
 PROFILES = [f"p{n}" for n in range(6)]
 PEOPLE = [f"w{n}" for n in range(4)]
 SESSIONS = [f"s{n}" for n in range(3)]
@@ -283,6 +286,10 @@ def test_identity_in_many_more_runs() -> None:
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=1_500, stateful_step_count=60, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=1_500,
+            stateful_step_count=60,
+            deadline=None,
+            derandomize=False,
+            suppress_health_check=list(HealthCheck),
         ),
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hub.model import Outgoing, Position
+from hub.model import Ask, Batch, Identity, Outgoing, Position
 from hub.pipeline.documents import iso
 from hub.store.port import Store
 from schemas.codec import decode_inbound, encode_inbound
@@ -147,6 +147,54 @@ def test_two_collectors_at_the_same_moment(hub: Hub, at: int) -> None:
     owner.end(outcome, lost)
     # what was received before it is of the person; what came later is of somebody who has the address now
     assert settled(hub) == ([] if at < 30 else ["e2", "e3"])
+
+
+@pytest.mark.parametrize("is_smaller", [True, False], ids=["asker", "asked"])
+def test_an_erasure_that_is_written_while_the_other_reads_what_it_is_asked(hub: Hub, *, is_smaller: bool) -> None:
+    """Two who were about to become one go both, whoever of them gives up its profile."""
+    asker, asked = ("p1", "p2") if is_smaller else ("p2", "p1")
+    if is_smaller:
+        hub.put(sent("e1", asked, 10, "w0"))
+        hub.settle()
+        hub.put(sent("e2", asker, 20, "w0"))
+        step(hub, asker)
+    else:
+        # nobody is asked by somebody larger because of an identifier, but when two sites are one by a link
+        hub.put(sent("e1", asked, 10), sent("e2", asker, 11))
+        hub.settle()
+        reason = b'{"kind":"request","profile_id":"p1","other_id":"p2","at":"2026-01-01T00:00:00Z"}'
+        ask = {**step_record("k1", asked, asker, "ask", reason), "received_at_ms": NOW_MS + 20, "origin": "collector"}
+        identity = Identity(
+            aliases={},
+            restored=[],
+            taken=[],
+            uses={},
+            merges=[],
+            undone={},
+            forwarded=[],
+            outbox=[],
+            asks=[Ask("k1", asked, asker)],
+        )
+        hub.store.write(
+            Batch(
+                epoch=1,
+                progress={},
+                events=[],
+                profiles=[],
+                sessions=[],
+                dead_letters=[],
+                counters={},
+                identity=identity,
+            )
+        )
+        hub.log.append(asked, encode_inbound(ask))  # type: ignore[arg-type]
+    owner = hub.owners[hub.log.of(asked)]
+    outcome = owner.begin(1)
+    assert outcome is not None
+    hub.put(erase("o1", asker, 30))
+    step(hub, asker)
+    assert owner.write(outcome) is None
+    assert settled(hub) == []
 
 
 def test_what_has_to_be_sent_and_counts_is_not_removed_with_the_person(store: Store) -> None:

@@ -180,7 +180,7 @@ def test_who_is_erased_in_both_is_missed_in_neither() -> None:
         with pytest.raises(Differs, match="being removed"):
             alike.judge()
         (removal,) = one.removals()
-        assert one.remove_events(removal, 9) == 1
+        assert one.remove_events(removal, None, 9)[0] == 1
         one.end_removal(removal, NOW_MS)
     with pytest.raises(Differs, match="being removed"):
         alike.judge()

@@ -5,12 +5,16 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
 from hub.store.sqlite import SqliteStore
 from tests.unit import test_segments_stateful
 from tests.unit.hub_model import Hub
 from tests.unit.segment_cases import with_segments
+
+# what fails is made small first, and that takes longer than any test
+pytestmark = pytest.mark.timeout(600)
 
 
 class OnAFile(test_segments_stateful.Machine):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hub.store.sqlite.blobs import BlobSide
 from hub.store.sqlite.books import BooksSide
+from hub.store.sqlite.copies import CopySide
 from hub.store.sqlite.database import Database
 from hub.store.sqlite.figures import FigureSide
 from hub.store.sqlite.identity import IdentitySide
@@ -21,6 +22,7 @@ from hub.store.sqlite.promotion import PromotionSide
 from hub.store.sqlite.read import ReadSide
 from hub.store.sqlite.scan import ScanSide
 from hub.store.sqlite.segments import SegmentSide
+from hub.store.sqlite.tasks import TaskSide
 from hub.store.sqlite.traces import TraceSide
 from hub.store.sqlite.versions import VersionSide
 from hub.store.sqlite.walk import WalkSide
@@ -41,6 +43,8 @@ class SqliteStore(
     WalkSide,
     PromotionSide,
     VersionSide,
+    CopySide,
+    TaskSide,
     BlobSide,
 ):
     """The whole port on one file. Writes take turns; reads have connections of their own, from any thread."""

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final
 
 import msgspec
 
-from hub.model import Alias, Ask, Batch, Claim, Claimed, MergeEntry, Outgoing, Position, Session, Stay, Undo
+from hub.errors import Fenced
+from hub.model import Alias, Ask, Batch, Claim, Claimed, MergeEntry, Outgoing, Person, Position, Session, Stay, Undo
 from hub.pipeline.documents import CLAIMED_BY
-from hub.store.port import MOST_LATER, MergeRow
+from hub.store.forgotten import forgotten
+from hub.store.port import MOST_LATER, OVERTAKEN, MergeRow
 from hub.store.sqlite.database import Database
 from hub.store.sqlite.schema import events_table
 from hub.store.stays import stays
 from hub.store.told_apart import Row, beginning
 
 _ENTRY: Final = "id, loser_id, survivor_id, version, at_ms, reason, loser, survivor, changes"
+_ENTRY_SET: Final = ", ".join(f"{name} = ?" for name in _ENTRY.split(", ")[1:])
 _ROW: Final = "SELECT id, loser_id, survivor_id, version, at_ms, reason, changes, undone_ms FROM merges"
 _AMONG: Final = "(SELECT value FROM json_each(?))"
 
@@ -78,6 +81,8 @@ class IdentitySide:
                 return None
             entry = _entry(row)
             first = beginning(entry, _before(connection, entry), partial(_read, connection))
+            if first is None:
+                return None
             later = connection.execute(
                 f"""SELECT undone_ms IS NOT NULL, {_ENTRY} FROM merges
                 WHERE survivor_id = ? AND version >= ? AND id <> ? ORDER BY version""",
@@ -94,18 +99,22 @@ class IdentitySide:
                 id: Session(id, holder, version, msgspec.json.decode(doc))
                 for id, holder, version, doc in connection.execute(
                     f"""SELECT id, profile_id, version, doc FROM sessions
-                    WHERE profile_id = ?
-                    AND (id IN {_AMONG} OR json_extract(doc, '$.metadata.{CLAIMED_BY}') IS NOT NULL)""",
+                    WHERE profile_id IN (SELECT ?1 UNION SELECT value FROM profiles, json_each(doc, '$.ids')
+                    WHERE profiles.id = ?1) AND ((profile_id = ?1 AND id IN (SELECT value FROM json_each(?2)))
+                    OR json_extract(doc, '$.metadata.{CLAIMED_BY}') IS NOT NULL)""",
                     (entry.survivor_id, *_json(sorted({session for session, _ in events if session}))),
                 )
             }
-        return Undo(entry, first, *merges, [doc.encode() for _, doc in events], sessions, away)
+            copied = list(copied_events(connection, person(connection, entry.survivor_id)))
+        return Undo(entry, first, *merges, [doc.encode() for _, doc in events], sessions, away, copied)
 
     def merges(self, ids: Sequence[str]) -> list[MergeRow]:
         """See the port. Raises Unavailable."""
         with self._db.reading() as connection:
             rows = connection.execute(
-                f"{_ROW} WHERE survivor_id IN {_AMONG} OR loser_id IN {_AMONG} ORDER BY seq", (*_json(ids), *_json(ids))
+                f"""{_ROW} WHERE (survivor_id IN {_AMONG} OR loser_id IN {_AMONG})
+                AND NOT (undone_ms IS NOT NULL AND length(survivor) = 0) ORDER BY seq""",
+                (*_json(ids), *_json(ids)),
             )
             return [_row(row) for row in rows]
 
@@ -198,7 +207,51 @@ def write_identity(connection: sqlite3.Connection, batch: Batch) -> None:
         "INSERT INTO asks (id, asked, asker) VALUES (?,?,?) ON CONFLICT DO NOTHING",
         ((one.id, one.asked, one.asker) for one in identity.asks),
     )
-    connection.executemany("UPDATE asks SET is_done = 1 WHERE id = ?", ((id,) for id in identity.answered))
+    _answer(connection, identity.answered)
+
+
+def forget_merges(connection: sqlite3.Connection, person: Person) -> int:
+    """Leave nothing of them in the journal. Returns how many of its entries said something of them."""
+    own, every = _json(list(person.ids)), _json([*person.ids, *person.hosts])
+    found = connection.execute(
+        f"DELETE FROM merges WHERE undone_ms IS NULL AND (survivor_id IN {_AMONG} OR loser_id IN {_AMONG})",
+        (*own, *own),
+    ).rowcount
+    rows = connection.execute(
+        f"SELECT {_ENTRY} FROM merges WHERE survivor_id IN {_AMONG} OR loser_id IN {_AMONG}", (*every, *every)
+    ).fetchall()
+    for row in rows:
+        entry = _entry(row)
+        left = forgotten(entry, person.ids)
+        if left is None:
+            connection.execute("DELETE FROM merges WHERE id = ?", (entry.id,))
+        elif left is not entry:
+            id, *values = _entry_row(left)
+            connection.execute(f"UPDATE merges SET {_ENTRY_SET} WHERE id = ?", (*values, id))
+        found += left is not entry
+    return found
+
+
+def hosts_of(connection: sqlite3.Connection, ids: Iterable[str]) -> list[str]:
+    """Profiles that these were part of once, and are not any more."""
+    names = _json(list(ids))
+    rows = connection.execute(
+        f"""WITH RECURSIVE way(id) AS (SELECT value FROM json_each(?) UNION SELECT merges.survivor_id FROM merges
+        JOIN way ON merges.loser_id = way.id WHERE merges.undone_ms IS NOT NULL)
+        SELECT id FROM way WHERE id NOT IN {_AMONG}""",
+        (*names, *names),
+    )
+    return [id for (id,) in rows]
+
+
+def _answer(connection: sqlite3.Connection, ids: Sequence[str]) -> None:
+    if not ids:
+        return
+    names = _json(ids)
+    # one of the two was erased after this was read: the collector has to read it again, and sees it then
+    if connection.execute(f"SELECT 1 FROM asks WHERE cause <> '' AND is_done = 0 AND id IN {_AMONG}", names).fetchone():
+        raise Fenced("store", OVERTAKEN)
+    connection.execute(f"UPDATE asks SET is_done = 1 WHERE id IN {_AMONG}", names)
 
 
 def _claimed(connection: sqlite3.Connection, names: tuple[str]) -> dict[str, Claimed]:
@@ -248,6 +301,17 @@ def _later_events(
     return found
 
 
+def copied_events(connection: sqlite3.Connection, ids: Sequence[str]) -> Iterator[bytes]:
+    """Documents of the events of these profiles that were copied into them after they were stored, in their order."""
+    for (name,) in connection.execute("SELECT name FROM partitions ORDER BY name").fetchall():
+        rows = connection.execute(
+            f"""SELECT doc FROM {events_table(name)} WHERE profile_id IN {_AMONG} AND profile_id <> ''
+            AND json_extract(doc, '$.outcome.copied') IS NOT NULL ORDER BY seq""",
+            _json(ids),
+        )
+        yield from (doc.encode() for (doc,) in rows)
+
+
 def _row(row: Sequence[Any]) -> MergeRow:
     id, loser_id, survivor_id, version, at_ms, reason, changes, undone_ms = row
     reason, changes = msgspec.json.decode(reason), msgspec.json.decode(changes)
@@ -264,7 +328,7 @@ def _entry(row: Sequence[Any]) -> MergeEntry:
         at_ms=at_ms,
         reason=reason.encode(),
         loser=zlib.decompress(loser),
-        survivor=zlib.decompress(before),
+        survivor=zlib.decompress(before) if before else b"",
         changes=changes.encode(),
     )
 
@@ -278,7 +342,7 @@ def _entry_row(entry: MergeEntry) -> tuple[object, ...]:
         entry.at_ms,
         entry.reason.decode(),
         zlib.compress(entry.loser, 1),
-        zlib.compress(entry.survivor, 1),
+        zlib.compress(entry.survivor, 1) if entry.survivor else b"",
         entry.changes.decode(),
     )
 

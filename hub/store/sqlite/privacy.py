@@ -12,11 +12,14 @@ from typing import Any, Final
 import msgspec
 
 from hub.model import DAY_MS, FOREVER_MS, OUTLIERS, Batch, Person, Privacy, Void, month_of
-from hub.pipeline.crossed import is_void_to_send, loser_of
-from hub.store.port import Expired, LetterPart, OrderRow, Passed, Removal, Removed
+from hub.pipeline.crossed import is_void_to_send, moved_by
+from hub.store.forgotten import joinable
+from hub.store.port import Expired, LetterPart, Looked, OrderRow, Passed, Removal, Removed
 from hub.store.sqlite.database import Database
-from hub.store.sqlite.identity import known_aliases
+from hub.store.sqlite.identity import forget_merges, hosts_of, known_aliases, survivor
 from hub.store.sqlite.schema import events_table
+from hub.store.sqlite.tasks import forget_samples
+from hub.store.stays import NO_PROFILE, is_theirs
 from schemas.codec import decode_inbound
 
 _AMONG: Final = "(SELECT value FROM json_each(?))"
@@ -29,6 +32,8 @@ _CHANGED: Final = "UPDATE voiding SET voids = voids + 1"
 _MOVED: Final = "UPDATE voiding SET expired = expired + 1"
 _BODY: Final = """CASE WHEN body_sha256 IS NULL THEN body
     ELSE coalesce((SELECT data FROM blobs WHERE sha256 = body_sha256), body) END"""
+_OF_PROFILE: Final = "profile_id = ? AND profile_id <> ''"
+_OF_SESSIONS: Final = f"session_id IN {_AMONG} AND session_id <> '' AND profile_id = ''"
 _TYPES: Final = """WITH RECURSIVE found(type) AS (SELECT min(type) FROM {table} UNION ALL
     SELECT (SELECT min(type) FROM {table} WHERE type > found.type) FROM found WHERE found.type IS NOT NULL)
     SELECT type FROM found WHERE type IS NOT NULL"""
@@ -86,8 +91,11 @@ class PrivacySide:
             claims = connection.execute(
                 f"SELECT identifier, label, uses FROM claims WHERE profile_id IN {_AMONG}", names
             ).fetchall()
+            hosts = hosts_of(connection, ids)
+            if hosts:
+                claims += _lent(connection, id, hosts)
         held = {name: (label, uses) for name, label, uses in claims}
-        return Person(ids, [key for (key,) in sessions], held, latest_ms)
+        return Person(ids, [key for (key,) in sessions], held, latest_ms, hosts)
 
     def has_order(self, id: str) -> bool:
         """See the port. Raises Unavailable."""
@@ -116,18 +124,23 @@ class PrivacySide:
             ).fetchall()
         return [Removal(id, msgspec.json.decode(person, type=Person), until_ms) for id, person, until_ms in rows]
 
-    def remove_events(self, removal: Removal, most: int) -> int:
+    def remove_events(self, removal: Removal, after: Looked | None, most: int) -> tuple[int, Looked | None]:
         """See the port. Raises Unavailable."""
+        with self._db.reading() as connection:
+            found, reached = _next_of(connection, removal, after, most)
+        if not found:
+            return 0, reached
         with self._thorough() as connection:
-            for (name,) in connection.execute("SELECT name FROM partitions").fetchall():
-                table = events_table(name)
-                found = _events_of(connection, table, removal, most)
-                if found:
-                    removed = _delete(connection, table, [seq for seq, _ in found])
-                    count_removed(connection, removal.id, events=removed)
-                    _void_up_to(connection, removal, max(received_ms for _, received_ms in found))
-                    return removed
-        return 0
+            # again, as others may have removed some since, and a running number is given out once more then
+            found, reached = _next_of(connection, removal, after, most)
+            if not found or reached is None:
+                return 0, reached
+            table, seqs = events_table(reached.partition), [seq for seq, _ in found]
+            _unclaim(connection, table, removal.person.hosts, seqs)
+            removed = _delete(connection, table, seqs)
+            count_removed(connection, removal.id, events=removed)
+            _void_up_to(connection, removal, max(received_ms for _, received_ms in found))
+        return removed, reached
 
     def letters_after(self, seq: int, most: int) -> list[LetterPart]:
         """See the port. Raises Unavailable."""
@@ -156,13 +169,13 @@ class PrivacySide:
 
     def end_removal(self, removal: Removal, at_ms: int) -> None:
         """See the port. Raises Unavailable."""
-        keys = _json(removal.person.ids)
+        keys = _json([*removal.person.ids, *removal.person.hosts])
         with self._thorough() as connection:
             # what counts for something may not have been sent: whoever takes its partition over does that
             rows = connection.execute(
                 f"SELECT rowid, value FROM outbox WHERE CAST(key AS TEXT) IN {_AMONG}", keys
             ).fetchall()
-            void = [row for row, value in rows if _is_void_to_send(connection, value, removal.until_ms)]
+            void = [row for row, value in rows if _is_void_to_send(connection, value, removal)]
             connection.execute(f"DELETE FROM outbox WHERE rowid IN {_AMONG}", _json(void))
             count_removed(connection, removal.id, records_to_send=len(void))
             connection.execute("UPDATE orders SET person = NULL, done_ms = ? WHERE id = ?", (at_ms, removal.id))
@@ -240,6 +253,7 @@ def write_privacy(connection: sqlite3.Connection, batch: Batch) -> None:
     if order.kind == "erase":
         with overwriting(connection):
             _erase(connection, order)
+            forget_samples(connection)
     else:
         connection.execute("UPDATE orders SET done_ms = at_ms WHERE id = ?", (order.id,))
 
@@ -267,8 +281,10 @@ def _erase(connection: sqlite3.Connection, order: Privacy) -> None:
     }
     counts = {name: connection.execute(sql, ids).rowcount for name, sql in removed.items()}
     connection.execute(f"DELETE FROM due WHERE profile_id IN {_AMONG}", ids)
-    merges = f"DELETE FROM merges WHERE survivor_id IN {_AMONG} OR loser_id IN {_AMONG}"
-    counts["merges"] = connection.execute(merges, (*ids, *ids)).rowcount
+    lent = f"DELETE FROM claims WHERE identifier IN {_AMONG} AND profile_id <> ''"
+    counts["identifiers"] += connection.execute(lent, _json(person.identifiers)).rowcount
+    counts["merges"] = forget_merges(connection, person)
+    _let_join(connection, person)
     for side in ("asked", "asker"):
         connection.execute(
             f"UPDATE asks SET {side} = '', cause = ? WHERE {side} <> '' AND {side} IN {_AMONG}", (order.id, *ids)
@@ -287,23 +303,71 @@ def overwriting(connection: sqlite3.Connection) -> Iterator[None]:
         connection.execute("PRAGMA secure_delete = OFF").fetchone()
 
 
-def _events_of(connection: sqlite3.Connection, table: str, removal: Removal, most: int) -> list[tuple[int, int]]:
-    """(running number, receive time) of some that are the person's, or came in their sessions without a profile."""
-    found: list[tuple[int, int]] = []
-    for id, version in removal.person.ids.items():
-        found += connection.execute(
-            f"""SELECT seq, received_at_ms FROM {table} WHERE profile_id = ? AND profile_id <> ''
-            AND (received_at_ms <= ? OR profile_version <= ?) LIMIT ?""",
-            (id, removal.until_ms, version, most - len(found)),
-        ).fetchall()
-        if len(found) == most:
-            return found
-    found += connection.execute(
-        f"""SELECT seq, received_at_ms FROM {table} WHERE session_id IN {_AMONG} AND session_id <> ''
-        AND profile_id = '' AND received_at_ms <= ? LIMIT ?""",
-        (*_json(removal.person.sessions), removal.until_ms, most - len(found)),
+def _next_of(
+    connection: sqlite3.Connection, removal: Removal, after: Looked | None, most: int
+) -> tuple[list[tuple[int, int]], Looked | None]:
+    """(running number, receive time) of the person's events among the next where such may lie; how far that is."""
+    person = removal.person
+    places = sorted({NO_PROFILE, *person.ids, *person.hosts})
+    for (partition,) in connection.execute("SELECT name FROM partitions ORDER BY name").fetchall():
+        for id in places:
+            if after is not None and (partition, id) < after[:2]:
+                continue
+            start = after[2:] if after is not None and (partition, id) == after[:2] else (-(2**63), 0)
+            where, among = _OF_PROFILE, (id,)
+            if id == NO_PROFILE:
+                where, among = _OF_SESSIONS, _json(person.sessions)
+            rows = connection.execute(
+                f"""SELECT time_ms, seq, received_at_ms, profile_version, session_id,
+                json_extract(doc, '$.metadata.sent_as'), json_extract(doc, '$.metadata.forwarded_for')
+                FROM {events_table(partition)} WHERE {where} AND (time_ms, seq) > (?, ?)
+                ORDER BY time_ms, seq LIMIT ?""",
+                (*among, *start, most),
+            ).fetchall()
+            if rows:
+                version = person.ids.get(id, -1)
+                found = [
+                    (seq, received_ms)
+                    for _, seq, received_ms, of_version, *way in rows
+                    if (received_ms <= removal.until_ms or of_version <= version) and is_theirs(person, id, *way)
+                ]
+                return found, Looked(partition, id, *rows[-1][:2])
+    return [], None
+
+
+def _let_join(connection: sqlite3.Connection, person: Person) -> None:
+    """Who they were part of does not know of them any more."""
+    for id in dict.fromkeys(survivor(connection, host) for host in person.hosts):
+        row = connection.execute("SELECT doc FROM profiles WHERE id = ?", (id,)).fetchone()
+        document = None if row is None else joinable(msgspec.json.decode(row[0]), person.ids)
+        if document is not None:
+            doc = msgspec.json.encode(document).decode()
+            connection.execute("UPDATE profiles SET doc = ? WHERE id = ?", (doc, id))
+
+
+def _unclaim(connection: sqlite3.Connection, table: str, hosts: Sequence[str], seqs: Sequence[int]) -> None:
+    """An identifier that a host has come with, too, stays its own; by which event it was claimed is not kept."""
+    if hosts:
+        connection.execute(
+            f"""UPDATE claims SET event_id = '' WHERE profile_id IN {_AMONG}
+            AND event_id IN (SELECT id FROM {table} WHERE seq IN {_AMONG})""",
+            (*_json(hosts), *_json(seqs)),
+        )
+
+
+def _lent(connection: sqlite3.Connection, id: str, hosts: Sequence[str]) -> list[tuple[str, str, int]]:
+    """Identifiers that came with the profile alone, and are held by who it was part of then."""
+    rows = connection.execute(
+        f"""SELECT identifier, label, uses, profile_id FROM claims WHERE profile_id IN {_AMONG} AND identifier IN
+        (SELECT key FROM json_each((SELECT doc FROM profiles WHERE id = ?), '$.metadata.identifiers'))""",
+        (*_json(hosts), id),
     ).fetchall()
-    return found
+    own = "SELECT 1 FROM profiles, json_each(doc, '$.metadata.identifiers') WHERE profiles.id = ? AND key = ?"
+    return [
+        (name, label, uses)
+        for name, label, uses, holder in rows
+        if connection.execute(own, (survivor(connection, holder), name)).fetchone() is None
+    ]
 
 
 def _latest_of(connection: sqlite3.Connection, versions: dict[str, int]) -> int:
@@ -322,10 +386,11 @@ def _latest_of(connection: sqlite3.Connection, versions: dict[str, int]) -> int:
     return latest_ms
 
 
-def _is_void_to_send(connection: sqlite3.Connection, value: bytes, until_ms: int) -> bool:
+def _is_void_to_send(connection: sqlite3.Connection, value: bytes, removal: Removal) -> bool:
     inbound = decode_inbound(value)
-    loser = loser_of(inbound)
-    return is_void_to_send(inbound, until_ms, known_aliases(connection, [loser] if loser else []).get(loser))
+    moved = moved_by(inbound)
+    alias = known_aliases(connection, [moved.profile_id]).get(moved.profile_id) if moved else None
+    return is_void_to_send(inbound, removal.person, removal.until_ms, alias)
 
 
 def _void_up_to(connection: sqlite3.Connection, removal: Removal, received_ms: int) -> None:

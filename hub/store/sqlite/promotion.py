@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import msgspec
 
 from hub.errors import Fenced, Unavailable
+from hub.pipeline.applied import Promoted
 from hub.store.sqlite.database import Database
 from hub.store.sqlite.segments import listed
 
@@ -30,7 +32,22 @@ class PromotionSide:
                 expired = pause.end()
             if expired:
                 raise pause.over()
-            connection.execute("INSERT INTO promotions (origin, at_ms) VALUES (?, ?)", (origin, at_ms))
+            epoch, progress = _progress(connection)
+            connection.execute(
+                "INSERT INTO promotions (origin, at_ms, epoch, progress, mapped) VALUES (?,?,?,?,?)",
+                (origin, at_ms, epoch, _text(progress), _text(pause.mapped)),
+            )
+
+    def promoted(self) -> list[Promoted]:
+        """See the port. Raises Unavailable."""
+        with self._db.exclusive() if not self._db.readonly else self._db.reading() as connection:
+            rows = connection.execute(
+                "SELECT epoch, progress, mapped FROM promotions WHERE mapped <> '{}' ORDER BY number"
+            )
+            return [
+                Promoted(epoch, msgspec.json.decode(progress, type=dict[int, int]), msgspec.json.decode(mapped))
+                for epoch, progress, mapped in rows.fetchall()
+            ]
 
     def generation(self) -> int:
         """How many promotions there were."""
@@ -51,9 +68,14 @@ class Pause:
         self._most_s = most_s
         self._turn = threading.Lock()  # of the connection, between the two threads
         self._ended = self._expired = False
+        self.mapped: Mapping[str, Mapping[str, str]] = {}
         self._timer = threading.Timer(most_s, self._give_up)
         self._timer.daemon = True
         self._timer.start()
+
+    def note_mapped(self, mapped: Mapping[str, Mapping[str, str]]) -> None:
+        """See the port."""
+        self.mapped = mapped
 
     def replace(self, profiles: Sequence[tuple[str, bytes]]) -> None:
         """See the port."""
@@ -94,6 +116,17 @@ def check_generation(connection: sqlite3.Connection, generation: int) -> None:
             f"profiles were replaced by those of {origin} (hub replay --promote): what this process remembers of them "
             "is old, so it starts again and reads them anew",
         )
+
+
+def _progress(connection: sqlite3.Connection) -> tuple[int, dict[int, int]]:
+    """How far the newest log is applied: its epoch, and by partition the next offset."""
+    (epoch,) = connection.execute("SELECT max(number) FROM epochs").fetchone()
+    rows = connection.execute("SELECT partition, next_offset FROM progress WHERE epoch = ?", (epoch,))
+    return epoch or 0, dict(rows.fetchall())
+
+
+def _text(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def _newest(connection: sqlite3.Connection) -> tuple[int, str]:

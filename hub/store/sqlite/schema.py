@@ -133,6 +133,19 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE TABLE keys_gone (id BLOB PRIMARY KEY) STRICT, WITHOUT ROWID",
         "CREATE TABLE keys_read (topic_id TEXT PRIMARY KEY, next_offset INTEGER NOT NULL) STRICT, WITHOUT ROWID",
     ),
+    (
+        # long pieces of work, and how far each part of them is
+        """CREATE TABLE tasks (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL,
+            queue TEXT NOT NULL, state TEXT NOT NULL, asked_ms INTEGER NOT NULL, doc TEXT NOT NULL) STRICT""",
+        "CREATE INDEX tasks_open ON tasks (queue, seq) WHERE state IN ('waiting', 'running')",
+        """CREATE TABLE slices (task TEXT NOT NULL, number INTEGER NOT NULL, state TEXT NOT NULL, step INTEGER NOT NULL,
+            doc TEXT NOT NULL, PRIMARY KEY (task, number)) STRICT""",
+        "CREATE INDEX slices_open ON slices (task, number) WHERE state = 'open'",
+        # which lines of mappings a promotion has applied to what was stored then, and how far that was
+        "ALTER TABLE promotions ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE promotions ADD COLUMN progress TEXT NOT NULL DEFAULT '{}'",
+        "ALTER TABLE promotions ADD COLUMN mapped TEXT NOT NULL DEFAULT '{}'",
+    ),
 )
 """One entry a version, each a list of statements; the version of a file is the number of entries applied to it."""
 

@@ -16,6 +16,7 @@ from hub.store.port import Differing, Rule
 from hub.store.query.sql import Compiler
 from hub.store.sqlite.database import Database
 from hub.store.sqlite.schema import events_table
+from hub.store.stays import is_theirs, way_of
 
 SEPARATOR: Final = "\x1f"
 """Around each id in `profiles.segments`: it cannot stand in one, so a search for an id finds no part of another."""
@@ -117,16 +118,14 @@ class SegmentSide:
         rows: list[tuple[int, int, str]] = []
         with self._db.reading() as connection:
             ids = [id for (id,) in connection.execute(_PARTS, (id,))]
-            void = _void(connection, ids)
+            void = void_of(connection, ids)
             for (name,) in connection.execute("SELECT name FROM partitions").fetchall():
                 for owner, received_ms, version, *row in connection.execute(
                     f"""SELECT profile_id, received_at_ms, profile_version, time_ms, seq, doc FROM {events_table(name)}
                     WHERE profile_id IN {_AMONG} AND profile_id <> '' AND type IN {_AMONG}""",
                     (*_json(ids), *_json(types)),
                 ):
-                    if not any(
-                        received_ms <= until_ms or version <= person.ids.get(owner, -1) for person, until_ms in void
-                    ):
+                    if not is_void(void, owner, received_ms, version, row[2]):
                         rows.append((row[0], row[1], row[2]))
         return [doc.encode() for _, _, doc in sorted(rows)]
 
@@ -186,11 +185,17 @@ _PARTS: Final = """WITH RECURSIVE parts(id) AS (SELECT ? UNION
     SELECT id FROM parts"""
 
 
-def _void(connection: sqlite3.Connection, ids: Sequence[str]) -> list[tuple[Person, int]]:
+def void_of(connection: sqlite3.Connection, ids: Sequence[str]) -> list[tuple[Person, int]]:
     """Erasures of which something of these is left to remove, and what was received up to when is void."""
     rows = connection.execute("SELECT person, until_ms FROM orders WHERE person IS NOT NULL")
     people = [(msgspec.json.decode(person, type=Person), until_ms) for person, until_ms in rows]
-    return [(person, until_ms) for person, until_ms in people if not person.ids.keys().isdisjoint(ids)]
+    return [(person, until_ms) for person, until_ms in people if not {*person.ids, *person.hosts}.isdisjoint(ids)]
+
+
+def is_void(void: Sequence[tuple[Person, int]], owner: str, received_ms: int, version: int, doc: str) -> bool:
+    """Whether an event is to be removed, and is there only because nobody has come to it. Args: void: of `void_of`."""
+    late = [person for person, until_ms in void if received_ms <= until_ms or version <= person.ids.get(owner, -1)]
+    return bool(late) and any(is_theirs(person, owner, *way_of(msgspec.json.decode(doc))) for person in late)
 
 
 def _json(ids: Sequence[str]) -> tuple[str]:

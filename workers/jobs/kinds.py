@@ -1,0 +1,41 @@
+"""The kinds of tasks that there are: one line each. Whoever asks for a task needs no more than is imported here."""
+
+from __future__ import annotations
+
+from hub.copying.arguments import CopyArguments, IndexArguments, check
+from hub.imports.arguments import Checker
+from hub.imports.spec import ImportSpec
+from hub.jobs.kind import Kind, Kinds
+from hub.settings import Settings
+from schemas.jobs import EVENT_TO_PROFILE, IMPORT, PROPERTIES_TO_TRAITS
+
+
+def kinds(settings: Settings) -> Kinds:
+    """By name."""
+    every = (
+        Kind(
+            "copy-events-to-profiles",
+            EVENT_TO_PROFILE,
+            CopyArguments,
+            "workers.copying",
+            "Apply the mappings in force to stored events that they were not applied to.",
+            check,
+        ),
+        Kind(
+            "copy-properties-to-traits",
+            PROPERTIES_TO_TRAITS,
+            IndexArguments,
+            "workers.indexing",
+            "Make the index fields of stored events anew, by the event types in force.",
+            check,
+        ),
+        Kind(
+            "import",
+            IMPORT,
+            ImportSpec,
+            "workers.importing",
+            "Import the rows of a file, a table or another topic as events.",
+            Checker(settings.imports),
+        ),
+    )
+    return {kind.name: kind for kind in every}
