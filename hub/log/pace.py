@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Mapping
 from typing import Final, NamedTuple
@@ -20,6 +21,12 @@ MEASURE_EVERY_S: Final = 10.0
 MEASURING_EVENTS: Final = 10
 """The window meanwhile."""
 MEASURED_EVENTS: Final = 8 * MEASURING_EVENTS
+ALONE_S: Final = 0.05
+"""How long an event may wait at least while no others than bulk come: the first live one waits as long, once."""
+FADE_S: Final = 5.0
+"""After 14 s without records of others bulk is alone, or 3 s if there was a single one."""
+MOST_OTHERS: Final = 8.0
+FEW_OTHERS: Final = 0.5
 
 
 class _Landed(NamedTuple):
@@ -43,7 +50,8 @@ class Pace:
 
     It is small for a moment every ten seconds, to see how long an event waits when there is no bulk. In between it
     grows while events wait hardly longer than that, and shrinks when they do: so it follows the collector's pace,
-    whatever else the collector has to do. Pure: all times are arguments, in seconds of one clock.
+    whatever else the collector has to do. While the collector stores nothing but what was let through here, events may
+    wait longer: there is nobody to be held up. Pure: all times are arguments, in seconds of one clock.
     """
 
     def __init__(self, slowdown: float) -> None:
@@ -57,6 +65,10 @@ class Pace:
         self._usual_s = 0.0
         self._measured_at_s = 0.0
         self._measure: _Measure | None = _Measure(0.0)
+        self._others = 1.0
+        self._strange = 0
+        self._is_alone = False
+        self._shared = 0.0
         self.in_flight = 0
         """Events that were let through and are not known to be stored."""
 
@@ -81,6 +93,7 @@ class Pace:
         """So many that had entered are one record of the log."""
         if offset < self._committed.get(partition, 0):
             self.leave(events)  # the collector was faster than the acknowledgement
+            self._strange -= 1
         else:
             self._landed.setdefault(partition, deque()).append(_Landed(offset, events, now_s))
 
@@ -96,12 +109,15 @@ class Pace:
         moved = committed != self._committed
         before, self._committed = self._committed, dict(committed)
         stored: list[_Landed] = []
+        others = sum(reached - before[number] for number, reached in committed.items() if number in before)
         for partition, waiting in self._landed.items():
             reached = committed.get(partition, 0)
             # it went backwards: the topic was made anew, or the group was set back. What we know is void
             void = reached < before.get(partition, 0)
             while waiting and (void or waiting[0].offset < reached):
                 stored.append(waiting.popleft())
+                others -= partition in before
+        self._heed(others, now_s)
         self.in_flight -= sum(one.events for one in stored)
         if stored and now_s - self._looked_at_s <= STALE_S:
             if self._measure is None:
@@ -110,6 +126,23 @@ class Pace:
                 self._observe(self._measure, stored, now_s)
         self._looked_at_s = now_s
         return moved
+
+    def _heed(self, others: int, now_s: float) -> None:
+        """
+        So many records were stored that are not known to be ours, by one look too early: then acknowledgements are in.
+
+        Whoever comes finds the window at once as it was when there were others.
+        """
+        self._strange, others = others, self._strange
+        self._others *= math.exp((self._looked_at_s - now_s) / FADE_S)
+        self._others = min(MOST_OTHERS, self._others + max(0, others))
+        if self._is_alone == (self._others < FEW_OTHERS):
+            return
+        self._is_alone = not self._is_alone
+        if self._is_alone:
+            self._shared = self._size
+        else:
+            self._size = min(self._size, self._shared)
 
     def _observe(self, measure: _Measure, stored: list[_Landed], now_s: float) -> None:
         for _, events, at_s in stored:
@@ -129,6 +162,8 @@ class Pace:
         # the mean: the slowest one tells more of a moment's noise than of the queue
         waited_s = sum(one.events * (now_s - one.at_s) for one in stored) / events
         longest_s = self._usual_s * self._slowdown
+        if self._is_alone:
+            longest_s = max(longest_s, ALONE_S)
         if waited_s <= longest_s:
             self._size = min(MOST_EVENTS, self._size + events * GROWTH)
         elif now_s - self._shrunk_at_s >= waited_s:

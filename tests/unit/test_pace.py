@@ -5,19 +5,31 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.log.pace import FIRST_EVENTS, LEAST_EVENTS, MEASURE_EVERY_S, MEASURED_EVENTS, MEASURING_EVENTS, Pace
+from hub.log.pace import (
+    ALONE_S,
+    FIRST_EVENTS,
+    LEAST_EVENTS,
+    MEASURE_EVERY_S,
+    MEASURED_EVENTS,
+    MEASURING_EVENTS,
+    Pace,
+)
 
 SLOWDOWN = 1.25
 USUAL_S = 0.03
 
 
-def turn(pace: Pace, waited_s: float, start_s: float, offset: int) -> float:
-    """Fill the window, and have it stored after so long; the collector is looked at every 10 ms. Returns the time."""
+def turn(pace: Pace, waited_s: float, start_s: float, offset: int, others: int = 1) -> float:
+    """
+    Fill the window, and have it stored after so long; the collector is looked at every 10 ms. Returns the time.
+
+    Args: others: 1: on another partition as many records of somebody else are stored.
+    """
     count = max(1, pace.size)
     pace.enter(count)
     pace.land(count, 0, offset, start_s)
-    pace.look({0: offset}, start_s + waited_s - 0.01)
-    pace.look({0: offset + 1}, start_s + waited_s)
+    pace.look({0: offset, 1: offset * others}, start_s + waited_s - 0.01)
+    pace.look({0: offset + 1, 1: (offset + 1) * others}, start_s + waited_s)
     return start_s + waited_s
 
 
@@ -61,6 +73,35 @@ def test_it_grows_while_events_wait_no_longer_than_usual_and_shrinks_when_they_d
     for n in range(offset + 11, offset + 20):
         now_s = turn(pace, USUAL_S * 2.5, now_s, n)
     assert pace.size == LEAST_EVENTS
+
+
+def test_alone_it_is_as_large_as_what_is_stored_in_the_time_that_a_first_live_event_may_wait():
+    pace = Pace(SLOWDOWN)
+    now_s, offset = measured(pace)
+    for _ in range(9):
+        now_s, offset = turn(pace, USUAL_S, now_s, offset), offset + 1
+    shared = pace.size
+    while now_s < 30 or pace.size == MEASURING_EVENTS:
+        waited_s = USUAL_S if pace.size == MEASURING_EVENTS else 0.99 * ALONE_S
+        now_s, offset = turn(pace, waited_s, now_s, offset, others=0), offset + 1
+    grown = pace.size
+    assert grown > 10 * FIRST_EVENTS
+    turn(pace, ALONE_S, now_s, offset, others=1)
+    assert pace.size <= shared, "somebody else is there: the window is at once what it was beside others"
+
+
+def test_an_acknowledgement_that_is_late_is_no_other():
+    pace = Pace(SLOWDOWN)
+    now_s, offset = measured(pace)
+    while now_s < 30 or pace.size == MEASURING_EVENTS:
+        count = pace.size
+        pace.enter(count + 1)
+        pace.land(count, 0, offset, now_s)
+        pace.look({0: offset}, now_s + ALONE_S - 0.01)
+        pace.look({0: offset + 2}, now_s + ALONE_S)
+        pace.land(1, 0, offset + 1, now_s + ALONE_S)
+        now_s, offset = now_s + ALONE_S, offset + 2
+    assert pace.size > 10 * FIRST_EVENTS
 
 
 def test_what_is_usual_is_measured_again_without_what_the_large_window_left():
