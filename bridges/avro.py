@@ -11,7 +11,7 @@ import msgspec
 from confluent_kafka.schema_registry import SchemaRegistryClient, SchemaRegistryError
 from fastavro.schema import SchemaParseException, UnknownType, fingerprint, to_parsing_canonical_form
 
-from bridges.secrets import resolve
+from hub.definitions.secrets import resolve
 from hub.errors import Refused, Unavailable
 
 if TYPE_CHECKING:

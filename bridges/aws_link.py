@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, Field, model_validator
 
-from bridges.secrets import SecretRef
+from hub.definitions.secrets import SecretRef
 
 
 class AwsServer(BaseModel, frozen=True, extra="forbid"):

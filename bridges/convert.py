@@ -4,30 +4,25 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from bridges.base import Delivery, Headers
 from hub.definitions.catalogue import Catalogue
-from hub.edge.admit import admit
 from hub.edge.functions import NO_META
-from hub.edge.inbound import check_source, inbound, refused
+from hub.edge.inbound import Taken, refused
 from hub.edge.mapping import ID_HEADER, CompiledMapping
+from hub.edge.repeatable import LARGEST_BYTES, encoded, events_in, taken
 from hub.errors import InvalidPayload
-from hub.ids import derived, is_uuid, ordered
+from hub.ids import derived, is_uuid
 from hub.settings import Limits
-from schemas.codec import CodecError, encode_inbound
-from schemas.records import Inbound, Track
-from schemas.topics import MAX_RECORD_BYTES
+from schemas.codec import encode_inbound
 
-LARGEST_BYTES: Final = MAX_RECORD_BYTES - 4096
-"""Of a record's value: the rest is for Kafka's own framing."""
 HEADERS_BYTES: Final = 327_680
 """Of a refused message's record: all that it has beside the body."""
 KEY_BYTES: Final = 16_384
 META_BYTES: Final = 65_536
-_REQUEST: Final = b"{}"
 
 
 class Converted(msgspec.Struct, frozen=True):
@@ -123,42 +118,32 @@ class Converter:
     def preview(self, delivery: Delivery, now_ms: int) -> Preview:
         """What would become of it; for people, so it is made twice. Raises nothing. Args: now_ms: as of `convert`."""
         try:
-            _, record, _ = self._record(delivery, derived("preview", delivery.position), now_ms)
+            found = self._taken(delivery, derived("preview", delivery.position), now_ms)
         except InvalidPayload as exc:
             return Preview(refused=exc)
-        return Preview(msgspec.Raw(self._mapped(delivery)), dropped=not cast("Track", record["body"][1])["events"])
+        return Preview(msgspec.Raw(self._mapped(delivery)), dropped=not events_in(found.record))
 
     def _payload(self, delivery: Delivery, payload_id: str, now_ms: int) -> tuple[bytes, bytes, int]:
-        key, record, events = self._record(delivery, payload_id, now_ms)
-        value = _encoded(record)
-        if len(value) > LARGEST_BYTES:
-            raise InvalidPayload("body_too_large", f"its record would have {len(value)} bytes", "", record["source"])
-        return key, value, events
+        found = self._taken(delivery, payload_id, now_ms)
+        return found.key, encoded(found.record), max(1, events_in(found.record))
 
-    def _record(self, delivery: Delivery, payload_id: str, now_ms: int) -> tuple[bytes, Inbound, int]:
+    def _taken(self, delivery: Delivery, payload_id: str, now_ms: int) -> Taken:
         # of what a bridge has decoded only that matters: most of a mail may be attachments that nobody asked for
         size = len(delivery.body if delivery.json is None else delivery.json)
         if size > self._limits.body_bytes:
             raise InvalidPayload(
                 "body_too_large", f"the message has {size} bytes; the limit is {self._limits.body_bytes}"
             )
-        payload = admit(self._mapped(delivery), self._limits, self._source)
-        check_source(payload.source_id, self._catalogue, "bridge")
-        taken = inbound(
-            payload,
+        return taken(
+            self._mapped(delivery),
+            source=self._source,
             payload_id=payload_id,
+            origin=self._origin + delivery.position,
+            time_ms=delivery.time_ms,
             now_ms=now_ms,
             catalogue=self._catalogue,
-            origin=self._origin + delivery.position,
-            request=_REQUEST,
-            new_id=ordered,
+            limits=self._limits,
         )
-        track: Any = taken.record["body"][1]
-        for event in track["events"]:
-            if event["time_ms"] is None:
-                # not the receive time: a redelivered message has to give the same event
-                event["time_ms"] = delivery.time_ms
-        return taken.key, taken.record, max(1, len(payload.events))
 
     def _mapped(self, delivery: Delivery) -> bytes:
         """A payload as JSON. Raises InvalidPayload."""
@@ -190,14 +175,6 @@ class Converter:
             meta=_more(delivery, key_kept, headers, now_ms),
         )
         return Converted(key, encode_inbound(record), error.reason, blob, detail=error.detail)
-
-
-def _encoded(record: Inbound) -> bytes:
-    try:
-        return encode_inbound(record)
-    except CodecError as exc:
-        # admit should have found it; a message that nobody can write must not stop the ones behind it
-        raise InvalidPayload("wrong_type", str(exc), "", record["source"]) from exc
 
 
 def _own_id(headers: Headers) -> str | None:

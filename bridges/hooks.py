@@ -11,10 +11,10 @@ from bridges import trial
 from bridges.base import Context, Receive
 from bridges.convert import Converter
 from bridges.registry import BridgeError, is_brought, spec_of, validate
-from bridges.secrets import scrubbed
 from bridges.state import Watch
 from hub.definitions.catalogue import Catalogue, Entry
 from hub.definitions.kinds import Bridge
+from hub.definitions.secrets import scrubbed
 from hub.edge.hook import Letter, Record, Request
 from hub.edge.token_bucket import TokenBucket
 from hub.errors import HubError, Unavailable

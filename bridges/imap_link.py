@@ -21,7 +21,7 @@ from pydantic import Field, model_validator
 
 from bridges.base import Context
 from bridges.network import TlsSettings, connect_error, tls_context
-from bridges.secrets import SecretRef, resolve
+from hub.definitions.secrets import SecretRef, resolve
 from hub.errors import PortError, Refused, Unavailable
 
 CONNECT_S: Final = 5.0

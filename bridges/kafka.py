@@ -18,8 +18,8 @@ from bridges.base import WAIT_S, Batch, Bridge, BridgeSpec, Context, Delivery, H
 from bridges.kafka_link import REFUSALS, KafkaServer, not_taken, words
 from bridges.kafka_rest import Resting, lounge
 from bridges.offsets import Chunk, Tracker
-from bridges.secrets import SecretRef
 from bridges.slack import late_timers
+from hub.definitions.secrets import SecretRef
 from hub.errors import PortError, Refused, Unavailable
 
 T = TypeVar("T")

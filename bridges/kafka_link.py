@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 from confluent_kafka import KafkaError
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, Field
 
-from bridges.secrets import HOW, SecretKeys, is_reference, resolve
+from hub.definitions.secrets import ClientOptions, resolve
 
-SECRET_OPTIONS: Final = ("password", "secret", "ssl.key.pem")
 REFUSALS: Final = {
     KafkaError._AUTHENTICATION,
     KafkaError.SASL_AUTHENTICATION_FAILED,
@@ -26,18 +25,9 @@ class KafkaServer(BaseModel, frozen=True, extra="forbid"):
 
     bootstrap: Annotated[str, Field(min_length=1, description="Brokers, host:port with commas between.")]
     options: Annotated[
-        dict[str, str | int | float | bool],
-        SecretKeys(SECRET_OPTIONS),
+        ClientOptions,
         Field(description="Further librdkafka options, such as security.protocol and sasl.*. Secrets as env:NAME."),
     ] = {}
-
-    @field_validator("options")
-    @classmethod
-    def _secrets_are_references(cls, options: dict[str, Any]) -> dict[str, Any]:
-        for name, value in options.items():
-            if name.endswith(SECRET_OPTIONS) and not is_reference(str(value)):
-                raise ValueError(f"{name} is {HOW}")
-        return options
 
     def resolved(self, environ: Mapping[str, str]) -> dict[str, Any]:
         """The options with their secrets. Raises Refused: a variable is not there."""

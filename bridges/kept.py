@@ -14,10 +14,10 @@ from typing import Final, NamedTuple
 import structlog
 
 from bridges.registry import BridgeError
-from bridges.secrets import scrubbed
 from bridges.state import Meters, Watch
 from hub import settings
 from hub.definitions.catalogue import Catalogue, Entry
+from hub.definitions.secrets import scrubbed
 from hub.errors import HubError, Refused
 from hub.log.bulk import BulkWindow
 from hub.log.sealing import Sealing

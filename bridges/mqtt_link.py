@@ -26,7 +26,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from bridges.base import Context, Delivery
 from bridges.encoding import inflated
 from bridges.network import TlsSettings, connect_error, tls_context
-from bridges.secrets import SecretRef, resolve
+from hub.definitions.secrets import SecretRef, resolve
 from hub.edge.mapping import ID_HEADER
 from hub.errors import PortError, Refused, Unavailable
 

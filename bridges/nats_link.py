@@ -20,7 +20,7 @@ from pydantic import AfterValidator, Field
 
 from bridges.base import Context
 from bridges.network import TlsSettings, connect_error, tls_context
-from bridges.secrets import SecretRef, resolve
+from hub.definitions.secrets import SecretRef, resolve
 from hub.errors import PortError, Refused, Unavailable
 
 T = TypeVar("T")

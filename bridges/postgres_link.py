@@ -16,7 +16,7 @@ from pydantic import AfterValidator, Field
 from bridges.base import Context
 from bridges.bell import Bell
 from bridges.network import TlsSettings, tls_context
-from bridges.secrets import SecretRef, resolve
+from hub.definitions.secrets import SecretRef, resolve
 from hub.errors import PortError, Refused, Unavailable
 
 Row: TypeAlias = tuple[Any, ...]

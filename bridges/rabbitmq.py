@@ -21,7 +21,7 @@ from bridges.offsets import Chunk, Tracker
 from bridges.rabbitmq_link import OFFSET, PORTS, Line, Link, Server
 from bridges.rabbitmq_message import RabbitmqDelivery, delivery
 from bridges.rabbitmq_stream import Mark, Place, Reader, consume, forget, place_name
-from bridges.secrets import SecretRef, resolve
+from hub.definitions.secrets import SecretRef, resolve
 from hub.errors import PortError, Refused, Unavailable
 
 log: Final = structlog.get_logger()

@@ -13,7 +13,7 @@ from redis.backoff import NoBackoff
 
 from bridges.base import Context
 from bridges.network import TlsSettings, connect_error, tls_context
-from bridges.secrets import SecretRef, resolve
+from hub.definitions.secrets import SecretRef, resolve
 from hub.errors import PortError, Refused, Unavailable
 
 CONNECT_S: Final = 5.0

@@ -8,11 +8,12 @@ from typing import Any, Final, cast
 
 from pydantic import ValidationError
 
-from bridges import packages
 from bridges.base import BridgeSpec
+from bridges.packages import BRIDGES
 from hub.definitions.kinds import Bridge
 from hub.edge.mapping import MappingError, compile_mapping
 from hub.edge.mapping.cases import TooSlow, run
+from hub.packages import PackageError
 
 MODULES: Final = {
     "imap": "bridges.imap",
@@ -55,11 +56,11 @@ def is_brought(kind: str) -> bool:
 
 def _of_a_package(kind: str) -> BridgeSpec:
     try:
-        spec = packages.load(kind)
-    except packages.PackageError as exc:
+        spec = BRIDGES.load(kind)
+    except PackageError as exc:
         raise BridgeError(f"type: {exc}") from exc
     if spec is None:
-        there_are = ", ".join(sorted({*MODULES, *packages.names()}))
+        there_are = ", ".join(sorted({*MODULES, *BRIDGES.names()}))
         raise BridgeError(f"type: there is no bridge of type {kind!r}; there are: {there_are}")
     return spec
 

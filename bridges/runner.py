@@ -15,9 +15,9 @@ from bridges.kept import Kept
 from bridges.leases import TROUBLE, AllMine, Leases
 from bridges.registry import is_brought
 from bridges.reports import Reports
-from bridges.secrets import scrubbed
 from hub.definitions import kinds
 from hub.definitions.catalogue import Entry
+from hub.definitions.secrets import scrubbed
 from hub.errors import PortError, Refused, Unavailable
 from schemas.bridges import Status
 

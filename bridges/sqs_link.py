@@ -13,7 +13,7 @@ from pydantic import Field
 
 from bridges.aws_link import AwsServer
 from bridges.base import Context
-from bridges.secrets import resolve
+from hub.definitions.secrets import resolve
 from hub.errors import PortError, Refused, Unavailable
 
 MOST: Final = 10

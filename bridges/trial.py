@@ -9,9 +9,9 @@ from typing import Any, Final
 from bridges.base import Bridge, Context, Delivery
 from bridges.convert import Converter
 from bridges.registry import BridgeError, spec_of, validate
-from bridges.secrets import scrubbed, secrets_of
 from hub.definitions import kinds
 from hub.definitions.catalogue import Catalogue
+from hub.definitions.secrets import scrubbed, secrets_of
 from hub.edge.mapping import compile_mapping
 from hub.edge.times import END_MS, FIRST_MS
 from hub.errors import HubError, Refused, Unavailable

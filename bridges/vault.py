@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from bridges.registry import BridgeError, spec_of
-from bridges.secrets import MASK, is_reference, masked, with_secrets
 from hub.definitions.kinds import Bridge, Destination
 from hub.definitions.sealed import PLACEHOLDER, Seal
 from hub.definitions.sealed import PREFIX as SEALED
+from hub.definitions.secrets import MASK, is_reference, masked, with_secrets
 
 Typed = TypeVar("Typed", Bridge, Destination)
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 from bridges import signatures
 from bridges.base import Bridge, BridgeSpec, Context, Delivery, Receive
-from bridges.secrets import SecretRef, resolve
+from hub.definitions.secrets import SecretRef, resolve
 from hub.edge.headers import SECRET
 from hub.edge.hook import Request
 from hub.errors import Refused

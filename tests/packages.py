@@ -58,6 +58,5 @@ def on_path(target: Path) -> Iterator[None]:
 def forget() -> None:
     """As a new process begins."""
     importlib.invalidate_caches()
-    for module in (packages, nodes):
-        module.installed.cache_clear()
-        module.loaded.cache_clear()
+    packages.BRIDGES.forget()
+    nodes.NODES.forget()

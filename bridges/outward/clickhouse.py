@@ -19,7 +19,7 @@ from pydantic import AfterValidator, Field
 from bridges.base import Context
 from bridges.network import TlsSettings, connect_error, tls_context
 from bridges.outward.base import Denied, Later, Message, Rejected, Sized, Span, SpanTarget, TargetSpec
-from bridges.secrets import SecretRef, resolve
+from hub.definitions.secrets import SecretRef, resolve
 from hub.errors import PortError
 from hub.pipeline.documents import iso
 

@@ -18,8 +18,8 @@ from pydantic import AfterValidator, Field
 from bridges.base import Context
 from bridges.network import TlsSettings, connect_error, tls_context
 from bridges.outward.base import Denied, Later, Message, Rejected, Target, TargetSpec
-from bridges.secrets import SecretKeys, SecretRef, is_reference, resolve
 from bridges.signatures import standard_key
+from hub.definitions.secrets import SecretKeys, SecretRef, is_reference, resolve
 from hub.errors import Refused
 from hub.ids import derived
 

@@ -21,9 +21,9 @@ from bridges.outward.state import OF_DESTINATIONS
 from bridges.outward.write import Writer
 from bridges.registry import BridgeError
 from bridges.runner import Family
-from bridges.secrets import secrets_of
 from hub.definitions.catalogue import Entry
 from hub.definitions.kinds import Destination
+from hub.definitions.secrets import secrets_of
 from hub.log.config import producer_config
 from schemas.topics import EVENTS
 

@@ -7,11 +7,12 @@ import hashlib
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from bridges.convert import HEADERS_BYTES, LARGEST_BYTES
+from bridges.convert import HEADERS_BYTES
 from bridges.outlet import Outlet
 from bridges.outward.base import ID_HEADER, PROFILE_HEADER, TYPE_HEADER
 from bridges.outward.shape import Told
 from hub.edge.inbound import refused
+from hub.edge.repeatable import LARGEST_BYTES
 from hub.errors import InvalidPayload
 from hub.ids import derived
 from hub.pipeline.letters import OUTWARD

@@ -20,7 +20,7 @@ from bridges.mqtt_link import CONNECT_S, PORTS, Dialer, MqttServer
 from bridges.network import connect_error, tls_context
 from bridges.outward.base import Denied, Later, Message, Rejected, TargetSpec, before
 from bridges.outward.blocking import BlockingTarget
-from bridges.secrets import resolve
+from hub.definitions.secrets import resolve
 from hub.errors import Refused
 
 IN_FLIGHT: Final = 100

@@ -19,7 +19,7 @@ from bridges.aws_link import AwsServer
 from bridges.base import Context
 from bridges.outward.base import Denied, Later, Message, Rejected, Sized, Span, SpanTarget, TargetSpec
 from bridges.outward.parquet import OURS, Compression, Kind, Table, encoded, table
-from bridges.secrets import resolve
+from hub.definitions.secrets import resolve
 from hub.errors import PortError
 
 CALLERS: Final = 8

@@ -17,7 +17,7 @@ from bridges.base import Context
 from bridges.network import TlsSettings, connect_error, tls_context
 from bridges.outward.base import ID_HEADER, Denied, Later, Message, Rejected, TargetSpec, before
 from bridges.outward.blocking import BlockingTarget
-from bridges.secrets import SecretRef, resolve
+from hub.definitions.secrets import SecretRef, resolve
 from hub.edge.functions import EPOCH
 from hub.errors import Refused
 

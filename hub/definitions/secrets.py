@@ -55,6 +55,19 @@ def _reference(value: str) -> str:
 SecretRef: TypeAlias = Annotated[str, AfterValidator(_reference), _Mark()]
 """A secret in a kind's settings: `env:NAME`, `sealed:…`, or an empty text for none. Give it to `resolve`."""
 
+_CLIENT_SECRETS: Final = SecretKeys(("password", "secret", "ssl.key.pem"))
+
+
+def _references(options: dict[str, str | int | float | bool]) -> dict[str, str | int | float | bool]:
+    for name, value in options.items():
+        if _CLIENT_SECRETS.has(name) and not is_reference(str(value)):
+            raise ValueError(f"{name} is {HOW}")
+    return options
+
+
+ClientOptions: TypeAlias = Annotated[dict[str, str | int | float | bool], _CLIENT_SECRETS, AfterValidator(_references)]
+"""Further options of a client library (librdkafka, libpq …), by name; those that are secrets are references."""
+
 
 BRIDGES: Final = "start `hub bridges` with it (`hub api`, if it is a webhook's)"
 

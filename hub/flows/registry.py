@@ -8,7 +8,6 @@ from functools import cache
 from types import ModuleType
 from typing import Any, Final
 
-from hub.flows import packages
 from hub.flows.node import ERROR, Node
 from hub.flows.nodes import (
     consents,
@@ -27,6 +26,8 @@ from hub.flows.nodes import (
     times,
     values,
 )
+from hub.flows.packages import NODES, load
+from hub.packages import PackageError
 
 MODULES: Final[tuple[ModuleType, ...]] = (
     control,
@@ -64,11 +65,11 @@ def node_of(name: str) -> Node:
     if made is not None:
         return made
     try:
-        made = packages.load(name)
-    except packages.PackageError as exc:
+        made = load(name)
+    except PackageError as exc:
         raise UnknownNode(str(exc)) from exc
     if made is None:
-        near = get_close_matches(name, [*ours(), *packages.names()], 1)
+        near = get_close_matches(name, [*ours(), *NODES.names()], 1)
         hint = f"; is it {near[0]!r}?" if near else "; GET /flows/nodes has all of them"
         raise UnknownNode(f"there is no node of type {name!r}{hint}")
     return made
@@ -76,7 +77,7 @@ def node_of(name: str) -> Node:
 
 def described() -> Iterator[dict[str, Any]]:
     """Every type of node, with the JSON Schema of its configuration."""
-    for name in sorted({*ours(), *packages.names()}):
+    for name in sorted({*ours(), *NODES.names()}):
         try:
             made = node_of(name)
         except UnknownNode as exc:

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from hub.definitions.catalogue import Catalogue
-from hub.edge.admit import admit
 from hub.edge.functions import NO_META
-from hub.edge.inbound import check_source, inbound, refused
+from hub.edge.inbound import Taken, refused
 from hub.edge.mapping import CompiledMapping
+from hub.edge.repeatable import encoded, events_in, taken
 from hub.errors import InvalidPayload
-from hub.ids import derived, ordered
+from hub.ids import derived
 from hub.imports.rows import Row
 from hub.settings import Limits
-from schemas.codec import CodecError, encode_inbound
-from schemas.records import Inbound, Track
-from schemas.topics import MAX_RECORD_BYTES
+from schemas.codec import encode_inbound
 
-LARGEST_BYTES: Final = MAX_RECORD_BYTES - 4_096
 LARGEST_ORIGINAL: Final = 1024 * 1024
 """Bytes of a row that lie in its dead letter's record; more of them go to the store."""
-_REQUEST: Final = b"{}"
 _encode: Final = msgspec.json.Encoder().encode
 ORIGIN: Final = "import:"
 """How the origin of a row begins: `import:<id>:<name of the row>`."""
@@ -80,42 +76,31 @@ class Converter:
         """Raises nothing: a row that is wrong makes a record as well. Args: now_ms: receive time, since 1970."""
         payload_id = derived("import", self._id, row.name)
         try:
-            key, record = self._record(row, payload_id, now_ms)
-            value = _encoded(record)
-            if len(value) > LARGEST_BYTES:
-                raise InvalidPayload(
-                    "body_too_large", f"its record would have {len(value)} bytes", "", record["source"]
-                )
+            found = self._taken(row, payload_id, now_ms)
+            value = encoded(found.record)
         except InvalidPayload as exc:
             return self._refusal(exc, row, payload_id, now_ms)
-        return Converted(key, value, len(cast("Track", record["body"][1])["events"]))
+        return Converted(found.key, value, events_in(found.record))
 
     def preview(self, row: Row, now_ms: int) -> tuple[msgspec.Raw | None, InvalidPayload | None]:
         """The payload of a row as JSON, in the /track shape, without events if it is dropped; or why there is none."""
         try:
-            self._record(row, derived("import", self._id, row.name), now_ms)
+            self._taken(row, derived("import", self._id, row.name), now_ms)
             return msgspec.Raw(self._payload(row)), None
         except InvalidPayload as exc:
             return None, exc
 
-    def _record(self, row: Row, payload_id: str, now_ms: int) -> tuple[bytes, Inbound]:
-        payload = admit(self._payload(row), self._limits, self._source)
-        check_source(payload.source_id, self._catalogue, "bridge")
-        taken = inbound(
-            payload,
+    def _taken(self, row: Row, payload_id: str, now_ms: int) -> Taken:
+        return taken(
+            self._payload(row),
+            source=self._source,
             payload_id=payload_id,
+            origin=self._origin + row.name,
+            time_ms=self._began_ms if row.time_ms is None else row.time_ms,
             now_ms=now_ms,
             catalogue=self._catalogue,
-            origin=self._origin + row.name,
-            request=_REQUEST,
-            new_id=ordered,
+            limits=self._limits,
         )
-        track: Any = taken.record["body"][1]
-        for event in track["events"]:
-            if event["time_ms"] is None:
-                # not the receive time: a row that is read again has to give the same event
-                event["time_ms"] = self._began_ms if row.time_ms is None else row.time_ms
-        return taken.key, taken.record
 
     def _payload(self, row: Row) -> bytes:
         """As JSON. Raises InvalidPayload."""
@@ -171,10 +156,3 @@ def _json(value: Any) -> bytes:
         return _encode(value)
     except (OverflowError, UnicodeEncodeError, TypeError) as exc:
         raise InvalidPayload("mapping_failed", f"what was made of the row is no JSON: {exc}") from exc
-
-
-def _encoded(record: Inbound) -> bytes:
-    try:
-        return encode_inbound(record)
-    except CodecError as exc:
-        raise InvalidPayload("wrong_type", str(exc), "", record["source"]) from exc

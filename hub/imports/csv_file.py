@@ -6,9 +6,9 @@ import csv
 import io
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import IO, Any, Final, NamedTuple, Self
+from typing import IO, Any, Final, NamedTuple
 
-from hub.imports.bytes_of import DAMAGED, PEEK_BYTES, Blob, Stream, damaged
+from hub.imports.bytes_of import DAMAGED, PEEK_BYTES, Blob, damaged
 from hub.imports.detect import (
     LINES,
     UTF8,
@@ -20,7 +20,8 @@ from hub.imports.detect import (
     reader_of,
     type_of,
 )
-from hub.imports.rows import LONGEST_ROW, Column, Page, Position, Row, Shape, paged, unreadable
+from hub.imports.rows import LONGEST_ROW, Column, Position, Row, Shape, unreadable
+from hub.imports.streamed import Streamed
 
 MOST_COLUMNS: Final = 10_000
 LONGEST_QUOTED: Final = 1024 * 1024
@@ -44,28 +45,14 @@ class _TooLong(ValueError):
     """A row that is longer than any row should be."""
 
 
-class CsvFile:
+class CsvFile(Streamed):
     """See Source. The position is the byte behind the row, the row's number and the line's."""
 
     def __init__(self, blob: Blob, options: CsvOptions) -> None:
         """Opens nothing yet."""
-        self._blob = blob
+        super().__init__(blob)
         self._options = options
-        self._stream = Stream(blob)
         self._misfits: Counter[str] = Counter()
-
-    def __enter__(self) -> Self:
-        """Raises Refused, Unavailable."""
-        self._stream.__enter__()
-        try:
-            self._look()
-        except BaseException:
-            self._stream.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stream.__exit__()
 
     @property
     def shape(self) -> Shape:
@@ -79,27 +66,9 @@ class CsvFile:
         return Shape(facts, self._columns)
 
     @property
-    def total(self) -> int:
-        """Bytes of the file."""
-        return self._blob.size
-
-    @property
-    def mark(self) -> str:
-        """Of this content."""
-        return self._blob.mark
-
-    def continues(self, mark: str) -> bool:
-        """See Source."""
-        return self._blob.is_that_of(mark, grown=True)
-
-    @property
     def misfits(self) -> Mapping[str, int]:
         """By column, how many cells stayed texts since they are not what the first rows had made it look like."""
         return self._misfits
-
-    def pages(self, position: Position) -> Iterator[Page]:
-        """See Source."""
-        return paged(self._rows(position), lambda: self._stream.done)
 
     def _look(self) -> None:
         start = self._stream.start

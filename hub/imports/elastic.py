@@ -9,7 +9,7 @@ import httpx
 import msgspec
 
 from hub.errors import PortError, Refused, Unavailable
-from hub.imports.rows import PAGE, Page, Position, Row, Shape, unreadable
+from hub.imports.rows import PAGE, Page, Position, Row, Shape, Unmarked, unreadable
 
 ANSWER_S: Final = 60.0
 _decode: Final = msgspec.json.Decoder().decode
@@ -26,7 +26,7 @@ class Cluster(NamedTuple):
     query: dict[str, Any] | None = None
 
 
-class Elastic:
+class Elastic(Unmarked):
     """
     See Source. The position is the shard in hand and the sequence number of its last document.
 
@@ -73,15 +73,6 @@ class Elastic:
     def total(self) -> int:
         """Documents."""
         return self._total
-
-    @property
-    def mark(self) -> str:
-        """None: documents are told by index and id."""
-        return ""
-
-    def continues(self, mark: str) -> bool:  # noqa: ARG002 - nothing to compare
-        """See Source."""
-        return True
 
     def pages(self, position: Position) -> Iterator[Page]:
         """See Source."""

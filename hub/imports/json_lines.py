@@ -3,70 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final, Self
+from typing import Final
 
-from hub.imports.bytes_of import DAMAGED, Blob, Stream, damaged
+from hub.imports.bytes_of import DAMAGED, damaged
 from hub.imports.detect import UTF8, encoding_of
-from hub.imports.rows import LONGEST_ROW, Page, Position, Row, Shape, paged, unreadable
+from hub.imports.rows import LONGEST_ROW, Position, Row, Shape, unreadable
+from hub.imports.streamed import Streamed
 
 KEPT_BYTES: Final = 65_536
 """Of a line that is too long to be kept whole."""
 _BOM: Final = b"\xef\xbb\xbf"
 
 
-class JsonLines:
+class JsonLines(Streamed):
     """See Source. The position is the byte behind the row, the row's number and the line's."""
-
-    def __init__(self, blob: Blob) -> None:
-        """Opens nothing yet."""
-        self._blob = blob
-        self._stream = Stream(blob)
-
-    def __enter__(self) -> Self:
-        """Raises Refused, Unavailable."""
-        self._stream.__enter__()
-        try:
-            start = self._stream.start
-            if not start.strip():
-                raise unreadable(f"{self._blob.name} is empty: there is no row")
-            encoding, _ = encoding_of(start, whole=False)
-            if encoding.startswith(("utf-16", "utf-32")):
-                raise unreadable(f"{self._blob.name} is {encoding}: JSON lines are UTF-8, so write it anew")
-            if start.lstrip(_BOM + b" \t\r\n")[:1] == b"[":
-                raise unreadable(
-                    f"{self._blob.name} begins with a list: JSON lines are one value a line. `jq -c '.[]'` makes them "
-                    "of a list"
-                )
-        except BaseException:
-            self._stream.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stream.__exit__()
 
     @property
     def shape(self) -> Shape:
         """Its format."""
         return Shape({"format": "jsonl, gzip" if self._stream.packed else "jsonl", "encoding": UTF8})
 
-    @property
-    def total(self) -> int:
-        """Bytes of the file."""
-        return self._blob.size
-
-    @property
-    def mark(self) -> str:
-        """Of this content."""
-        return self._blob.mark
-
-    def continues(self, mark: str) -> bool:
-        """See Source."""
-        return self._blob.is_that_of(mark, grown=True)
-
-    def pages(self, position: Position) -> Iterator[Page]:
-        """See Source."""
-        return paged(self._rows(position), lambda: self._stream.done)
+    def _look(self) -> None:
+        start = self._stream.start
+        if not start.strip():
+            raise unreadable(f"{self._blob.name} is empty: there is no row")
+        encoding, _ = encoding_of(start, whole=False)
+        if encoding.startswith(("utf-16", "utf-32")):
+            raise unreadable(f"{self._blob.name} is {encoding}: JSON lines are UTF-8, so write it anew")
+        if start.lstrip(_BOM + b" \t\r\n")[:1] == b"[":
+            raise unreadable(
+                f"{self._blob.name} begins with a list: JSON lines are one value a line. `jq -c '.[]'` makes them "
+                "of a list"
+            )
 
     def _rows(self, position: Position) -> Iterator[tuple[Row, Position, int]]:
         offset, number, line = position or (0, 0, 0)

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple, Self
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from hub.errors import PortError, Refused, Unavailable
-from hub.imports.rows import PAGE, Page, Position, Row, Shape, unreadable
+from hub.imports.rows import PAGE, Page, Position, Row, Shape, Unmarked, unreadable
 
 ANSWER_S: Final = 15.0
 WAIT_S: Final = 1.0
@@ -37,7 +37,7 @@ class Topic(NamedTuple):
     options: Mapping[str, Any]
 
 
-class KafkaTopic:
+class KafkaTopic(Unmarked):
     """
     See Source. The position is, by partition, the offset behind the last message, and where the import ends.
 
@@ -88,15 +88,6 @@ class KafkaTopic:
     def total(self) -> int:
         """Messages, at most: a compacted topic has fewer."""
         return sum(end - self._begins[number] for number, end in self._ends.items())
-
-    @property
-    def mark(self) -> str:
-        """None: messages are told by their offsets."""
-        return ""
-
-    def continues(self, mark: str) -> bool:  # noqa: ARG002 - nothing to compare
-        """See Source."""
-        return True
 
     def pages(self, position: Position) -> Iterator[Page]:
         """See Source."""

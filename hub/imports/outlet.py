@@ -8,19 +8,18 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final, Self
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message
 
 from hub.errors import Refused, Unavailable
 from hub.imports.convert import Converted
 from hub.log.config import producer_config
-from hub.log.fatal import Fatal, serve
+from hub.log.polled import TICK_S, Polled
 from hub.log.window import Window
 from hub.pipeline.data_keys import key_record
 from hub.pipeline.sealed import Sealer
 from hub.settings import Kafka
 from schemas.topics import EVENTS, KEYS
 
-TICK_S: Final = 0.1
 IDLE_S: Final = 60.0
 """How long to go on without any acknowledgement."""
 
@@ -67,33 +66,27 @@ class Outlet:
         self._keys = KEYS.name(namespace)
         self._window = window
         self._sealer = sealer
-        self._producer = Producer(
-            producer_config(
-                kafka,
-                **{
-                    # Nothing is given up: what is under way is bounded, and the source still has all of it
-                    "delivery.timeout.ms": 0,
-                    "queue.buffering.max.messages": 0,
-                    "queue.buffering.max.kbytes": 32_768,
-                    "linger.ms": 5,
-                },
-            )
-        )
-        self._over = threading.Event()
         self._moved = threading.Event()
         self._heard_at = time.monotonic()
-        self._thread = threading.Thread(target=self._poll, name="import-producer", daemon=True)
-        self._thread.start()
+        config = producer_config(
+            kafka,
+            **{
+                # Nothing is given up: what is under way is bounded, and the source still has all of it
+                "delivery.timeout.ms": 0,
+                "queue.buffering.max.messages": 0,
+                "queue.buffering.max.kbytes": 32_768,
+                "linger.ms": 5,
+            },
+        )
+        # after a fatal error the import is begun again: no row goes ahead of one that failed
+        self._polled = Polled(config, "import-producer", heard=self._on_reports)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         """What is not acknowledged is forgotten: the source still has it."""
-        self._over.set()
-        self._thread.join()
-        self._producer.purge()
-        self._producer.flush(TICK_S)
+        self._polled.__exit__()
 
     def send(self, records: Sequence[Converted]) -> Shipment:
         """
@@ -143,7 +136,7 @@ class Outlet:
     def _hand_over(self, topic: str, key: bytes, value: bytes, report: object) -> None:
         while True:
             try:
-                self._producer.produce(topic, value, key, on_delivery=report)  # type: ignore[arg-type]
+                self._polled.producer.produce(topic, value, key, on_delivery=report)  # type: ignore[arg-type]
                 return
             except BufferError:
                 self._moved.clear()
@@ -152,16 +145,9 @@ class Outlet:
             except KafkaException as exc:
                 raise Refused("kafka", f"{topic}: {exc.args[0].str()}") from exc
 
-    def _poll(self) -> None:
-        while not self._over.is_set():
-            try:
-                served = serve(self._producer, TICK_S)
-            except Fatal:
-                self._moved.set()
-                return  # all that was under way has failed, and so has the import: it is begun again
-            if served:
-                self._heard_at = time.monotonic()
-                self._moved.set()
+    def _on_reports(self) -> None:
+        self._heard_at = time.monotonic()
+        self._moved.set()
 
     def _check(self) -> None:
         if time.monotonic() - self._heard_at > IDLE_S:

@@ -121,6 +121,19 @@ class Source(Protocol):
         ...
 
 
+class Unmarked:
+    """Of a source whose rows are told by names that stay with them, whatever else is there by then: see Source."""
+
+    @property
+    def mark(self) -> str:
+        """None."""
+        return ""
+
+    def continues(self, mark: str) -> bool:  # noqa: ARG002 - nothing to compare
+        """Always."""
+        return True
+
+
 def unreadable(detail: str) -> Refused:
     """The source as a whole cannot be read. Args: detail: what is wrong with it, and how to mend it."""
     return Refused("import", detail)

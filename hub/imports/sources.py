@@ -24,7 +24,7 @@ from hub.imports.kafka_topic import KafkaTopic, Topic
 from hub.imports.mysql import MySql
 from hub.imports.parquet import Parquet
 from hub.imports.postgres import Postgres, Server
-from hub.imports.rows import Page, Position, Shape, Source, unreadable
+from hub.imports.rows import Page, Position, Shape, Source, Unmarked, unreadable
 from hub.imports.spec import Format, ImportSpec
 from hub.imports.sql import Database, Sql, Wanted
 
@@ -88,7 +88,7 @@ def default_id(location: str, table: str = "", query: str = "", sheet: str = "")
     return made.strip("-._")[:100] or "import"
 
 
-class Files:
+class Files(Unmarked):
     """Several files as one source. See Source. The position is the file, and the position in it."""
 
     def __init__(self, blobs: Sequence[Blob], make: Callable[[Blob], Source]) -> None:
@@ -116,15 +116,6 @@ class Files:
     def total(self) -> int:
         """Bytes."""
         return sum(blob.size for blob in self._blobs)
-
-    @property
-    def mark(self) -> str:
-        """None: each file is told by its name."""
-        return ""
-
-    def continues(self, mark: str) -> bool:  # noqa: ARG002 - nothing to compare
-        """See Source."""
-        return True
 
     def pages(self, position: Position) -> Iterator[Page]:
         """See Source."""

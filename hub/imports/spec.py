@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal, Self, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import BaseModel, Field, model_validator
 
-from hub.definitions.secrets import HOW, SecretKeys, SecretRef, is_reference
+from hub.definitions.secrets import ClientOptions, SecretRef
 from hub.imports.detect import Type
 
-SECRET_OPTIONS: Final = ("password", "secret", "ssl.key.pem")
 Format: TypeAlias = Literal["auto", "csv", "jsonl", "parquet", "excel"]
 
 
@@ -74,8 +73,7 @@ class ImportSpec(BaseModel, frozen=True, extra="forbid"):
     password: Annotated[SecretRef, Field(description="Of that user. A secret.")] = ""
     ca_file: Annotated[str, Field(description="Elasticsearch: the authority to trust, a PEM file.")] = ""
     options: Annotated[
-        dict[str, str | int | float | bool],
-        SecretKeys(SECRET_OPTIONS),
+        ClientOptions,
         Field(description="Of libpq, PyMySQL or librdkafka, such as sslmode or sasl.*. Secrets as env:NAME."),
     ] = {}
     region: Annotated[str, Field(description="S3. Empty: that of AWS's default chain.")] = ""
@@ -87,14 +85,6 @@ class ImportSpec(BaseModel, frozen=True, extra="forbid"):
         Literal["normal", "live"],
         Field(description="normal: it gives way to live events. live: it takes what it can get."),
     ] = "normal"
-
-    @field_validator("options")
-    @classmethod
-    def _secrets_are_references(cls, options: dict[str, Any]) -> dict[str, Any]:
-        for name, value in options.items():
-            if name.endswith(SECRET_OPTIONS) and not is_reference(str(value)):
-                raise ValueError(f"{name} is {HOW}")
-        return options
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:

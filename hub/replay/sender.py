@@ -6,11 +6,11 @@ import threading
 import time
 from typing import Final, NamedTuple, Self
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message
 
 from hub.errors import Refused, Unavailable
 from hub.log.config import producer_config
-from hub.log.fatal import Fatal, serve
+from hub.log.polled import TICK_S, Polled
 from hub.log.window import Window
 from hub.pipeline.data_keys import key_record
 from hub.pipeline.sealed import Sealer
@@ -19,7 +19,6 @@ from schemas.topics import EVENTS, KEYS
 
 IDLE_S: Final = 60.0
 """How long to go on without any acknowledgement."""
-TICK_S: Final = 0.1
 AT_ONCE: Final = 500
 """Sealed records that wait for their keys together."""
 
@@ -46,26 +45,20 @@ class Sender:
         self._sealed: list[_Record] = []
         """Those whose keys are under way."""
         self._window = window
-        self._producer = Producer(
-            producer_config(kafka, **{"delivery.timeout.ms": 0, "queue.buffering.max.kbytes": 32_768, "linger.ms": 5})
-        )
         self._moved = threading.Condition()
         self._failed: KafkaError | None = None
         self._waiting = 0
         self._heard_at = time.monotonic()
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._poll, name="replay-producer", daemon=True)
-        self._thread.start()
+        config = {"delivery.timeout.ms": 0, "queue.buffering.max.kbytes": 32_768, "linger.ms": 5}
+        # after a fatal error the replay is begun again: no record goes ahead of one that failed
+        self._polled = Polled(producer_config(kafka, **config), "replay-producer")
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         """What is not acknowledged is forgotten; after `flush` there is none."""
-        self._over.set()
-        self._thread.join()
-        self._producer.purge()
-        self._producer.flush(TICK_S)
+        self._polled.__exit__()
 
     def send(self, key: bytes, value: bytes, header: tuple[str, bytes], events: int) -> None:
         """
@@ -140,19 +133,12 @@ class Sender:
 
         try:
             headers: list[tuple[str, str | bytes | None]] = [] if header is None else [header]
-            self._producer.produce(topic, value, key, headers=headers, on_delivery=delivered)
+            self._polled.producer.produce(topic, value, key, headers=headers, on_delivery=delivered)
         except BufferError:
             return False
         except KafkaException as exc:
             raise Refused("kafka", f"{topic}: {exc.args[0].str()}") from exc
         return True
-
-    def _poll(self) -> None:
-        while not self._over.is_set():
-            try:
-                serve(self._producer, TICK_S)
-            except Fatal:
-                return  # all that was under way has failed, and so has the replay: it is begun again
 
     def _check(self) -> None:
         if self._failed is not None:

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
-from typing import Final, Self
+from typing import Self
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message
 
 from hub.errors import Refused, Unavailable
 from hub.log.config import producer_config
-from hub.log.fatal import Fatal, give_up, serve
+from hub.log.polled import Polled
 from hub.log.window import Unhurried, Window
 from hub.settings import Kafka
 from schemas.codec import encode_inbound
 from schemas.records import Inbound
 from schemas.topics import EVENTS
-
-TICK_S: Final = 0.1
 
 
 class _Sending:
@@ -72,20 +70,14 @@ class Sender:
         self._topic = EVENTS.name(namespace)
         self._window: Window = window or Unhurried()
         self._timeout_s = kafka.delivery_timeout_s + 1.0
-        self._config = producer_config(kafka)
-        self._producer = Producer(self._config)
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._poll, name="segments-producer", daemon=True)
-        self._thread.start()
+        self._polled = Polled(producer_config(kafka), "segments-producer", renews=True)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         """What is not acknowledged is forgotten: whoever waited for it has been told."""
-        self._over.set()
-        self._thread.join()
-        give_up(self._producer)
+        self._polled.__exit__()
 
     def send(self, records: Iterable[Inbound]) -> list[tuple[int, int]]:
         """
@@ -103,7 +95,7 @@ class Sender:
         value, key = encode_inbound(record), record["profile_id"].encode()
         sending.begin()
         try:
-            self._producer.produce(self._topic, value, key, on_delivery=sending.end)
+            self._polled.producer.produce(self._topic, value, key, on_delivery=sending.end)
         except (BufferError, KafkaException) as exc:
             self._window.lost(1)
             if isinstance(exc, BufferError):
@@ -111,10 +103,3 @@ class Sender:
             # also a right that was taken away: it may be given back
             kind = Refused if exc.args[0].code() == KafkaError.MSG_SIZE_TOO_LARGE else Unavailable
             raise kind("kafka", f"{self._topic}: {exc.args[0].str()}") from exc
-
-    def _poll(self) -> None:
-        while not self._over.is_set():
-            try:
-                serve(self._producer, TICK_S)
-            except Fatal:
-                self._producer = Producer(self._config)

@@ -8,10 +8,10 @@ import pytest
 from pydantic import BaseModel, Field, ValidationError
 
 from bridges.registry import BridgeError
-from bridges.secrets import SecretKeys, SecretRef, masked, resolve, scrubbed, with_secrets
 from bridges.vault import BridgeVault
 from hub.definitions.kinds import Bridge
 from hub.definitions.sealed import Seal
+from hub.definitions.secrets import SecretKeys, SecretRef, masked, resolve, scrubbed, with_secrets
 from hub.errors import Refused
 
 

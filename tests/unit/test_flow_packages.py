@@ -26,7 +26,7 @@ def test_an_installed_node_is_one_of_those_that_there_are(target: Path) -> None:
     with pytest.raises(UnknownNode, match="there is no node of type 'shout'"):
         node_of("shout")
     install(SHOUT, target, packages.GROUP)
-    packages.installed.cache_clear()  # what is installed while a process runs is for the next one
+    packages.NODES.forget()  # what is installed while a process runs is for the next one
     assert node_of("shout").package == "shout-node 1.0.0"
     form = next(one for one in described() if one["type"] == "shout")
     assert form["config"]["properties"]["marks"]["maximum"] == 10

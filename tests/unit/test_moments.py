@@ -88,16 +88,21 @@ near = st.builds(
 )
 
 
+SITUATIONS: Any = {
+    "condition": conditions,
+    "ages": st.lists(near, max_size=8),
+    "at": near,
+    "several": st.lists(near, max_size=3),
+    "plan": st.sampled_from(["gold", None]),
+    "probes": st.lists(st.floats(0, 1, exclude_max=True), min_size=4, max_size=4),
+}
+
+
 @given(
-    condition=conditions,
-    ages=st.lists(near, max_size=8),
-    at=near,
-    several=st.lists(near, max_size=3),
+    **SITUATIONS,
     values=st.lists(st.integers(-5, 9).map(float), min_size=1, max_size=4),
     # the ends of months are where months are odd
     now=st.sampled_from([NOW, us("2027-03-28T10:00:00Z"), us("2028-02-29T23:59:59.999Z"), us("2027-01-31T00:00:00Z")]),
-    plan=st.sampled_from(["gold", None]),
-    probes=st.lists(st.floats(0, 1, exclude_max=True), min_size=4, max_size=4),
 )
 @settings(max_examples=400)
 @example(
@@ -136,15 +141,10 @@ def test_no_verdict_changes_before_the_moment_that_is_given(
 
 
 @given(
-    condition=conditions,
-    ages=st.lists(near, max_size=8),
-    at=near,
-    several=st.lists(near, max_size=3),
+    **SITUATIONS,
     values=st.lists(st.integers(-5, 9).map(float), min_size=1, max_size=4)
     | st.lists(st.integers(0, 9).map(float), min_size=1, max_size=4),
     now=st.sampled_from([NOW, us("2027-03-28T10:00:00Z"), us("2028-02-29T23:59:59.999Z")]),
-    plan=st.sampled_from(["gold", None]),
-    probes=st.lists(st.floats(0, 1, exclude_max=True), min_size=4, max_size=4),
 )
 @settings(max_examples=300)
 @example("sum(buy.properties.n) in last 2 hours >= 3", [0, -1_000_000], 0, [], [1.0, 2.0], NOW, None, [0.1, 0.5, 0.9])
