@@ -7,9 +7,12 @@ import signal
 import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
+import stamina
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AclBinding,
     AclBindingFilter,
@@ -29,6 +32,8 @@ from schemas.topics import EVENTS
 BACK_S: Final = 60.0
 """A process that is not back so long after a fault is down."""
 POLL_S: Final = 0.05
+RULES_S: Final = 120.0
+"""How long it is tried to set Kafka's rules, or to take them back: with them, nothing would be stored any more."""
 
 
 class Down(Exception):
@@ -157,14 +162,20 @@ class Faults:
         # with one rule on a topic, what no rule allows is denied
         allowed = (AclOperation.READ, AclOperation.DESCRIBE, AclOperation.DESCRIBE_CONFIGS)
         rules = [rule(operation, AclPermissionType.ALLOW) for operation in allowed]
-        for future in admin.create_acls(rules, request_timeout=10).values():
-            await asyncio.to_thread(future.result)
+        await _until_done(lambda: admin.create_acls(rules, request_timeout=10))
         try:
             await asyncio.sleep(fault.lasts_s)
         finally:
             every = rule(AclOperation.ANY, AclPermissionType.ANY, AclBindingFilter)
-            for removed in admin.delete_acls([every], request_timeout=10).values():
-                await asyncio.to_thread(removed.result)
+            await _until_done(lambda: admin.delete_acls([every], request_timeout=10))
+
+
+async def _until_done(ask: Callable[[], Mapping[Any, Future[Any]]]) -> None:
+    """Kafka may be slow, or just not be there: what is asked twice is done once."""
+    async for attempt in stamina.retry_context(on=KafkaException, attempts=None, timeout=RULES_S):
+        with attempt:
+            for future in ask().values():
+                await asyncio.to_thread(future.result)
 
 
 @asynccontextmanager
