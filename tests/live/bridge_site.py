@@ -20,6 +20,7 @@ from tests.kafka_tools import eventually
 from tests.live.whole_hub import ROOT, environment
 
 KEY: Final = "correct horse battery staple"
+STOP_S: Final = 30.0
 
 
 class Process:
@@ -59,7 +60,12 @@ class Process:
 
     def stop(self) -> int:
         self.popen.send_signal(signal.SIGTERM)
-        return self.popen.wait(30)
+        try:
+            return self.popen.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self.popen.send_signal(signal.SIGABRT)  # then its log says where its threads stand
+            self.popen.wait()
+            raise AssertionError(f"it does not end within {STOP_S} s:\n{self.log.read_text()[-20_000:]}") from None
 
     def _is_ready(self) -> bool:
         assert self.popen.poll() is None, self.log.read_text()
@@ -90,6 +96,7 @@ class Site:
             HUB_ADMIN_KEY=KEY,
             HUB_REDIS__URL=redis_url,
             PYTHONUNBUFFERED="1",
+            PYTHONFAULTHANDLER="1",
             **variables,
         )
         self.api = self.start("api")
