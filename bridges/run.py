@@ -28,6 +28,7 @@ from bridges.reports import Reports
 from bridges.runner import BRIDGES, Family, Hub, Runner
 from bridges.secrets import environ
 from hub.definitions.catalogue import Catalogue
+from hub.ending import end_in
 from hub.health import serve_health
 from hub.log.bulk import BulkWindow
 from hub.log.follower import Follower
@@ -44,6 +45,8 @@ log: Final = structlog.get_logger()
 
 REDIS_S: Final = 2.0
 """How long Redis may take to answer: a lease must be renewed within five seconds."""
+END_S: Final = 25.0
+"""After SIGTERM: whoever still waits then, waits for a broker. What is not acknowledged, brokers give out again."""
 
 
 def run(settings: Settings) -> None:
@@ -101,8 +104,13 @@ async def _until_signal(hub: Hub, redis_url: str, runners: list[Runner]) -> None
     """Args: runners: gets those that run, for those who want to know how they are doing."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def asked(*_: object) -> None:
+        end_in(END_S, 0)
+        loop.call_soon_threadsafe(stop.set)
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        signal.signal(number, asked)  # not by the loop: it may be what is stuck
     async with _runners(hub, redis_url) as both:
         runners += both
         running = [asyncio.create_task(runner.run(stop), name=f"{runner.family.kind}s") for runner in both]

@@ -19,6 +19,7 @@ from hub.collector.output import Output
 from hub.collector.ownership import Ownership
 from hub.collector.report import Report
 from hub.collector.state import Memory
+from hub.ending import at_most
 from hub.errors import Refused, Unavailable
 from hub.log.keys import KeepingOpener
 from hub.pipeline.definitions import Definitions
@@ -38,6 +39,8 @@ IDLE_POLL_S: Final = 0.2
 WRITING_POLL_S: Final = 0.005
 """While a batch is written: its commit shall not wait for the next records, as bulk producers wait for it."""
 RETRY_MAX_S: Final = 5.0
+CLOSE_S: Final = 15.0
+"""For leaving the group, which takes milliseconds. All that matters is stored or on the log by then."""
 T = TypeVar("T")
 
 
@@ -145,7 +148,8 @@ class Loop:
             self._finish()
         finally:
             self._writer.shutdown(wait=True)
-            self._consumer.close()
+            with at_most(CLOSE_S):  # librdkafka has been seen to wait for ever for a broker that had come back
+                self._consumer.close()
 
     def _round(self) -> None:
         self.polled_at = time.monotonic()
@@ -159,6 +163,7 @@ class Loop:
             if self._pending is None:
                 self._garbage.idle()
             self._reap()
+            self._ownership.raise_if_starved()
             return
         self._at("polled")
         if self._opener is not None:

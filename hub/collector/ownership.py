@@ -22,6 +22,9 @@ TIMEOUT_S: Final = 10.0
 FORGOTTEN_S: Final = 20.0
 """After losing everything the group tells its share, be it empty, within a rebalance: seconds."""
 
+STARVED_S: Final = 10.0
+"""Between two looks at whether records lie there that do not come."""
+
 
 class Ownership:
     """
@@ -46,6 +49,9 @@ class Ownership:
         self._when_gained: Callable[[int, Sequence[int]], None] = lambda _epoch, _partitions: None
         self._failure: HubError | None = None
         self._lost_at: float | None = None  # time.monotonic: everything was taken, and no assignment has come since
+        self._looked_at = time.monotonic()
+        self._behind: dict[int, int] = {}
+        """Next offset of those partitions that had more on the log at the last look."""
         self.epoch = 0
         self.progress: dict[int, int] = {}
         """Next offset to count, by partition: where the store will be once the batch in hand is written."""
@@ -79,6 +85,26 @@ class Ownership:
             raise Unavailable(
                 "kafka", f"no word from the consumer group for {FORGOTTEN_S:.0f} s after it took everything"
             )
+
+    def raise_if_starved(self) -> None:
+        """
+        For when nothing has come. Blocks for a moment each ten seconds, for ten at most while Kafka is away.
+
+        Raises: Unavailable: records lie on the log, and none has come in the time between two looks. librdkafka 2.16
+        stays like that when a broker comes back while connections to it hang; a new process reads at once.
+        """
+        now = time.monotonic()
+        if not self._owned or now - self._looked_at < STARVED_S:
+            return
+        try:
+            ends = self._admin.end_offsets(EVENTS)
+        except Unavailable:
+            ends = {}  # nothing can come
+        behind = {number: self._next[number] for number in self._owned if ends.get(number, 0) > self._next[number]}
+        starved = sorted(number for number, next in behind.items() if self._behind.get(number) == next)
+        self._behind, self._looked_at = behind, time.monotonic()
+        if starved:
+            raise Unavailable("kafka", f"records of partitions {starved} do not come, though the broker has them")
 
     def fresh(self, records: Sequence[LogRecord]) -> list[LogRecord]:
         """Those of partitions that are still ours, each once. Raises Refused at a gap in the offsets."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
@@ -16,6 +17,7 @@ from hub.pipeline.conditions import Condition, ConditionError, condition
 from hub.pipeline.derived import derive
 from hub.pipeline.draft import Draft
 from hub.pipeline.event_types import Rules
+from hub.pipeline.mapping_code import STAMPS, Mapped, write_out
 from hub.pipeline.operations import MISSING, OperationError, apply, holds, kind_of
 
 Key: TypeAlias = "str | tuple[str, ...]"
@@ -66,8 +68,6 @@ class Lines(list[Field]):
         own: Those of mappings.
     """
 
-    __slots__ = ("named", "own")
-
     def __init__(self, lines: Iterable[Field]) -> None:
         """Args: lines: all of them."""
         super().__init__(lines)
@@ -76,6 +76,11 @@ class Lines(list[Field]):
         self.named: msgspec.Raw | msgspec.UnsetType = (
             msgspec.Raw(msgspec.json.encode(names)) if names else msgspec.UNSET
         )
+
+    @cached_property
+    def written_out(self) -> Mapped:
+        """All of them as one function, once the first event needs it."""
+        return write_out(self, Change)
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -100,7 +105,6 @@ class Problem(msgspec.Struct, frozen=True):
     detail: str
 
 
-FIELDS: Final = ("metadata", "fields")
 STRATEGIES: Final[dict[Operation, Strategy | None]] = {
     "set": "last",
     "set-if-empty": "first",
@@ -219,13 +223,10 @@ def map_event(
     Args: event: `id`, `type`, `time`, `source`, `properties`, `context`, and its index fields.
     """
     mapped = _Mapped(event, profile, sent)
-    for line in fields:
-        if line.is_plain:
-            value = found_at(event, line.event)
-            if value is not None:
-                mapped.apply(line, line.profile, line.name, value, line.shape)
-        else:
-            mapped.special(line)
+    if isinstance(fields, Lines) and sent.sender == profile.doc["id"] and not sent.late:
+        fields.written_out(mapped, event, profile, sent)
+    else:
+        mapped.each(fields)
     mapped.derive()
     return mapped.changes, mapped.problems
 
@@ -243,6 +244,16 @@ class _Mapped:
         self._sent = sent
         self._view: dict[str, Any] | None = None
         self._gates: dict[str, bool] = {}
+
+    def each(self, fields: Iterable[Field]) -> None:
+        """The lines, one after the other."""
+        for line in fields:
+            if line.is_plain:
+                value = found_at(self._event, line.event)
+                if value is not None:
+                    self.apply(line, line.profile, line.name, value, line.shape)
+            else:
+                self.special(line)
 
     def special(self, line: Field) -> None:
         """A line that is not for every event, or not for one path that is known beforehand."""
@@ -382,7 +393,7 @@ def _stamp(profile: Draft, name: str, at: str, strategy: Strategy, by: Sent | St
         short = [at, by.event_id, strategy, by.sender]
     else:
         short = [at, by.event_id] if strategy == "last" else [at, by.event_id, strategy]
-    profile.object(FIELDS)[name] = short
+    profile.object(STAMPS)[name] = short
 
 
 def read_stamp(profile: Mapping[str, Any], name: str) -> Stamp | None:

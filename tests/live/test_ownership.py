@@ -86,3 +86,23 @@ def test_who_is_forgotten_by_the_group_says_so(owner: Owner, monkeypatch: pytest
     began = time.monotonic()
     with pytest.raises(Unavailable, match="no word from the consumer group"):
         eventually(lambda: owner.ownership.raise_if_failed() or time.monotonic() - began > 30)
+
+
+def test_who_gets_nothing_though_there_is_something_says_so(owner: Owner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that the process begins again, and reads on."""
+    eventually(owner.read)
+    monkeypatch.setattr(ownerships, "STARVED_S", 0.0)
+    owner.consumer.pause([TopicPartition(owner.topic, 0)])  # as good as a client that has stopped fetching
+    eventually(lambda: not owner.consumer.consume(1, 0.2))
+    owner.ownership.raise_if_starved()
+
+    with pytest.raises(Unavailable, match="do not come"):
+        owner.ownership.raise_if_starved()
+
+
+def test_who_has_read_all_is_not_starved(owner: Owner, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[LogRecord] = []
+    eventually(lambda: read.extend(owner.read()) or len(read) >= RECORDS)
+    monkeypatch.setattr(ownerships, "STARVED_S", 0.0)
+    for _ in range(3):
+        owner.ownership.raise_if_starved()

@@ -1,0 +1,42 @@
+"""The end of a process, also when something in it waits for ever."""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import structlog
+
+log: Final = structlog.get_logger()
+
+
+def end_in(seconds: float, code: int) -> threading.Timer:
+    """
+    End the process after so long with this exit code, whatever it does then, and show on stderr where its threads
+    stand. Whatever is under way is lost, as with SIGKILL. `cancel()` calls it off.
+    """
+
+    def end() -> None:
+        log.error("process.ended_by_force", after_s=seconds, what="it did not end by itself; its threads follow")
+        faulthandler.dump_traceback(sys.__stderr__)
+        os._exit(code)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    return timer
+
+
+@contextmanager
+def at_most(seconds: float, code: int = 1) -> Iterator[None]:
+    """A block that may hang, but not for longer: then the process ends as of `end_in`."""
+    timer = end_in(seconds, code)
+    try:
+        yield
+    finally:
+        timer.cancel()
