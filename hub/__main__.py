@@ -20,6 +20,7 @@ from hub.cli import (
     identity,
     importing,
     mapping,
+    migrate,
     privacy,
     query,
     replay,
@@ -57,6 +58,7 @@ flow.register(app)
 mapping.register(app)
 replay.register(app)
 copy.register(app)
+migrate.register(app)
 tasks.register(app)
 dead_letters.register(app)
 query.register(app)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import faulthandler
 import os
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import Final
 import structlog
 
 log: Final = structlog.get_logger()
+_STDERR: Final = 2
 
 
 def end_in(seconds: float, code: int) -> threading.Timer:
@@ -23,7 +23,7 @@ def end_in(seconds: float, code: int) -> threading.Timer:
 
     def end() -> None:
         log.error("process.ended_by_force", after_s=seconds, what="it did not end by itself; its threads follow")
-        faulthandler.dump_traceback(sys.__stderr__)
+        faulthandler.dump_traceback(_STDERR)
         os._exit(code)
 
     timer = threading.Timer(seconds, end)

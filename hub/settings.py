@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated
 
@@ -137,8 +138,8 @@ class Agents(_Part):
     up: Annotated[
         bool,
         Field(
-            description="Whether `hub up` runs agents and a worker, some 220 MB. Without them heartbeats wait until "
-            "some run, and so does what a new definition or time changes in segments."
+            description="Whether `hub up` runs agents and a worker, some 220 MB. Without them heartbeats and flows "
+            "wait until some run, and so does what a new definition or time changes in segments."
         ),
     ] = True
     instance: Annotated[
@@ -205,6 +206,61 @@ class Tasks(_Part):
             "tasks. The one of `hub up` does."
         ),
     ] = False
+
+
+class Flows(_Part):
+    """What flows may do to other systems, and how long somebody may wait for their answer."""
+
+    private_networks: Annotated[
+        list[IPv4Network | IPv6Network],
+        Field(
+            description="Networks that flows may call although they are not of the public internet, as JSON, such as "
+            '`["10.1.0.0/16"]`.'
+        ),
+    ] = []
+    ca_file: Annotated[
+        Path | None,
+        Field(description="Authority to trust in calls, a PEM file, instead of the system's. Unset: the system's."),
+    ] = None
+    answer_bytes: Annotated[
+        int, Field(ge=1_000, le=16_777_216, description="Most bytes of an answer to a call, unpacked.")
+    ] = 262_144
+    calls_per_host: Annotated[int, Field(ge=1, le=1_000, description="Calls of one host at a time, of a process.")] = 16
+    failures: Annotated[
+        int,
+        Field(ge=1, description="After so many attempts in a row without an answer a host is left alone for `rest_s`."),
+    ] = 5
+    rest_s: Annotated[float, Field(gt=0, description="Then one call is let through, to see.")] = 30.0
+    retry_after_s: Annotated[
+        float,
+        Field(ge=0, description="An answer that asks for a longer wait, in Retry-After, is the last attempt."),
+    ] = 30.0
+    send_s: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="A destination that is away is tried for so long; then the run lets others go first, and comes "
+            "again.",
+        ),
+    ] = 10.0
+    give_up_s: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="A message that could not be sent for so long becomes a dead letter; the `give_up_s` of the "
+            "destination goes before.",
+        ),
+    ] = 3_600.0
+    wait_s: Annotated[
+        float,
+        Field(ge=0, le=30, description="The sender of an event with `async: false` waits so long at most."),
+    ] = 2.0
+    kept_days: Annotated[
+        float, Field(gt=0, description="Runs are forgotten so many days after their end, with their traces.")
+    ] = 30.0
+    waiters: Annotated[
+        int, Field(ge=0, description="Senders that may wait at a time, in one API process. 0: nobody waits.")
+    ] = 500
 
 
 class Bulk(_Part):
@@ -281,6 +337,7 @@ class Settings(BaseSettings):
     segments: Segments = Segments()
     imports: Imports = Imports()
     tasks: Tasks = Tasks()
+    flows: Flows = Flows()
     bulk: Bulk = Bulk()
     health: Health = Health()
     log: Log = Log()

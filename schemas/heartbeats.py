@@ -35,6 +35,8 @@ class Keys:
         """Sorted set: agents processes, by their last word, milliseconds since 1970."""
         self.cursors = f"{self._prefix}:cursors"
         """Hash: by heartbeat, the moment up to which it is decided what becomes of its due times."""
+        self.flow_cursors = f"{namespace}:flows:cursors"
+        """Hash: the same of schedules of flows, by number of the trigger and id of the flow, with a colon between."""
         self.asked = f"{self._prefix}:asked"
         """Hash: by run id, an Asked: runs that somebody wants now, and that have not begun."""
         self.open = f"{self._prefix}:open"

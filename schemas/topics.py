@@ -60,9 +60,9 @@ STORED: Final = Topic(
 )
 TRIGGERS: Final = Topic(
     "triggers.v1",
-    carries="Avro Trigger: a slice of a heartbeat; later a flow to run, a segment change",
-    key="profile id (of a slice: the trigger's id)",
-    written_by=("agents",),
+    carries="Avro Trigger: a flow to run, an event that a pause may wait for, a slice of a heartbeat",
+    key="profile id (of an event without a profile: its id; of a slice: the trigger's id)",
+    written_by=("collector", "agents"),
     read_by=("agents",),
     retention=timedelta(days=3),
 )

@@ -71,7 +71,7 @@ class Imports:
     def _outlet(self, task: Task) -> Outlet:
         desk = self._desk
         window = None if task.arguments["priority"] == "live" else desk.window
-        return Outlet(desk.settings.kafka, desk.settings.namespace, window, _sealer(desk))
+        return Outlet(desk.settings.kafka, desk.settings.namespace, window, sealer(desk))
 
 
 def opened(desk: Desk, _: ExitStack) -> Imports:
@@ -112,7 +112,7 @@ def _pages(steps: Iterator[Step], done: int) -> Iterator[Page]:
         yield page(last)
 
 
-def _sealer(desk: Desk) -> Sealer | None:
+def sealer(desk: Desk) -> Sealer | None:
     settings = desk.settings
     if not settings.privacy.shredding:
         return None

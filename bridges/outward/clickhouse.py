@@ -301,7 +301,7 @@ def _words(exc: BaseException) -> str:
 def _check(settings: ClickhouseSettings, definition: Mapping[str, Any]) -> None:
     if settings.columns and settings.create:
         raise ValueError("settings.create: a table with `columns` of your own is yours to make")
-    if settings.columns and definition["mapping"] is None:
+    if settings.columns and definition["mapping"] is None and definition["sends"] == "events":
         raise ValueError("settings.columns: they are the mapping's fields, and there is no mapping")
     if settings.id in (settings.columns or OURS):
         raise ValueError("settings.id: this column has another purpose")

@@ -127,5 +127,9 @@ async def _rewind(id: str, entry: Entry, hub: Hub, to: Rewind) -> None:
 
 
 DESTINATIONS: Final = Family(
-    "destination", runs=lambda _: True, keep=DestinationKeeper, rewind=_rewind, secrets=_secrets
+    "destination",
+    runs=lambda entry: _destination(entry).sends == "events",
+    keep=DestinationKeeper,
+    rewind=_rewind,
+    secrets=_secrets,
 )

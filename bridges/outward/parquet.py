@@ -89,13 +89,13 @@ def encoded(made: Table, places: Sequence[int], span: Span, compression: Compres
 
 
 def _whole(message: Message) -> dict[str, Any]:
-    content = message.content
+    content = message.content if isinstance(message.content, dict) else {}  # a flow sends what it likes
     session = content.get("session")
     return {
         "type": message.type,
         "time": message.time_ms,
         "profile_id": message.profile_id or None,
-        "session_id": None if session is None else session["id"],
+        "session_id": str(session["id"]) if isinstance(session, dict) and "id" in session else None,
         "source": message.source,
         "properties": _encode(content.get("properties", {})).decode(),
         "document": message.body.decode(),

@@ -231,7 +231,7 @@ def _status(exc: Exception) -> int:
 
 
 def _check(settings: S3Settings, definition: Mapping[str, Any]) -> None:
-    if settings.columns and definition["mapping"] is None:
+    if settings.columns and definition["mapping"] is None and definition["sends"] == "events":
         raise ValueError("settings.columns: they are the mapping's fields, and there is no mapping")
     if definition["mapping"] is not None and not settings.columns:
         raise ValueError("settings.columns: name the mapping's fields with their types: a file's columns are typed")

@@ -189,6 +189,8 @@ def _text(words: Any) -> str:
 
 
 def _check(_: SmtpSettings, definition: Mapping[str, Any]) -> None:
+    if definition["sends"] == "flows":
+        return  # what they send is a mail already
     mapping = definition["mapping"]
     if mapping is None:
         raise ValueError(f"mapping: a mail needs one that makes {', '.join(REQUIRED)}")

@@ -1,4 +1,4 @@
-"""The metrics of destinations."""
+"""The metrics of destinations, and of what flows ask of other systems."""
 
 from __future__ import annotations
 
@@ -19,5 +19,16 @@ LAST: Final = Gauge(
     "hub_destination_last_event_seconds", "When the last event was read, seconds since 1970.", ["destination"]
 )
 STATE: Final = Gauge("hub_destination_state", "1 for the state that the destination is in.", ["destination", "state"])
+
+CALLS: Final = Counter(
+    "hub_flow_calls_total",
+    "Calls of other systems by flows, by what came of them: answered, failed (no answer), again (503 and the like).",
+    ["outcome"],
+)
+MESSAGES: Final = Counter(
+    "hub_flow_messages_total",
+    "Messages of flows, by what came of them: sent, later (they come again), dead (a dead letter).",
+    ["destination", "outcome"],
+)
 
 OF_DESTINATIONS: Final = Meters("destination", READ, SENT, REFUSED, IN_FLIGHT, LAG, LAST, STATE)

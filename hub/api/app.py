@@ -23,6 +23,8 @@ from hub.api import (
     definitions,
     destinations,
     figures,
+    flow_asks,
+    flow_runs,
     flows,
     health,
     heartbeats,
@@ -42,6 +44,7 @@ from hub.api.collect import COLLECT, Collect
 from hub.api.consent import CONSENT, Consents
 from hub.api.control import Control
 from hub.api.doors import Doors
+from hub.api.flow_answers import Waiters
 from hub.api.gate import Gate
 from hub.api.gauges import BalanceGauges
 from hub.api.heartbeat_runs import Runs
@@ -69,7 +72,7 @@ from hub.log.bulk import BulkWindow
 from hub.pipeline.definitions import MOST_PROFILES
 from hub.segments.runs import Runs as SegmentRuns
 from hub.settings import Agents, Limits
-from hub.store.port import Reading, Scanning, Segments, Tasks, Versions
+from hub.store.port import FlowRuns, Reading, Scanning, Segments, Tasks, Versions
 
 log: Final = structlog.get_logger()
 
@@ -79,8 +82,12 @@ MOST_HEARTBEATS_PER_S: Final = Agents().events_per_s
 DESCRIPTION: Final = "Events in, one profile per customer out. Errors are problem+json (RFC 9457)."
 
 
-class ReadStore(Reading, Segments, Scanning, Versions, Tasks, Protocol):
+class ReadStore(Reading, Segments, Scanning, Versions, Tasks, FlowRuns, Protocol):
     """What the API needs of a store."""
+
+
+class Writer(tasks.Writing, flow_runs.Cancelling, Protocol):
+    """What it writes there."""
 
 
 class Producer(Publish, Protocol):
@@ -122,9 +129,10 @@ def create_app(
     most_heartbeats_per_s: float = MOST_HEARTBEATS_PER_S,
     bulk: BulkWindow | None = None,
     kinds: Kinds = NO_KINDS,
-    task_writer: tasks.Writing | None = None,
+    task_writer: Writer | None = None,
     queue_of: Callable[[str], JobQueue] | None = None,
     import_door: imports.Door | None = None,
+    waiters: Waiters | None = None,
     now_ms: Callable[[], int] = now_ms,
 ) -> App:
     """
@@ -150,13 +158,18 @@ def create_app(
         most_heartbeats_per_s: Events a second that one heartbeat may need.
         bulk: Where bulk payloads and replays wait for live events; None: they do not.
         kinds: Of tasks that somebody may ask for.
-        task_writer: What keeps them; None: the store, if that is open for writing.
+        task_writer: What keeps them, and ends runs of flows; None: the store, if that is open for writing.
         queue_of: Of RQ, by name; None: there is no Redis.
         import_door: What imports may look at; None: there are no routes for them.
+        waiters: Who wait for what flows answer; None: nobody does.
         now_ms: The clock, milliseconds since 1970.
     """
     possible = heartbeats.checker(store, most_heartbeats_per_s, limits.event_bytes)
-    rules = rules._replace(validators={**rules.validators, "heartbeat": possible, "flow": flows.checker})
+    warner = flows.warner(catalogue)
+    rules = rules._replace(
+        validators={**rules.validators, "heartbeat": possible, "flow": flows.checker},
+        warners={flows.FLOW: warner, flows.DRAFT: warner},
+    )
     refusals = Refusals(now_ms())
     parts = DoorParts(publisher, namespace, catalogue, limits, refusals, Gate(catalogue), now_ms)
     webhooks = None if hooks is None else Webhooks(hooks, parts)
@@ -203,7 +216,8 @@ def create_app(
     )
     app.include_router(privacy.router(people))
     app.include_router(select.router(store, now_ms))
-    # before /{kind}/{id:path}, which would take what they are called for an id
+    # before /{kind}/{id:path} and /flows/{id:path}, which would take what they are called for an id
+    app.include_router(flow_runs.router(flow_runs.RunViews(store, task_writer or store, now_ms)))
     app.include_router(figures.router(store, now_ms))
     app.include_router(queries.router(store))
     app.include_router(conditions.router(store, now_ms))
@@ -235,11 +249,13 @@ def create_app(
     app.include_router(segments.router(views, now_ms))
     task_views = tasks.TaskViews(store, task_writer or store, kinds, queue_of, now_ms)
     app.include_router(tasks.router(task_views))
+    asks = flow_asks.FlowAsks(task_views, catalogue, store, most_bytes=limits.event_bytes, now_ms=now_ms)
+    app.include_router(flow_asks.router(asks))
     if import_door is not None:
         app.include_router(imports.router(imports.ImportViews(task_views, catalogue, limits, import_door, now_ms)))
     _add_docs(app)
     _add_errors(app, limits)
-    return Front(Track(parts, bulk), app, admin_key, webhooks, Doors(ROUTES, parts), others=others)
+    return Front(Track(parts, bulk, waiters), app, admin_key, webhooks, Doors(ROUTES, parts), others=others)
 
 
 def _add_docs(app: FastAPI) -> None:

@@ -41,6 +41,9 @@ VERSIONS: Final = "/versions"
 Validator: TypeAlias = Callable[[Any], None]
 """Gets a definition of one kind. Raises a HubError or ValueError that says what is wrong with it, beyond its types."""
 
+Warner: TypeAlias = Callable[[Any], list[dict[str, Any]]]
+"""Gets a definition of one kind; gives what is to be known of it, as JSON. It never keeps one from being saved."""
+
 Condition: TypeAlias = Callable[[Entry | None], None]
 """Raises Conflict unless the entry as it is now is the one that may be changed."""
 
@@ -73,6 +76,7 @@ class Rules(NamedTuple):
 
     validators: Mapping[str, Validator] = {}
     vaults: Mapping[str, Vault] = {}
+    warners: Mapping[str, Warner] = {}
 
     def checked(self, kind: str, spec: Definition, old: Definition | None) -> Definition:
         """As it shall be kept: valid, secrets sealed. Blocks. Raises Invalid; Unavailable: nobody can tell now."""
@@ -277,7 +281,10 @@ def _shown(kind: str, id: str, entry: Entry, rules: Rules) -> dict[str, Any]:
 
 def answer(kind: str, id: str, entry: Entry, rules: Rules, status: int = 200) -> Response:
     """A definition as it is now, with its version as the ETag."""
-    return json_response(_shown(kind, id, entry, rules), status, ETag=f'"{entry.version}"')
+    shown = _shown(kind, id, entry, rules)
+    if kind in rules.warners:
+        shown["warnings"] = rules.warners[kind](entry.spec)
+    return json_response(shown, status, ETag=f'"{entry.version}"')
 
 
 def check_kind(kind: str) -> None:

@@ -87,6 +87,8 @@ class Destinations(steered.Steered[Rehearsal]):
 
     def _rehearsed(self, spec: Destination, wanted: Rehearsal) -> dict[str, Any]:
         assert self._rehearse_of is not None
+        if spec.sends == "flows":
+            raise Invalid("it sends no events, but what flows send by it: hub flow test")
         try:
             rehearse = self._rehearse_of(spec)
         except ValueError as exc:
@@ -120,6 +122,8 @@ def _view(id: str, entry: Entry, seen: Seen | None, why: str, lag: int | None) -
     status = None if seen is None else seen.statuses.get(id)
     now, hint = state(entry, owner, status, seen)
     spec = cast("Destination", entry.spec)
-    own = {"condition": spec.condition}
+    if spec.sends == "flows" and now == "unassigned":
+        hint = "it sends no events: whoever runs a flow sends by it what that says"
+    own = {"condition": spec.condition, "sends": spec.sends}
     told = steered.described(id, entry, spec, (now, why or hint), process=owner, own=own)
     return told | steered.numbers(status, COUNTS, running=owner is not None) | {"lag": lag}

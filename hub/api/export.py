@@ -7,13 +7,14 @@ import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from io import RawIOBase
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
+from hub.api.flow_runs import whole
 from hub.pipeline.documents import iso
 from hub.pipeline.letter_owner import is_about
-from hub.store.port import Kind, Reading
+from hub.store.port import FlowRuns, Kind, Reading
 from hub.store.stays import is_theirs, way_of
 
 PAGE: Final = 200
@@ -27,12 +28,17 @@ profile.json          the profile, with all fields and how each came about
 identity.json         its ids, identifiers (hashes: the values themselves are not kept apart) and merges
 sessions.ndjson       visits, one JSON document a line
 events.ndjson         every event, with what was sent and what it changed, one JSON document a line
+flow-runs.ndjson      what flows did because of the person, with their traces, one JSON document a line
 dead-letters.ndjson   what could not be taken and names the person, with the original bytes
 manifest.json         when this was made, and how many documents are in each file
 
 What is not in here: what the hub has sent to other systems (its destinations), what lies in its Kafka topics until they
 delete it (docs/privacy.md says how long), and events that came without a profile.
 """
+
+
+class Store(Reading, FlowRuns, Protocol):
+    """What is asked of the store."""
 
 
 class _Pipe(RawIOBase):
@@ -60,7 +66,7 @@ class Export:
     """Iterate once, on one thread: the file in pieces. Holds a page of documents, whatever there are."""
 
     def __init__(
-        self, store: Reading, profile: dict[str, Any], identity: dict[str, Any], identity_key: bytes, now_ms: int
+        self, store: Store, profile: dict[str, Any], identity: dict[str, Any], identity_key: bytes, now_ms: int
     ) -> None:
         """Args: profile: its document. identity: as `/profiles/{id}/identity` gives it. now_ms: for the manifest."""
         self._store = store
@@ -101,6 +107,7 @@ class Export:
         return {
             "sessions": self._found("sessions", f"profile.id = {id}"),
             "events": self._events(),
+            "flow-runs": self._runs(),
             "dead-letters": self._letters(),
         }
 
@@ -112,6 +119,14 @@ class Export:
             for one in self._found("events", f"profile.id = {msgspec.json.encode(id).decode()}"):
                 if is_theirs(person, one["profile"]["id"], *way_of(one)):
                     yield one
+
+    def _runs(self) -> Iterator[dict[str, Any]]:
+        before: int | None = None
+        while True:
+            runs, before = self._store.list_flow_runs(PAGE, before, profile_id=self._profile["id"])
+            yield from (whole(run) for run in runs)
+            if before is None:
+                return
 
     def _found(self, kind: Kind, query: str) -> Iterator[dict[str, Any]]:
         cursor: str | None = None

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request
 from pydantic import AwareDatetime, BaseModel, Field
 from starlette.responses import Response
 
-from hub.api.definitions import Editor, IfMatch, Invalid, Rules, answer, body_of, condition, read
+from hub.api.definitions import Editor, IfMatch, Invalid, Rules, Warner, answer, body_of, condition, read
 from hub.api.problems import Conflict, NotFound
 from hub.api.responses import json_response
 from hub.api.steering import when
@@ -20,9 +20,10 @@ from hub.definitions.catalogue import Catalogue, Entry
 from hub.definitions.kinds import Flow, FlowDraft
 from hub.edge.mapping.problems import Problem
 from hub.errors import Unavailable
-from hub.flows.check import FlowError, check
+from hub.flows.check import Checked, FlowError, check
 from hub.flows.compiled import compile_flow
 from hub.flows.effects import Answer, LookUp
+from hub.flows.references import unknown
 from hub.flows.registry import described
 from hub.flows.run import Documents
 from hub.flows.trial import TrialError, try_flow
@@ -77,6 +78,16 @@ def checker(spec: Any) -> None:
         raise FlowError(found.problems)
 
 
+def warner(catalogue: Catalogue) -> Warner:
+    """What has to be known of a flow or a draft that was saved, as things are defined."""
+    return lambda spec: warned(check(spec), spec, catalogue)
+
+
+def warned(found: Checked, spec: Flow, catalogue: Catalogue) -> list[dict[str, Any]]:
+    """As JSON. Args: found: of the flow."""
+    return [told(problem) for problem in (*found.warnings, *unknown(spec, catalogue.entries))]
+
+
 class Flows:
     """Definitions of flows and of drafts, put together."""
 
@@ -97,12 +108,15 @@ class Flows:
 
     def one(self, id: str) -> dict[str, Any]:
         """With what is wrong with its draft, or with itself. Raises NotFound."""
-        entry = self._newest(id)
-        found = check(cast("Flow", entry.spec))
+        spec = cast("Flow", self._newest(id).spec)
+        return {**self._one(id), **self.checked(spec)}
+
+    def checked(self, spec: Flow) -> dict[str, Any]:
+        """All that is wrong with a flow, and all that has to be known of it."""
+        found = check(spec)
         return {
-            **self._one(id),
             "problems": [told(problem) for problem in found.problems],
-            "warnings": [told(problem) for problem in found.warnings],
+            "warnings": warned(found, spec, self._catalogue),
         }
 
     def try_(self, id: str, asked: Tried) -> dict[str, Any]:
@@ -201,11 +215,12 @@ class Flows:
 
 
 def told(problem: Problem) -> dict[str, Any]:
-    """A problem as JSON: `node` is null if it is not about one."""
+    """A problem as JSON: `node` is null if it is not about one. `path`: what `where` is written of."""
     path = problem.path
     return {
         "node": path[1] if len(path) > 1 and path[0] == "nodes" else None,
         "where": problem.where,
+        "path": list(problem.path),
         "detail": problem.detail,
         "column": problem.column,
         "expression": problem.expression or None,
@@ -228,13 +243,7 @@ def router(flows: Flows) -> APIRouter:
     @routes.post("/check", name="Say all that is wrong with a flow", openapi_extra=body_of(FlowDraft))
     async def check_flow(request: Request) -> Response:
         spec = await read(FlowDraft, request)
-        found = await asyncio.to_thread(check, spec)
-        return json_response(
-            {
-                "problems": [told(problem) for problem in found.problems],
-                "warnings": [told(problem) for problem in found.warnings],
-            }
-        )
+        return json_response(await asyncio.to_thread(flows.checked, spec))
 
     @routes.get("/{id:path}", name="A flow, and what is wrong with its draft", responses=NOT_THERE)
     def one(id: str) -> Response:

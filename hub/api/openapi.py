@@ -62,6 +62,10 @@ _ACCEPTED: Final = {
         "session": _REF,
         **{name: {"type": "array"} for name in ("ux", "events", "errors", "warnings")},
         "response": {"type": "object"},
+        "pending": {
+            "type": "boolean",
+            "description": "Only to an event that waits for flows (`async: false`): whether some of them go on.",
+        },
     },
 }
 _TAKEN: Final = {

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 from starlette.responses import StreamingResponse
 
-from hub.api.export import Export, file_name
+from hub.api.export import Export, Store, file_name
 from hub.api.identity import Identities
 from hub.api.parts import Publish
 from hub.api.problems import NotFound
@@ -19,7 +19,7 @@ from hub.ids import ordered
 from hub.model import FOREVER_MS
 from hub.pipeline.documents import iso
 from hub.pipeline.privacy import PROFILE, SOURCE, Kind, Order, mark
-from hub.store.port import OrderRow, Reading
+from hub.store.port import OrderRow
 from schemas.codec import encode_inbound
 from schemas.records import PATCH, Inbound, Patch
 from schemas.topics import EVENTS, KEYS
@@ -102,7 +102,7 @@ class People:
     def __init__(
         self,
         publisher: Publish,
-        store: Reading,
+        store: Store,
         namespace: str,
         *,
         identity_key: bytes,

@@ -21,6 +21,7 @@ from hub.edge.message import Convert, ConverterOf, Message
 from hub.errors import HubError, InvalidPayload, Refused
 from hub.ids import derived
 from hub.log.bulk import BulkWindow
+from hub.pipeline.letters import OF_FLOW
 from hub.settings import Limits
 from hub.store.port import MAX_PAGE, Reading
 from schemas.codec import CodecError, decode_inbound, encode_inbound
@@ -308,9 +309,14 @@ class _Way:
 
 
 def _require_inward(letter: Document) -> None:
-    """Raises Unreplayable: it is a message that a destination could not send, of an event that is stored."""
+    """Raises Unreplayable: it is a message that a destination could not send, of an event that is stored or a flow."""
     if letter["stage"] == "destination":
-        id = letter["origin"].partition(":")[2].rpartition(":")[0]
+        id, _, place = letter["origin"].partition(":")[2].rpartition(":")
+        if place.startswith(OF_FLOW):
+            raise Unreplayable(
+                f"a flow has sent it by the destination {id!r}, which did not take it: mend that, then run the flow "
+                "again where that is right (POST /flows/{id}/run)"
+            )
         raise Unreplayable(
             f"its event is stored, and was not sent: mend the destination {id!r} or its target, then let it send again "
             "from before the event (POST /destinations/{id}/rewind)"

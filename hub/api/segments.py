@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Annotated, Any, Final, Literal, cast
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Final, Literal, Self, cast
 
 import msgspec
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 from starlette.responses import Response
 
 from hub.api.conditions import Part
@@ -20,10 +20,14 @@ from hub.api.responses import json_response
 from hub.definitions.catalogue import Catalogue, Entry
 from hub.definitions.kinds import Segment
 from hub.errors import Unavailable
+from hub.flows.deciding import deciders
 from hub.ids import ordered
 from hub.pipeline.documents import iso
+from hub.pipeline.flow_changes import SOURCE, TYPE
+from hub.pipeline.membership import memberships
 from hub.pipeline.requests import join_or_leave
-from hub.segments.preview import Store, preview
+from hub.segments.preview import Store, listed, preview
+from hub.segments.preview import Verdict as Given
 from hub.segments.runs import Runs
 from hub.segments.sizes import HOUR_MS
 from schemas.codec import encode_inbound
@@ -59,13 +63,17 @@ class BackfillState(BaseModel):
 
 
 class SegmentSummary(BaseModel):
-    """A segment. `size`: how many profiles are in it now. `version`: of its definition; `updated_at`: since when."""
+    """
+    A segment. `size`: how many profiles are in it now. `version`: of its definition; `updated_at`: since when. `flows`:
+    ids of those that say who is in it, besides lists; none if it has a condition.
+    """
 
     id: str
     name: str
     description: str
     enabled: bool
     condition: str | None
+    flows: list[str]
     version: int
     updated_at: str
     size: int
@@ -112,25 +120,41 @@ class Sizes(BaseModel):
 
 
 class Asked(BaseModel, extra="forbid"):
-    """A condition to try."""
+    """A condition to try, or a segment to look at."""
 
-    condition: Annotated[str, Field(min_length=1, description="As of a segment (docs/segments.md).")]
+    condition: Annotated[str | None, Field(min_length=1, description="As of a segment (docs/segments.md).")] = None
+    segment: Annotated[
+        str | None, Field(description="Instead of a condition: who is in this one; if it has one, that is tried.")
+    ] = None
     profile: Annotated[str | None, Field(description="Of whom to say why they are in or out; any id of theirs.")] = None
     size: Annotated[int, Field(ge=0, le=100, description="Most profiles of the sample.")] = 10
 
+    @model_validator(mode="after")
+    def _is_about_one(self) -> Self:
+        if (self.condition is None) == (self.segment is None):
+            raise ValueError("write either `condition` or `segment`")
+        return self
+
 
 class Verdict(BaseModel):
-    """On one profile: whether it would be in, and which part of the condition is true, false or unknown."""
+    """
+    On one profile: whether it would be in, and which part of the condition is true, false or unknown.
+
+    `parts`: null: there is no condition. `membership`: since when it is in the segment that was asked for, and by what,
+    as its `metadata.segments` has it, of a flow also the `flow`, its `version` and the `run`; null: it is not in it, or
+    none was asked for.
+    """
 
     id: str
     matches: bool
-    parts: Part
+    parts: Part | None
+    membership: dict[str, Any] | None
 
 
 class Previewed(BaseModel):
     """
     What it would give. `exact`: false: profiles keep no account yet of the events that it asks for, so `looked` of them
-    were looked at and `count` is an estimate.
+    were looked at and `count` is an estimate. `flows`: as of the segment that was asked for.
     """
 
     count: int
@@ -139,6 +163,7 @@ class Previewed(BaseModel):
     looked: int
     sample: list[dict[str, Any]]
     profile: Verdict | None
+    flows: list[str]
     warnings: list[str]
 
 
@@ -188,14 +213,14 @@ class SegmentViews:
         """Blocks. Raises Unavailable."""
         sizes = self._store.segment_sizes()
         entries = sorted(self._catalogue.entries("segment").items())
-        items = [_summary(id, entry, sizes.get(id, 0)) for id, entry in entries]
+        items = [_summary(id, entry, sizes.get(id, 0), self._flows(id, entry)) for id, entry in entries]
         return {"items": items, "check": self._check(), "next": None}
 
     def one(self, id: str) -> dict[str, Any]:
         """Blocks. Raises NotFound, Unavailable."""
         entry = self.entry(id)
         size = self._store.segment_sizes().get(id, 0)
-        return {**_summary(id, entry, size), "backfill": self._backfill(id, entry)}
+        return {**_summary(id, entry, size, self._flows(id, entry)), "backfill": self._backfill(id, entry)}
 
     def entry(self, id: str) -> Entry:
         """Raises NotFound."""
@@ -223,15 +248,25 @@ class SegmentViews:
         profile = None if asked.profile is None else self._store.get("profiles", asked.profile)
         if asked.profile is not None and profile is None:
             raise NotFound("there is no profile with this id")
-        found = preview(self._store, asked.condition, asked.size, profile, self._now_ms() * 1_000)
-        verdict = found.profile
+        flows: list[str] = []
+        condition, member = asked.condition, None
+        if asked.segment is not None:
+            entry = self.entry(asked.segment)
+            condition = cast("Segment", entry.spec).condition
+            flows = self._flows(asked.segment, entry)
+            member = None if profile is None else self._member(profile, asked.segment)
+        if condition is None:
+            found = listed(self._store, asked.segment or "", asked.size, profile, flows)
+        else:
+            found = preview(self._store, condition, asked.size, profile, self._now_ms() * 1_000)
         return {
             "count": found.matching,
             "total": found.total,
             "exact": found.is_exact,
             "looked": found.looked,
             "sample": found.sample,
-            "profile": None if verdict is None else {**verdict._asdict(), "parts": msgspec.to_builtins(verdict.parts)},
+            "profile": None if found.profile is None else {**_verdict(found.profile), "membership": member},
+            "flows": flows,
             "warnings": found.warnings,
         }
 
@@ -279,6 +314,22 @@ class SegmentViews:
                     definitions_offset=offset,
                 )
                 group.create_task(self._publisher.publish(self._topic, profile_id.encode(), encode_inbound(record)))
+
+    def _member(self, profile: Mapping[str, Any], segment: str) -> dict[str, Any] | None:
+        """Since when, and by what; of a flow also which run of it has let the profile in, as long as that is stored."""
+        entry = memberships(profile).get(segment)
+        if entry is None or entry["by"] != "flow" or entry["event"] is None:
+            return entry
+        event = self._store.get("events", entry["event"])
+        if event is None or event["type"] != TYPE or event["source"]["id"] != SOURCE:
+            return dict(entry)
+        return {**entry, **{name: event["properties"].get(name) for name in ("flow", "version", "run")}}
+
+    def _flows(self, id: str, entry: Entry) -> list[str]:
+        """Those that say who is in it."""
+        if cast("Segment", entry.spec).condition:
+            return []
+        return self._catalogue.compiled("flow", deciders).get(id, [])
 
     def _backfill(self, id: str, entry: Entry) -> dict[str, Any] | None:
         if self._runs is None or not cast("Segment", entry.spec).condition:
@@ -399,7 +450,11 @@ def _add_lists(routes: APIRouter, views: SegmentViews) -> None:
 _NO_PROFILE: Final[dict[int | str, dict[str, Any]]] = {404: {"description": "There is no profile with this id."}}
 
 
-def _summary(id: str, entry: Entry, size: int) -> dict[str, Any]:
+def _verdict(verdict: Given) -> dict[str, Any]:
+    return {**verdict._asdict(), "parts": msgspec.to_builtins(verdict.parts)}
+
+
+def _summary(id: str, entry: Entry, size: int, flows: list[str]) -> dict[str, Any]:
     spec = cast("Segment", entry.spec)
     return {
         "id": id,
@@ -407,6 +462,7 @@ def _summary(id: str, entry: Entry, size: int) -> dict[str, Any]:
         "description": spec.description,
         "enabled": spec.enabled,
         "condition": spec.condition,
+        "flows": flows,
         "version": entry.version,
         "updated_at": iso(entry.updated_at_ms),
         "size": size,

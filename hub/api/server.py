@@ -19,6 +19,7 @@ from hub.api.app import create_app
 from hub.api.asgi import App
 from hub.api.control import Control
 from hub.api.definitions import Rules
+from hub.api.flow_answers import Waiters
 from hub.api.heartbeat_runs import Runs
 from hub.api.imports import Door
 from hub.api.recorder import Recorder
@@ -45,7 +46,7 @@ from hub.pipeline.data_keys import Wrapping
 from hub.pipeline.sealed import Sealer
 from hub.redis import client
 from hub.segments.runs import Runs as SegmentRuns
-from hub.settings import Api, Bulk, Kafka, Limits
+from hub.settings import Api, Bulk, Flows, Kafka, Limits
 from hub.store.factory import open_store
 
 log: Final = structlog.get_logger()
@@ -91,6 +92,7 @@ class Parts(NamedTuple):
     kinds: Kinds
     shredding: bool = False
     import_door: Door | None = None
+    flows: Flows = Flows()
 
 
 def run(parts: Parts, api: Api) -> None:
@@ -200,6 +202,10 @@ async def _opened(parts: Parts) -> AsyncIterator[App]:
             if each is not None:
                 stack.push_async_callback(each.close)
 
+        flows = parts.flows
+        waiters = Waiters(redis_url, namespace, catalogue, wait_s=flows.wait_s, most=flows.waiters)
+        stack.push_async_callback(waiters.close)
+
         redis = stack.enter_context(closing(client(redis_url))) if redis_url else None
         late_tasks = stack.enter_context(closing(LateTasks(lambda: open_store(parts.store_url))))
 
@@ -233,6 +239,7 @@ async def _opened(parts: Parts) -> AsyncIterator[App]:
             bulk=window,
             kinds=parts.kinds,
             import_door=parts.import_door,
+            waiters=waiters,
             task_writer=late_tasks,
             queue_of=None if redis is None else lambda queue: JobQueue(redis, namespace, queue),
         )

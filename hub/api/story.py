@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
+from hub.api.flow_story import changed_by, flows_story
 from hub.api.segment_story import segments_story
 from hub.definitions.catalogue import Entry
 from hub.definitions.fields import FieldMapping
@@ -107,9 +108,7 @@ def event_story(document: Mapping[str, Any], found: Found) -> dict[str, Any]:
         "rules": outcome.get("rules", []),
         "mappings": {
             "definitions": metadata["definitions"],
-            "changes": [
-                _change(change, document["type"], metadata["definitions"], found) for change in outcome["changes"]
-            ],
+            "changes": [_change(change, document, found) for change in outcome["changes"]],
             "problems": outcome["problems"],
         },
         "identity": {
@@ -119,6 +118,7 @@ def event_story(document: Mapping[str, Any], found: Found) -> dict[str, Any]:
             "profile_now": None if found.profile is None else found.profile["id"],
         },
         "segments": segments_story(document, found.segments),
+        "flows": flows_story(document),
         "profile": _profile(document, found),
         "session": _session(document, found),
         "payload_events": _payload_events(inbound),
@@ -196,10 +196,10 @@ def _log(position: Position, found: Found, inbound: Inbound | None) -> dict[str,
     return log
 
 
-def _change(change: Mapping[str, Any], event_type: str, definitions: int, found: Found) -> dict[str, Any]:
-    field, op = change["field"], change["op"]
-    by = []
-    for id, entry, lines in _lines(event_type, found):
+def _change(change: Mapping[str, Any], document: Mapping[str, Any], found: Found) -> dict[str, Any]:
+    field, op, definitions = change["field"], change["op"], document["metadata"]["definitions"]
+    by = changed_by(change, document)
+    for id, entry, lines in _lines(document["type"], found):
         if any(line.op == op and line.writes(field) for line in lines):
             by.append({"id": id, "version": entry.version, "changed_since": entry.version > definitions})
     if op in ("append", "append-unique"):

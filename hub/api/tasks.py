@@ -61,9 +61,10 @@ class TaskSummary(BaseModel):
 
 
 class SliceState(BaseModel):
-    """A part of a task. `begun`: how often since its last page was saved."""
+    """A part of a task. `what`: which, if it has a name. `begun`: how often since its last page was saved."""
 
     number: int
+    what: str
     state: str
     done: int
     total: int
@@ -282,6 +283,7 @@ def router(views: TaskViews) -> APIRouter:
 def _slice(part: Slice) -> dict[str, Any]:
     return {
         "number": part.number,
+        "what": str(part.spec.get("what", "")),
         "state": part.state,
         "done": part.done,
         "total": part.total,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from functools import partial
-from typing import Final
+from typing import Any, Final, cast
 from urllib.parse import parse_qs
 
 import msgspec
@@ -15,6 +15,7 @@ from hub.api.asgi import Answer, Header, Receive, Scope, Send, respond
 from hub.api.beacons import may_send
 from hub.api.body import read_body
 from hub.api.failures import Failures
+from hub.api.flow_answers import MARK, PENDING, Told, Waiters, asking
 from hub.api.parts import DoorParts
 from hub.api.problems import not_allowed
 from hub.edge.admit import admit, clean_id
@@ -25,6 +26,7 @@ from hub.errors import InvalidPayload
 from hub.ids import ordered
 from hub.log.bulk import BulkWindow
 from hub.settings import Limits
+from schemas import records
 from schemas.codec import encode_inbound
 from schemas.topics import MAX_RECORD_BYTES
 
@@ -54,10 +56,16 @@ _YES_OR_NO: Final = {
 class Track:
     """The ASGI app behind /track."""
 
-    def __init__(self, parts: DoorParts, bulk: BulkWindow | None = None) -> None:
-        """Args: parts: what all doors share. bulk: where bulk payloads wait; None: they do not."""
+    def __init__(self, parts: DoorParts, bulk: BulkWindow | None = None, waiters: Waiters | None = None) -> None:
+        """
+        Args:
+            parts: What all doors share.
+            bulk: Where bulk payloads wait; None: they do not.
+            waiters: Who wait for what flows answer; None: nobody does.
+        """
         self._publish = parts.publisher.publish
         self._bulk = bulk
+        self._waiters = waiters
         self._topic = parts.topic
         self._catalogue = parts.catalogue
         self._limits = parts.limits
@@ -105,8 +113,9 @@ class Track:
             return Answer(200, b"null")
         if scope["query_string"]:
             payload = _overridden(payload, scope["query_string"])
+        asked = asking(payload) if MARK in body else None
         taken = inbound(
-            payload,
+            asked or payload,
             catalogue=self._catalogue,
             payload_id=None if key is None else idempotency_key(key, payload.source_id, limits),
             now_ms=self._now_ms(),
@@ -127,7 +136,13 @@ class Track:
             await self._publish_bulk(taken.key, value, len(payload.events))
         self._payloads.inc()
         self._events.inc(len(payload.events))
-        return accepted(taken)
+        return accepted(taken) if asked is None else answered(taken, await self._told(asked, taken, priority))
+
+    async def _told(self, payload: Payload, taken: Taken, priority: bytes | None) -> Told:
+        if self._waiters is None or (priority is not None and _is_bulk(priority, payload.source_id)):
+            return PENDING
+        track = cast("records.Track", taken.record["body"][1])
+        return await self._waiters.told(payload, [event["id"] for event in track["events"]])
 
     async def _publish_bulk(self, key: bytes, value: bytes, events: int) -> None:
         """Raises Unavailable when live events leave no room in time."""
@@ -140,22 +155,26 @@ class Track:
 
 def accepted(taken: Taken) -> Answer:
     """The answer to a payload that Kafka has."""
+    return Answer(200, msgspec.json.encode(_members(taken)))
+
+
+def answered(taken: Taken, told: Told) -> Answer:
+    """The same to somebody who has waited for what flows answer."""
+    return Answer(200, msgspec.json.encode({**_members(taken), **told._asdict()}))
+
+
+def _members(taken: Taken) -> dict[str, Any]:
     # "profile" is what the client has to keep: it may be another one than it sent
-    return Answer(
-        200,
-        msgspec.json.encode(
-            {
-                "task": taken.record["id"],
-                "ux": [],
-                "response": {},
-                "events": [],
-                "profile": {"id": taken.profile_id or None},
-                "session": {"id": taken.session_id},
-                "errors": [],
-                "warnings": [],
-            }
-        ),
-    )
+    return {
+        "task": taken.record["id"],
+        "ux": [],
+        "response": {},
+        "events": [],
+        "profile": {"id": taken.profile_id or None},
+        "session": {"id": taken.session_id},
+        "errors": [],
+        "warnings": [],
+    }
 
 
 def idempotency_key(value: bytes, source: str, limits: Limits) -> str:

@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
 
 def chaos(
     seconds: Annotated[float, typer.Option(min=5, help="How long the load lasts.")] = 300,
-    faults: Annotated[int, typer.Option(min=0, help="How many, spread over that time.")] = 70,
+    faults: Annotated[int, typer.Option(min=0, help="How many, spread over that time.")] = 80,
     seed: Annotated[int, typer.Option(help="Of load and faults: the same seed does the same again.")] = 1,
     seeds: Annotated[int, typer.Option(min=1, help="So many runs, from --seed upwards.")] = 1,
     rate: Annotated[float, typer.Option(min=0.01, help="Times the usual load of some 130 events/s.")] = 1.0,
@@ -72,6 +72,7 @@ def chaos(
 
 def chaos_hub(data: Annotated[Path, typer.Option()], port: Annotated[int, typer.Option()]) -> None:
     """The kit's own hub, in the foreground: `hub up` with what hub/chaos/rig.py changes."""
+    from dataclasses import replace
     from functools import partial
 
     from hub.chaos import rig
@@ -86,7 +87,7 @@ def chaos_hub(data: Annotated[Path, typer.Option()], port: Annotated[int, typer.
     settings = settings.model_copy(update={"data": data, "api": api})
     lines = Lines(data / "logs", None)
     try:
-        where = site(settings, cache(), os.environ)
+        where = replace(site(settings, cache(), os.environ), late=rig.LATE)
         up.run(where, lines, lambda _url: None, rig.OURS, partial(rig.rebuilt, data=data))
     finally:
         lines.close()

@@ -9,9 +9,13 @@ from urllib.parse import quote
 
 import typer
 
+from hub.cli import flow_runs
 from hub.cli.steering import AsJson, Data, Id, Url, document, hub
 
 if TYPE_CHECKING:
+    from hub.cli.rest import Rest
+    from hub.definitions.kinds import Flow
+    from hub.edge.mapping.problems import Problem
     from hub.flows.trial import Tried
 
 COLUMNS: Final = ("id", "name", "state", "version", "draft", "triggers", "nodes")
@@ -28,26 +32,37 @@ def register(app: typer.Typer) -> None:
     commands.command("show")(show)
     commands.command("put")(put)
     commands.command("deploy")(deploy)
+    commands.command("run")(run)
+    flow_runs.register(commands)
     app.add_typer(commands, name="flow", rich_help_panel="Data in and out")
 
 
 def check(
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Flows, YAML or JSON.")], as_json: AsJson = False
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Flows, YAML or JSON.")],
+    against: Annotated[
+        bool, typer.Option("--hub", help="Ask the hub as well: are the destinations and segments there that they name?")
+    ] = False,
+    as_json: AsJson = False,
+    url: Url = "",
+    data: Data = None,
 ) -> None:
     """
-    Say all that is wrong with flows, each with file, line and column, without a hub.
+    Say all that is wrong with flows, each with file, line and column; it takes no hub for that.
 
     Exits with 1 when one of them cannot be used. Warnings are about what has to be known.
     """
     from hub.cli.flow_file import FlowFile
     from hub.flows import check as checking
 
+    rest = hub(url, data) if against or url else None
     bad = False
     for given in files:
         file = FlowFile(given)
-        found = checking.check(file.flow())
+        spec = file.flow()
+        found = checking.check(spec)
         bad = bad or bool(found.problems)
-        for level, problems in (("error", found.problems), ("warning", found.warnings)):
+        warnings = found.warnings if rest is None else _warnings(rest, spec)
+        for level, problems in (("error", found.problems), ("warning", warnings)):
             for problem in problems:
                 if as_json:
                     typer.echo(
@@ -185,12 +200,64 @@ def put(
     kind = "flow-draft" if draft else "flow"
     saved = hub(url, data).put(f"/definitions/{kind}/{quote(id)}", document(definition, "FILE"))
     typer.echo(f"{id} is saved{' as a draft' if draft else ''}; this is version {saved['version']}")
+    _warn(saved)
 
 
 def deploy(id: Id, url: Url = "", data: Data = None) -> None:
     """Let the draft of a flow come into force."""
     saved = hub(url, data).post(f"/flows/{quote(id)}/deploy", {})
     typer.echo(f"{id} is deployed; this is version {saved['version']}")
+    _warn(saved)
+
+
+def run(
+    id: Id,
+    profile: Annotated[str | None, typer.Option(help="For this one: any id that was ever theirs.")] = None,
+    query: Annotated[str | None, typer.Option(help="For all profiles that match (docs/query.md); '': for all.")] = None,
+    payload: Annotated[
+        str, typer.Option(metavar="FILE", help="What its nodes begin with, a JSON or YAML object.")
+    ] = "",
+    request: Annotated[
+        str | None, typer.Option("--id", help="Asked for twice under one id of yours, it is done once.")
+    ] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Show how far it is, until it is over.")] = False,
+    as_json: AsJson = False,
+    url: Url = "",
+    data: Data = None,
+) -> None:
+    """Run a flow that has a `manual` trigger, for one profile or for all that match."""
+    if (profile is None) == (query is None):
+        raise typer.BadParameter("write either --profile, for one, or --query, for all that match ('': for all)")
+    from hub.cli.flow_file import document as read
+    from hub.cli.tasks import follow
+
+    rest = hub(url, data)
+    wanted: dict[str, Any] = {"query": query} if profile is None else {"profile": profile}
+    wanted |= {"data": read(payload, "--payload")} if payload else {}
+    wanted |= {} if request is None else {"id": request}
+    found = rest.post(f"/flows/{quote(id)}/run", wanted)
+    task = found["task"]["id"]
+    if as_json:
+        typer.echo(json.dumps(found))
+    elif found["run"]:
+        typer.echo(f"run {found['run']} of {id}, version {found['version']}, by task {task}")
+    else:
+        typer.echo(f"{id}, version {found['version']}, runs by task {task}; `hub tasks show {task}` says how far it is")
+    if watch:
+        follow(rest, task)
+
+
+def _warn(saved: dict[str, Any]) -> None:
+    for one in saved.get("warnings", ()):
+        typer.echo(f"warning: {one['where']}: {one['detail']}", err=True)
+
+
+def _warnings(rest: Rest, spec: Flow) -> list[Problem]:
+    """What the hub has to say of it; the same as without it, and of what it knows."""
+    from hub.edge.mapping.problems import Problem
+
+    found = rest.post("/flows/check", spec.model_dump(mode="json"))["warnings"]
+    return [Problem(tuple(one["path"]), one["detail"], one["column"], one["expression"] or "") for one in found]
 
 
 def _now_ms(text: str) -> int:

@@ -73,7 +73,9 @@ def _lines(found: dict[str, Any]) -> list[str]:
             lines.append(f"            {one['profiles']:,} profiles have come with it, so it joins nobody any more")
     for one in found["merges"]:
         because = one["because"]
-        why = "on request" if because["kind"] == "request" else f"by {because['label']} of event {because['event_id']}"
+        label = because.get("label")
+        asked = f"on request of {label}" if label else "on request"
+        why = asked if because["kind"] == "request" else f"by {label} of event {because['event_id']}"
         undone = f", undone {one['undone_at']}" if one["undone_at"] else ""
         lines.append(f"merge       {one['id']} {one['at']}: {one['loser_id']} into {one['survivor_id']} {why}{undone}")
     return lines + [f"apart from  {id}" for id in found["apart"]]

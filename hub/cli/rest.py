@@ -49,6 +49,14 @@ class Rest:
         """DELETE; the answer's JSON."""
         return self._ask("DELETE", path).json()
 
+    def tried(self, method: str, path: str, **more: Any) -> httpx.Response:
+        """Ask, and take whatever answer there is. Args: more: as httpx has it."""
+        try:
+            return self._http.request(method, path, **more)
+        except httpx.TransportError as exc:
+            typer.echo(f"no answer from {self._http.base_url}: {exc}", err=True)
+            raise typer.Exit(FAILED) from exc
+
     def download(self, path: str, file: Path) -> int:
         """GET into a file, which is there only when it is whole; returns its size in bytes."""
         part = file.with_name(f"{file.name}.part")
@@ -70,11 +78,7 @@ class Rest:
         return size
 
     def _ask(self, method: str, path: str, **more: Any) -> httpx.Response:
-        try:
-            answer = self._http.request(method, path, **more)
-        except httpx.TransportError as exc:
-            typer.echo(f"no answer from {self._http.base_url}: {exc}", err=True)
-            raise typer.Exit(FAILED) from exc
+        answer = self.tried(method, path, **more)
         if not answer.is_success:
             typer.echo(f"{method} {path} is answered with {answer.status_code}: {_detail(answer)}", err=True)
             raise typer.Exit(FAILED)

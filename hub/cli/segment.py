@@ -52,6 +52,8 @@ def show(id: Id, as_json: Json = False, url: Url = "", data: Data = None) -> Non
         return
     typer.echo(_line(one))
     typer.echo(f"condition   {one['condition'] or 'none: lists and flows say who is in it'}")
+    for flow in one["flows"]:
+        typer.echo(f"flow        {flow}")
     typer.echo(f"version     {one['version']}, of {one['updated_at']}")
     fill = one["backfill"]
     if fill is not None:
@@ -61,7 +63,10 @@ def show(id: Id, as_json: Json = False, url: Url = "", data: Data = None) -> Non
 
 
 def preview(
-    condition: Annotated[str, typer.Argument(help="As of a segment (docs/segments.md).")],
+    condition: Annotated[str, typer.Argument(help="As of a segment (docs/segments.md).")] = "",
+    segment: Annotated[
+        str | None, typer.Option(help="Instead of a condition: a segment, whoever says who is in it.")
+    ] = None,
     profile: Annotated[str | None, typer.Option(help="Of whom to say why they are in or out.")] = None,
     size: Annotated[int, typer.Option(min=0, max=100, help="Most profiles to show.")] = 5,
     as_json: Json = False,
@@ -69,7 +74,10 @@ def preview(
     data: Data = None,
 ) -> None:
     """Say how many profiles a condition would give, show some, and why one is in or out. Changes nothing."""
-    asked = {"condition": condition, "size": size} | ({} if profile is None else {"profile": profile})
+    if bool(condition) == (segment is not None):
+        raise typer.BadParameter("write either a condition or --segment")
+    asked: dict[str, Any] = {"size": size, **({"condition": condition} if condition else {"segment": segment})}
+    asked |= {} if profile is None else {"profile": profile}
     found = _hub(url, data).post("/segments/preview", asked)
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=False))
@@ -84,8 +92,11 @@ def preview(
     if found["profile"] is not None:
         verdict = "in" if found["profile"]["matches"] else "out"
         typer.echo(f"profile     {found['profile']['id']} is {verdict}")
-        for line in _parts(found["profile"]["parts"], 1):
-            typer.echo(line)
+        for name, value in (found["profile"]["membership"] or {}).items():
+            typer.echo(f"  {name:<10}{'' if value is None else value}")
+        if found["profile"]["parts"] is not None:
+            for line in _parts(found["profile"]["parts"], 1):
+                typer.echo(line)
 
 
 def members(

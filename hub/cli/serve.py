@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,7 +13,11 @@ from hub.cli.settings import EX_CONFIG, load
 from hub.errors import Fenced, HubError, Refused
 from hub.settings import Settings
 from hub.stack.keys import admin_key, identity_key, secret_key
-from schemas.jobs import QUEUES, SEGMENTATION
+from schemas.jobs import QUEUES, SCHEDULER, SEGMENTATION
+
+if TYPE_CHECKING:  # every command of a user imports this
+    from hub.definitions.catalogue import Catalogue
+    from hub.flows.outward import OpenOutward, Outward
 
 
 def register(app: typer.Typer) -> None:
@@ -23,6 +27,7 @@ def register(app: typer.Typer) -> None:
     app.command("bridges", rich_help_panel="Processes")(bridges)
     app.command("agents", rich_help_panel="Processes")(agents)
     app.command("worker", rich_help_panel="Processes")(worker)
+    app.command("scheduler", rich_help_panel="Processes")(scheduler)
 
 
 def api() -> None:
@@ -76,6 +81,7 @@ def api() -> None:
                 settings.imports,
                 blobs,
             ),
+            flows=settings.flows,
         )
         run(parts, settings.api)
 
@@ -142,9 +148,28 @@ def worker(
             typer.echo("HUB_REDIS__URL is not set. `hub up` starts a Valkey of its own and sets it.", err=True)
             raise typer.Exit(EX_CONFIG)
         if processes == 1:
-            run(settings, queue)
+            run(settings, queue, _outward(settings))
         else:
             run_many(settings, queue, processes)
+
+
+def scheduler(
+    processes: Annotated[int, typer.Option(min=1, max=64, help="As of `hub worker`.")] = 1,
+) -> None:
+    """Go on with flows after their pauses: `hub worker scheduler:live`."""
+    worker(SCHEDULER, processes)
+
+
+def _outward(settings: Settings) -> OpenOutward:
+    """How flows ask other systems; what that takes is loaded when one does."""
+
+    def opened(catalogue: Catalogue) -> Outward:
+        from bridges.outward.flows import FlowOutward
+        from bridges.secrets import environ
+
+        return FlowOutward(settings, environ(settings), catalogue)
+
+    return opened
 
 
 @contextmanager

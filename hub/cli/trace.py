@@ -110,6 +110,7 @@ def _event(story: dict[str, Any]) -> Iterator[str]:
         yield f"  sent as   {identity['sent_as']}{FORWARDED.get(identity['forwarded_for'], '')}"
     for one in (story["segments"] or {"looked": []})["looked"]:
         yield f"  segment   {_segment(one)}"
+    yield from _flows(story["flows"] or {"triggered": [], "may_end_pauses": False})
     if profile:
         now = "" if profile["version_now"] == profile["version"] else f", now {profile['version_now']}"
         made = ", made by this event" if profile["created"] else ""
@@ -120,6 +121,13 @@ def _event(story: dict[str, Any]) -> Iterator[str]:
         for one in story["neighbours"][side]:
             same = ", same payload" if one["same_payload"] else ""
             yield f"  {side:<9} {one['time']}  {one['id']}  {one['type']}{same}"
+
+
+def _flows(flows: dict[str, Any]) -> Iterator[str]:
+    for one in flows["triggered"]:
+        yield f"  flow      {one['id']} version {one['version']}: run {one['run']}"
+    if flows["may_end_pauses"]:
+        yield "  flow      runs that are paused until an event of its type go on"
 
 
 def _segment(one: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ CRASH_POINTS: Final[tuple[CrashPoint, ...]] = (
     "loaded",  # what is known was read, nothing computed
     "processed",  # the outcome is computed, nothing written
     "written",  # the store has the batch, nobody was told
-    "produced",  # stored.v1 and dead.v1 were handed to librdkafka, which may have sent some
+    "produced",  # stored.v1, triggers.v1 and dead.v1 were handed to librdkafka, which may have sent some
     "flushed",  # Kafka has them, the offsets are not committed
     "committed",  # all is done
 )

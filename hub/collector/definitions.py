@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Final, cast
 
 import structlog
 from msgspec.structs import replace
 
+from hub.collector.waited import FLOW, WaitedTypes
 from hub.definitions.catalogue import Catalogue, Entry
 from hub.definitions.event_types import built_in
-from hub.definitions.kinds import EventType, Segment, Source
+from hub.definitions.kinds import EventType, Flow, Segment, Source
 from hub.definitions.kinds import Mapping as MappingDefinition
 from hub.edge.identifiers import Points
 from hub.edge.inbound import identification_points
 from hub.errors import HubError, Unavailable
+from hub.flows import conditions
+from hub.flows.triggers import Triggers
 from hub.pipeline.definitions import MOST_PROFILES, Definitions
 from hub.pipeline.event_types import Rules, compile_event_types
+from hub.pipeline.flow_triggers import NO_FLOWS, Flows
 from hub.pipeline.mapping import compile_mappings
 from hub.pipeline.rules.enrichment import Places
 from hub.pipeline.rules.steps import KINDS, compile_steps
@@ -35,13 +40,17 @@ class CompiledDefinitions:
         most_profiles: int = MOST_PROFILES,
         timeout_s: float = 30.0,
         places: Places | None = None,
+        waited: WaitedTypes | None = None,
     ) -> None:
         """
-        Args: most_profiles, places: as in `Definitions`. timeout_s: how long a record may wait for the definitions that
-        its edge had seen.
+        Args:
+            most_profiles, places: As in `Definitions`.
+            timeout_s: How long a record may wait for the definitions that its edge had seen.
+            waited: What pauses of flows may wait for; None: nothing.
         """
         self._catalogue = catalogue
         self._timeout_s = timeout_s
+        self._waited = waited
         self._current = Definitions(-1, {}, Points(), catalogue.identity_key, most_profiles, places=places)
         self._entries: Mapping[str, Entry] | None = None
         self._rules: tuple[Mapping[str, Entry], ...] = ()
@@ -69,12 +78,33 @@ class CompiledDefinitions:
             self._current = replace(self._current, offset=reached, points=points, channels=channels)
         if segments is not now.segments:
             self._current = replace(self._current, segments=segments)
+        flows = self._flows(now.flows)
+        if flows is not now.flows:
+            self._current = replace(self._current, flows=flows)
         rules = tuple(self._catalogue.entries(kind) for kind in KINDS)
         if rules != self._rules:
             key = self._catalogue.identity_key
             self._current = replace(self._current, rules=compile_steps(*map(_specs, rules), key=key))
             self._rules = rules
         return self._current
+
+    def _flows(self, now: Flows) -> Flows:
+        """Those in force; the same as `now` if they are."""
+        triggers = self._catalogue.compiled(FLOW, compile_flows)
+        waited = NO_FLOWS.waited if self._waited is None else self._waited.types
+        return now if triggers is now.triggers and waited is now.waited else Flows(triggers, waited)
+
+
+def compile_flows(entries: Mapping[str, Entry]) -> Triggers | None:
+    """What lets them run; None: nothing that happens."""
+    flows = {id: (cast("Flow", entry.spec), entry.version) for id, entry in entries.items()}
+    return Triggers(flows, _condition) or None
+
+
+@lru_cache(maxsize=4_096)
+def _condition(text: str) -> conditions.Met:
+    # of all flows one has changed; only one thread of a collector asks them
+    return conditions.written_out(text)
 
 
 def compile_segments(entries: Mapping[str, Entry]) -> Segments:

@@ -17,5 +17,8 @@ EXPIRED: Final = Counter("hub_expired_events", "Events that were removed from th
 ERASED: Final = Counter("hub_erased_events", "Events that were removed from the store because somebody was erased.")
 DEAD: Final = Counter("hub_dead_letters", "Events that could not be taken, replays that failed among them.", ["reason"])
 RESOLVED: Final = Counter("hub_resolved_dead_letters", "Dead letters of which a replay has been stored.")
+TRIGGERS: Final = Counter(
+    "hub_flow_triggers", "Flows to run, and events that may end their pauses, as told to the agents.", ["kind"]
+)
 BATCH_S: Final = Histogram("hub_batch_seconds", "From the poll to the commit of a batch, in seconds.")
 LAG: Final = Gauge("hub_collector_lag_records", "Records of events.v1 that wait to be processed.", ["partition"])

@@ -1,4 +1,4 @@
-"""Tells the topics stored.v1 and dead.v1 what a batch did."""
+"""Tells the topics stored.v1, triggers.v1 and dead.v1 what a batch did."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from hub.log.sealing import Sealing
 from hub.model import DeadLetter, Outgoing
 from hub.pipeline.data_keys import key_record
 from hub.pipeline.process import Outcome
-from schemas.codec import encode_dead_letter, encode_stored
+from schemas.codec import encode_dead_letter, encode_stored, encode_trigger
 from schemas.records import DeadLetter as DeadLetterRecord
-from schemas.records import Stored
+from schemas.records import Stored, Trigger
 from schemas.replays import REPLAY_HEADER
-from schemas.topics import DEAD, EVENTS, MAX_TOLD_BYTES, STORED
+from schemas.topics import DEAD, EVENTS, MAX_TOLD_BYTES, STORED, TRIGGERS
 
 log: Final = structlog.get_logger()
 STUCK_S: Final = 60.0
@@ -55,6 +55,7 @@ class Output:
         self._make = make
         self._producer = make()
         self._stored = STORED.name(namespace)
+        self._triggers = TRIGGERS.name(namespace)
         self._dead = DEAD.name(namespace)
         self._events = EVENTS.name(namespace)
         self._timeout_s = timeout_s
@@ -70,6 +71,7 @@ class Output:
         identity = outcome.batch.identity
         told = [
             *map(self._of_stored, outcome.stored),
+            *map(self._of_trigger, outcome.triggers),
             *(
                 _Record(self._dead, letter.id.encode(), encode_dead_letter(_record(letter)))
                 for letter in outcome.dead_letters
@@ -149,6 +151,10 @@ class Output:
         if len(value) > ROOM_BYTES:
             value = encode_stored({**stored, "event": _left_out(stored["id"])})
         return _Record(self._stored, (stored["profile_id"] or stored["id"]).encode(), value)
+
+    def _of_trigger(self, trigger: Trigger) -> _Record:
+        key = trigger["profile_id"] or trigger["event_id"] or trigger["id"]
+        return _Record(self._triggers, key.encode(), encode_trigger(trigger))
 
     def _of_outgoing(self, one: Outgoing) -> _Record:
         return _Record(self._events, one.key, one.value, [] if one.replay is None else [(REPLAY_HEADER, one.replay)])

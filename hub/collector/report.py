@@ -41,6 +41,8 @@ class Report:
             metrics.FILTERED.labels(id).inc(filtered)
         for why, voided in outcome.voided.items():
             metrics.VOIDED.labels(why).inc(voided)
+        for trigger in outcome.triggers:
+            metrics.TRIGGERS.labels(trigger["kind"]).inc()
         for letter in (*outcome.batch.dead_letters, *outcome.batch.failed_again):
             metrics.DEAD.labels(letter.reason).inc()
         metrics.RESOLVED.inc(len(outcome.batch.resolved))

@@ -21,6 +21,8 @@ from hub.collector.loop import Loop, now_ms
 from hub.collector.output import Output
 from hub.collector.ownership import Ownership
 from hub.collector.sweeper import Sweeper
+from hub.collector.upgrading import upgrade_store
+from hub.collector.waited import FLOW, WaitedTypes
 from hub.definitions.catalogue import Catalogue
 from hub.health import serve_health
 from hub.log.admin import LogAdmin
@@ -83,10 +85,13 @@ def run_collector(
     Raises: Refused, Fenced or Unavailable, as Loop.run does.
     """
     catalogue = Catalogue(identity_key)
+    waited = WaitedTypes(catalogue)
+    upgrade_store(store_url, health)
     with ExitStack() as stack:
         reading = stack.enter_context(closing(open_store(store_url)))
         writing = stack.enter_context(closing(open_store(store_url)))
         stack.enter_context(Follower(kafka, namespace, catalogue))
+        waited.remember(reading, catalogue.entries(FLOW))
         consumer = Consumer(consumer_config(kafka, collector_group(namespace), **READ_AHEAD))
         opener = sealing = None
         if shredding is not None:
@@ -101,7 +106,7 @@ def run_collector(
             output=Output(partial(Producer, telling), namespace, TELL_TIMEOUT_S, sealing),
             reading=reading,
             writing=writing,
-            definitions=CompiledDefinitions(catalogue, most_profiles, places=places(geo)),
+            definitions=CompiledDefinitions(catalogue, most_profiles, places=places(geo), waited=waited),
             settings=settings,
             garbage=Garbage(),
             opener=opener,

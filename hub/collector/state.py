@@ -149,7 +149,7 @@ class Memory:
         )
         replayed = [*_replays(records, epoch, events), *_caused(records, progress)]
         documents = dict(store.outcomes(replayed)) if replayed else {}
-        if definitions.segments:
+        if definitions.segments or definitions.flows:
             documents.update(told_before(records, epoch, progress, store))
         person = self._privacy.person(every, aliases, store, finish)
         expired = self._privacy.expired

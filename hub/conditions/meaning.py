@@ -63,7 +63,10 @@ _SEEN: Final = ("app", "context", "device", "hit", "options", "os", "profile", "
 TOPS: Final[dict[Kind, frozenset[str]]] = {
     "profiles": frozenset((*_ALL, "active", "consents", "devices", "geo", "ids", "interests", "segments", "stats")),
     "events": frozenset(
-        (*_ALL, *_SEEN, "geo", "journey", "name", "outcome", "request", "segments", "session", "source", "type")
+        (
+            *(*_ALL, *_SEEN, "flows", "geo", "journey", "name", "outcome", "request", "segments", "session", "source"),
+            "type",
+        )
     ),
     "sessions": frozenset((*_ALL, *_SEEN, "stats")),
     "dead-letters": frozenset(

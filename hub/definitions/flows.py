@@ -81,6 +81,13 @@ class OnSchedule(_Part):
     time_zone: Annotated[str, Field(description="On whose wall clock `cron` is.")] = "UTC"
     every: Annotated[str, Field(pattern=rf"{DURATION}|^$", description="How often, such as 1d.")] = ""
     condition: Annotated[str, Field(description="Query on the profile (docs/query.md). Empty: all.")] = ""
+    catch_up: Annotated[
+        Literal["all", "last", "none"],
+        Field(
+            description="Due times that passed while nobody was there, or while the profiles of an earlier one were "
+            "gone through: all are made up one after the other, the last one alone, or none."
+        ),
+    ] = "last"
 
     @property
     def schedule(self) -> Schedule:

@@ -419,6 +419,20 @@ class Destination(_Definition):
         float,
         Field(ge=0, description="A message that could not be sent for so long becomes a dead letter. 0: never."),
     ] = 0.0
+    sends: Annotated[
+        Literal["events", "flows"],
+        Field(
+            description="events: stored events that match, and what flows send by it. flows: only what flows send "
+            "(docs/flows.md)."
+        ),
+    ] = "events"
+
+    @model_validator(mode="after")
+    def _fits(self) -> Destination:
+        of_events = [name for name in ("condition", "mapping", "key") if getattr(self, name)]
+        if self.sends == "flows" and of_events:
+            raise ValueError(f"{of_events[0]}: it is of events, and this destination sends none: the flow says what")
+        return self
 
 
 class Segment(_Definition):

@@ -50,12 +50,18 @@ def allowed(url: str, resolve: Resolve, private: Collection[Network] = ()) -> li
     if not found:
         raise OSError(f"{host} has no address")
     for text in found:
-        address = _address(text)
-        if not (_is_public(address) or any(_within(address, network) for network in private)):
-            raise Forbidden(
-                f"{host} is {text}, which is no address of the public internet; whoever runs the hub may allow it"
-            )
+        check_address(host, text, private)
     return found
+
+
+def check_address(host: str, text: str, private: Collection[Network] = ()) -> None:
+    """Raises Forbidden: a host has an address that may not be called. Args: private: as of `allowed`."""
+    address = _address(text)
+    if not (_is_public(address) or any(_within(address, network) for network in private)):
+        raise Forbidden(
+            f"{host} is {text}, which is no address of the public internet; whoever runs the hub may allow it "
+            "(HUB_FLOWS__PRIVATE_NETWORKS)"
+        )
 
 
 def _address(text: str) -> Address:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from hub.conditions import QueryError, moves, parse, settled
 from hub.conditions.ast import Atom, Condition, Dated, Field, Folded, History
+from hub.conditions.code import write_out
 from hub.conditions.documents import of_documents, replaced
 from hub.conditions.meaning import meant, meant_field
 from hub.conditions.python import compile_python
@@ -40,6 +41,12 @@ def compiled(text: str) -> Met:
         return compile_python(settled(condition, now_ms * 1_000))
 
     return lambda scope, now_ms: at(now_ms)(scope)
+
+
+def written_out(text: str) -> Met:
+    """The same in half the time, for one thread at a time. Raises: QueryError."""
+    met = write_out(_on_scope(text))
+    return lambda scope, now_ms: met(scope, now_ms * 1_000)
 
 
 def _on_scope(text: str) -> Condition:

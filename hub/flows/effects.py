@@ -92,12 +92,17 @@ class LookUp(_Effect, frozen=True, tag="look-up"):
 
 
 class SendMessage(_Effect, frozen=True, tag="send-message"):
-    """A message through a destination that is defined. `id`: as that of an event that a destination sends."""
+    """
+    A message through a destination that is defined. `id`: as that of an event that a destination sends. `at_ms`: when
+    it was made, milliseconds since 1970. `profile`: whom it is about; empty: nobody.
+    """
 
     id: str
     destination: str
     content: Any
     key: str
+    at_ms: int = 0
+    profile: str = ""
 
 
 class Respond(_Effect, frozen=True, tag="respond"):

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-SOURCE: Final = "@flow"
+from hub.pipeline.flow_changes import RAISED_BY
+from hub.pipeline.flow_changes import SOURCE as FLOW
+from hub.pipeline.histories import SOURCE as SEGMENTS
+
+SOURCE: Final = FLOW
 """Event source of what flows raise. Nobody else can send as it, so nobody else can say how deep an event is."""
-RAISED_BY: Final = "raised_by"
 
 
 def raised_by(flow: Mapping[str, Any], depth: int) -> dict[str, Any]:
@@ -18,8 +21,11 @@ def raised_by(flow: Mapping[str, Any], depth: int) -> dict[str, Any]:
 def depth_of(event: Mapping[str, Any]) -> int:
     """How many flows have raised events one after the other until this one; 0: it came from outside."""
     source, context = event.get("source"), event.get("context")
-    if not isinstance(source, dict) or source.get("id") != SOURCE or not isinstance(context, dict):
+    id = source.get("id") if isinstance(source, dict) else None
+    if id not in (SOURCE, SEGMENTS) or not isinstance(context, dict):
         return 0
     said = context.get(RAISED_BY)
+    if said is None and id == SEGMENTS:
+        return 0  # it does not come from a flow
     depth = said.get("depth") if isinstance(said, dict) else None
     return depth if type(depth) is int and depth > 0 else 1

@@ -14,6 +14,7 @@ from hub.flows.arithmetic import number_of
 from hub.flows.effects import Answer, Ask, Effect
 from hub.flows.fields import Place, Template
 from hub.flows.notation import Scope, ValueFault, as_text
+from hub.flows.pause import Pause
 from hub.ids import derived
 
 Type: TypeAlias = Literal["any", "object", "list", "text", "number", "boolean"]
@@ -60,21 +61,6 @@ class Wait(NamedTuple):
     """The node needs an answer; it is asked again with it."""
 
     call: Ask
-
-
-class Pause(NamedTuple):
-    """
-    The run stops at the node, and what is behind it, until a time or an event; it is asked again then.
-
-    Attributes:
-        until_ms: Milliseconds since 1970.
-        event_type: An event of this type of the profile ends it sooner. Empty: there is none that does.
-        grace_ms: Who comes later than so long after `until_ms` is late.
-    """
-
-    until_ms: int
-    event_type: str = ""
-    grace_ms: int | None = None
 
 
 Given: TypeAlias = "Outcome | Wait | Pause | None"

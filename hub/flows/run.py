@@ -11,8 +11,10 @@ import msgspec
 from hub.flows.compiled import CompiledFlow
 from hub.flows.compiled import Step as Compiled
 from hub.flows.effects import Answer, Ask, CallHttp, Effect, LookUp, Respond
-from hub.flows.node import ERROR, Call, Given, NodeFault, Outcome, Pause, Resumed, Wait
+from hub.flows.node import ERROR, Call, Given, NodeFault, Outcome, Resumed, Wait
 from hub.flows.notation import ValueFault
+from hub.flows.patch import check
+from hub.flows.pause import Pause
 from hub.flows.trace import Fired, Result, Run, Saved, State, Step
 from hub.flows.view import View
 from hub.ids import derived
@@ -232,7 +234,9 @@ class _Runner:
         if error:
             self._fail(step, payload, error, more=more, took_us=took_us)
         elif isinstance(given, Pause):
-            self._pause(step, payload, given, took_us)
+            # what the run comes to at once began with what let it run: so it does not matter how late that was taken
+            since_ms = self._now_ms if self._known or self._resumed else self._fired.at_ms
+            self._pause(step, payload, given._replace(since_ms=since_ms), took_us)
         elif isinstance(given, Outcome):
             effects = [*self._made, *given.effects]
             result = Result(given.port, given.output, effects, dict(given.memory), given.note)
@@ -301,6 +305,7 @@ class _Runner:
             self._sizes[step.id] = len(written)
             if step.node.package:  # what is stored and read again is the same then
                 given = given._replace(output=_decode(written))
+        check(given.effects)
         if given.effects or given.memory:
             self._bytes += len(_written((given.effects, given.memory)))
         self._view.take(given.effects)

@@ -8,13 +8,13 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import msgspec
 
 from hub.flows.effects import Ask, Effect
-from hub.flows.node import Pause
+from hub.flows.pause import Pause
 
-State: TypeAlias = Literal["done", "failed", "stopped", "paused", "waiting"]
+State: TypeAlias = Literal["done", "failed", "stopped", "paused", "waiting", "cancelled"]
 """
 done: nothing is left to do. failed: a node has failed whose error port leads nowhere; what its branch should have done
 is not done, the rest is. stopped: it has come to a limit, and nothing that it wanted is done. paused: some of it goes
-on later. waiting: a call has to be made before it can go on.
+on later. waiting: a call has to be made before it can go on. cancelled: somebody has ended it.
 """
 
 

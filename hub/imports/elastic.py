@@ -26,6 +26,44 @@ class Cluster(NamedTuple):
     query: dict[str, Any] | None = None
 
 
+class Asked:
+    """Questions to a cluster: searches and what is there, nothing that changes anything. A context manager."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        """Does not connect yet."""
+        self._cluster = cluster
+        self._http: httpx.Client
+
+    def __enter__(self) -> Self:
+        """Raises Refused."""
+        cluster = self._cluster
+        auth = (cluster.username, cluster.password) if cluster.username else None
+        try:
+            verify: Any = _trusting(cluster.ca_file) if cluster.ca_file else True
+            self._http = httpx.Client(base_url=cluster.url, auth=auth, timeout=ANSWER_S, verify=verify)
+        except (OSError, ValueError) as exc:
+            raise unreadable(f"the certificate file {cluster.ca_file} cannot be used: {exc}") from exc
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        """The answer's JSON. Args: path: of a search, if there is a body. Raises Refused, Unavailable."""
+        try:
+            answer = self._http.request("POST" if body else "GET", path, json=body)
+        except httpx.TransportError as exc:
+            raise Unavailable(
+                "import", f"{self._cluster.url} does not answer: {str(exc) or type(exc).__name__}"
+            ) from exc
+        if not answer.is_success:
+            raise _translated(self._cluster, answer)
+        try:
+            return _decode(answer.content)
+        except msgspec.DecodeError as exc:
+            raise unreadable(f"{self._cluster.url} does not speak Elasticsearch's API: {exc}") from exc
+
+
 class Elastic(Unmarked):
     """
     See Source. The position is the shard in hand and the sequence number of its last document.
@@ -37,30 +75,25 @@ class Elastic(Unmarked):
     def __init__(self, cluster: Cluster) -> None:
         """Does not connect yet."""
         self._cluster = cluster
-        self._http: httpx.Client
+        self._asked = Asked(cluster)
         self._shards: list[tuple[str, int]] = []
         self._total = 0
 
     def __enter__(self) -> Self:
         """Raises Refused, Unavailable."""
         cluster = self._cluster
-        auth = (cluster.username, cluster.password) if cluster.username else None
-        try:
-            verify: Any = _trusting(cluster.ca_file) if cluster.ca_file else True
-            self._http = httpx.Client(base_url=cluster.url, auth=auth, timeout=ANSWER_S, verify=verify)
-        except (OSError, ValueError) as exc:
-            raise unreadable(f"the certificate file {cluster.ca_file} cannot be used: {exc}") from exc
+        self._asked.__enter__()
         try:
             self._shards = self._all_shards()
             body = {"query": cluster.query} if cluster.query else None
-            self._total = int(self._ask(f"/{cluster.name}/_count", body)["count"])
+            self._total = int(self._asked.ask(f"/{cluster.name}/_count", body)["count"])
         except BaseException:
-            self._http.close()
+            self._asked.__exit__()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._http.close()
+        self._asked.__exit__()
 
     @property
     def shape(self) -> Shape:
@@ -102,7 +135,7 @@ class Elastic(Unmarked):
         }
         if self._cluster.query:
             body["query"] = self._cluster.query
-        answer = self._ask(f"/{index}/_search?preference=_shards:{shard}", body)
+        answer = self._asked.ask(f"/{index}/_search?preference=_shards:{shard}", body)
         failed = answer.get("_shards", {}).get("failed", 0)
         if answer.get("timed_out") or failed:
             raise Unavailable("import", f"{index}, shard {shard}, cannot be searched in full now")
@@ -113,25 +146,11 @@ class Elastic(Unmarked):
 
     def _all_shards(self) -> list[tuple[str, int]]:
         """In an order that stays: what is added later comes where it belongs."""
-        answer = self._ask(f"/{self._cluster.name}/_search_shards", None)
+        answer = self._asked.ask(f"/{self._cluster.name}/_search_shards")
         found = {(str(each[0]["index"]), int(each[0]["shard"])) for each in answer["shards"] if each}
         if not found:
             raise unreadable(f"there is no index {self._cluster.name!r}")
         return sorted(found)
-
-    def _ask(self, path: str, body: dict[str, Any] | None) -> Any:
-        try:
-            answer = self._http.request("POST" if body else "GET", path, json=body)
-        except httpx.TransportError as exc:
-            raise Unavailable(
-                "import", f"{self._cluster.url} does not answer: {str(exc) or type(exc).__name__}"
-            ) from exc
-        if not answer.is_success:
-            raise _translated(self._cluster, answer)
-        try:
-            return _decode(answer.content)
-        except msgspec.DecodeError as exc:
-            raise unreadable(f"{self._cluster.url} does not speak Elasticsearch's API: {exc}") from exc
 
 
 def _trusting(ca_file: str) -> Any:

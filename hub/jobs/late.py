@@ -1,4 +1,4 @@
-"""The tasks of a store, for processes that seldom write them."""
+"""The tasks and runs of a store, for processes that seldom write them."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import threading
 from collections.abc import Callable
 from typing import Protocol
 
-from hub.store.port import Tasks
+from hub.flows.kept import KeptRun
+from hub.store.port import FlowRuns, Tasks
 from hub.task import Task
 
 
-class TaskStore(Tasks, Protocol):
+class TaskStore(Tasks, FlowRuns, Protocol):
     """A store that can be given back."""
 
     def close(self) -> None:
@@ -34,6 +35,10 @@ class LateTasks:
     def cancel_task(self, id: str, at_ms: int) -> Task | None:
         """As of the port. Raises Unavailable, Refused."""
         return self._opened().cancel_task(id, at_ms)
+
+    def cancel_flow_run(self, id: str, at_ms: int) -> KeptRun | None:
+        """As of the port. Raises Unavailable, Refused."""
+        return self._opened().cancel_flow_run(id, at_ms)
 
     def close(self) -> None:
         """Close the store if it was opened."""

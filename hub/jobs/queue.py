@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 from redis import Redis
 from rq import Queue
 from rq import Retry as Attempts
-from rq.registry import StartedJobRegistry
+from rq.registry import FailedJobRegistry, ScheduledJobRegistry, StartedJobRegistry
 from rq.serializers import JSONSerializer
 from rq.worker_registration import get_keys
 
@@ -43,12 +44,16 @@ class JobQueue:
         self._namespace = namespace
         self._queue = Queue(queue_name(namespace, queue), connection=redis, serializer=JSONSerializer)
         self._started = StartedJobRegistry(queue=self._queue, serializer=JSONSerializer)
+        self._scheduled = ScheduledJobRegistry(queue=self._queue, serializer=JSONSerializer)  # type: ignore[no-untyped-call]
+        self._failed = FailedJobRegistry(queue=self._queue, serializer=JSONSerializer)
 
-    def enqueue(self, calls: Iterable[Call]) -> int:
+    def enqueue(self, calls: Iterable[Call], *, is_first: bool = False) -> int:
         """
         Have these done, unless they wait or are under way. Returns how many were put there. Raises Unavailable.
 
         Two who do this at once may put a job there twice: whoever does it has to bear that.
+
+        Args: is_first: before all that wait.
         """
         calls = list(calls)
         if not calls:
@@ -57,8 +62,33 @@ class JobQueue:
             there = self._there()
             missing = [one for one in calls if job_id(self._namespace, one.run, one.number) not in there]
             for begin in range(0, len(missing), AT_ONCE):
-                self._queue.enqueue_many([self._data(one) for one in missing[begin : begin + AT_ONCE]])
+                self._queue.enqueue_many(
+                    [self._data(one, is_first=is_first) for one in missing[begin : begin + AT_ONCE]]
+                )
         return len(missing)
+
+    def enqueue_at(self, calls: Iterable[tuple[int, Call]]) -> None:
+        """
+        Have each of these done at its time, before all that wait then: RQ's scheduler puts it on the queue.
+
+        Args: calls: each with its second, of 1970's. One that has been put there before is there once. Raises
+        Unavailable.
+        """
+        with translated(), self._redis.pipeline() as pipeline:
+            for second, call in calls:
+                self._queue.enqueue_at(
+                    datetime.fromtimestamp(second, UTC),
+                    call.function,
+                    args=[call.run, call.number],
+                    job_timeout=JOB_S,
+                    job_id=job_id(self._namespace, call.run, call.number),
+                    retry=Attempts(ATTEMPTS),
+                    failure_ttl=FAILED_S,
+                    result_ttl=DONE_S,
+                    at_front=True,
+                    pipeline=pipeline,
+                )
+            pipeline.execute()
 
     def living(self) -> int:
         """How many workers there are on it. Raises Unavailable."""
@@ -66,6 +96,26 @@ class JobQueue:
             keys = list(get_keys(queue=self._queue))
             # of one that was killed only its name is left
             return int(self._redis.exists(*keys)) if keys else 0
+
+    def there(self) -> set[str]:
+        """Ids of the jobs that wait or are under way. Raises Unavailable."""
+        with translated():
+            return self._there()
+
+    def scheduled(self) -> set[str]:
+        """Ids of the jobs whose time is to come. Raises Unavailable."""
+        with translated():
+            return {id.decode() for id in self._redis.zrange(self._scheduled.key, 0, -1)}
+
+    def count_scheduled(self, behind_s: int) -> int:
+        """How many of these are later than a second of 1970's. Raises Unavailable."""
+        with translated():
+            return int(self._redis.zcount(self._scheduled.key, f"({behind_s}", "+inf"))
+
+    def failed(self) -> set[str]:
+        """Ids of the jobs that are not tried again. Raises Unavailable."""
+        with translated():
+            return {id.decode() for id in self._redis.zrange(self._failed.key, 0, -1)}
 
     def _there(self) -> set[str]:
         """
@@ -80,7 +130,7 @@ class JobQueue:
         found.update(one.decode().partition(":")[0] for one in self._redis.zrange(self._started.key, 0, -1))
         return found
 
-    def _data(self, call: Call) -> Any:
+    def _data(self, call: Call, *, is_first: bool) -> Any:
         return Queue.prepare_data(
             call.function,
             [call.run, call.number],
@@ -89,4 +139,5 @@ class JobQueue:
             retry=Attempts(ATTEMPTS),
             failure_ttl=FAILED_S,
             result_ttl=DONE_S,
+            at_front=is_first,
         )

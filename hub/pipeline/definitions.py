@@ -8,6 +8,7 @@ import msgspec
 
 from hub.edge.identifiers import Points
 from hub.pipeline.event_types import Rules
+from hub.pipeline.flow_triggers import NO_FLOWS, Flows
 from hub.pipeline.mapping import Compiled
 from hub.pipeline.rules.enrichment import Places
 from hub.pipeline.rules.steps import NO_STEPS, Steps
@@ -31,6 +32,7 @@ class Definitions(msgspec.Struct, frozen=True):
         rules: Filters, validators, data-compliance and reshapers.
         places: Where IP addresses are; None: nobody knows.
         segments: Those that are defined.
+        flows: What those in force wait for.
     """
 
     offset: int
@@ -43,3 +45,4 @@ class Definitions(msgspec.Struct, frozen=True):
     rules: Steps = NO_STEPS
     places: Places | None = None
     segments: Segments = NO_SEGMENTS
+    flows: Flows = NO_FLOWS

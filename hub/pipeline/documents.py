@@ -107,7 +107,7 @@ class EventDocument(msgspec.Struct, frozen=True):
     `device`, `os`, `app`, `hit` and `utm` are what its request and context tell (docs/rules.md). `data`, `traits`,
     `hit` and `device` are its index fields, `journey` is where the customer is on the way: as its type says
     (docs/event-types.md), and not there where that says nothing. `segments`: in the last event of a record, what the
-    record did to who is in which segment.
+    record did to who is in which segment. `flows`: what the event is to flows, if anything.
     """
 
     id: str
@@ -133,6 +133,7 @@ class EventDocument(msgspec.Struct, frozen=True):
     raw: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
     journey: Journey | msgspec.UnsetType = msgspec.UNSET
     segments: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET  # put at the end later: hub.pipeline.segment_events
+    flows: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET  # put behind that: hub.pipeline.flow_notes
 
 
 _encode: Final = msgspec.json.Encoder().encode

@@ -13,6 +13,8 @@ from schemas.replays import Replay
 UNKNOWN_SOURCE = "unknown"
 OUTWARD = "destination:"
 """How the origin of a message begins that a destination could not send: `destination:<id>:<place on stored.v1>`."""
+OF_FLOW = "flow/"
+"""How the place begins of a message that a flow has sent, in such an origin; its id follows."""
 
 
 def undecodable(record: LogRecord, position: Position, detail: str) -> DeadLetter:

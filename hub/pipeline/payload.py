@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from hub.model import OUTLIERS, partition_of
 from hub.pipeline.documents import NOTHING
 from hub.pipeline.identity import LATE
+from hub.pipeline.past import is_done
 from hub.pipeline.records import LogRecord
 from hub.pipeline.sessions import Seen
 from hub.pipeline.touched import Open, claimed_by
@@ -65,6 +66,7 @@ class Payload(NamedTuple):
             and session.version < self.version
             and session.created
             and not session.dirty
+            and not is_done(self.inbound["origin"])
         )
 
     def counts_at(self, event: Event, at: str) -> str:

@@ -12,6 +12,7 @@ from hub.model import Batch, Counts, DeadLetter, KnownEvent, Position, Privacy
 from hub.pipeline import letters, membership, privacy
 from hub.pipeline.definitions import Definitions
 from hub.pipeline.documents import iso
+from hub.pipeline.flow_triggers import FlowTriggers
 from hub.pipeline.holders import NOBODY, Holders, onward
 from hub.pipeline.identity import FOR_SENDER, Identities, Why, cause_of, is_long
 from hub.pipeline.modes import keeps_nothing
@@ -22,7 +23,7 @@ from hub.pipeline.tally import Tally
 from hub.pipeline.touched import Touched
 from hub.pipeline.tracks import Tracks
 from hub.pipeline.undo import rebuild, tell_apart
-from schemas.records import MERGE, REFUSED, TRACK, Inbound, Merge, Stored
+from schemas.records import MERGE, REFUSED, TRACK, Inbound, Merge, Stored, Trigger
 
 MOST_STUMBLES: Final = 10
 """Records of one batch that our own code may stumble over before it stops."""
@@ -35,7 +36,8 @@ class Outcome(msgspec.Struct, frozen=True):
     `known`: the events stored by this batch. `conflicts`: duplicates that say something else than the first, by source.
     `own_dead`: events that died here, of those counted for the first time; neither what a bridge refused nor what was
     dead before, nor what a validator refused. `filtered`: those that a filter dropped, by its id. `voided`: those that
-    came from people who want none kept, or are too old, by why (`hub.pipeline.privacy.WHY`).
+    came from people who want none kept, or are too old, by why (`hub.pipeline.privacy.WHY`). `triggers`: what its
+    events are to flows, for triggers.v1; a replay tells them again.
     """
 
     batch: Batch
@@ -46,6 +48,7 @@ class Outcome(msgspec.Struct, frozen=True):
     own_dead: int
     filtered: dict[str, int] = {}
     voided: dict[str, int] = {}
+    triggers: list[Trigger] = []
 
 
 def process(records: Sequence[Decoded], state: State, definitions: Definitions) -> Outcome:
@@ -63,9 +66,10 @@ def process(records: Sequence[Decoded], state: State, definitions: Definitions) 
     stumbled = 0
     while True:
         run = _Run(state, definitions, holders)
+        take = run.take_for_flows if definitions.flows or state.replayed else run.take
         for place, decoded in enumerate(records):
             try:
-                run.take(decoded)
+                take(decoded)
             except Exception as exc:
                 stumbled += 1
                 if isinstance(exc, MemoryError) or stumbled > MOST_STUMBLES:
@@ -88,7 +92,20 @@ class _Run:
         self._identities = Identities(state.identity, self._touched, definitions.most_profiles)
         self._tally = Tally(state.epoch, state.progress)
         self._tracks = Tracks(state, definitions, self._touched, self._identities, self._tally)
+        self._flows = FlowTriggers(
+            definitions.flows,
+            self._touched,
+            state.replayed,
+            events=self._tracks.events,
+            stored=self._tracks.stored,
+        )
         self._privacy: Privacy | None = None
+
+    def take_for_flows(self, decoded: Decoded) -> None:
+        """As `take`, in a hub that has flows."""
+        self.take(decoded)
+        if decoded.inbound is not None:
+            self._flows.of_record(decoded.inbound)
 
     def take(self, decoded: Decoded) -> None:
         told = len(self._tally.told)
@@ -289,6 +306,7 @@ class _Run:
             tally.own_dead,
             tally.filtered,
             tally.voided,
+            self._flows.found,
         )
 
 

@@ -11,6 +11,7 @@ import msgspec
 from hub.ids import derived
 from hub.model import Position, StoredEvent, partition_of
 from hub.pipeline.documents import event_document
+from hub.pipeline.flow_changes import raised_by
 from hub.pipeline.histories import SOURCE
 from hub.pipeline.membership import Crossing
 from schemas.records import Event, Inbound, Track
@@ -104,7 +105,7 @@ def stored_event(
         "type": type,
         "time_ms": None,
         "properties": _encode(properties),
-        "context": b"{}",
+        "context": raised_by(inbound),
         "options": b"{}",
         "tags": [],
     }

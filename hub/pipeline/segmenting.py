@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -63,6 +63,7 @@ class Segmenting:
         self._level: set[str] = set()
         self._changed: set[str] = set()
         self._noted: set[str] = set()
+        self._moves: list[tuple[Sequence[str], Sequence[str]]] = []
         self.due: dict[str, int | None] = {}
         self._copying = Copying(state.copied, definitions)
 
@@ -87,6 +88,11 @@ class Segmenting:
         time_ms, now_ms = payload.counts_ms(event), payload.inbound["received_at_ms"]
         self._noted.update(note_event(profile.draft, some, document, time_ms, now_ms))
 
+    def move(self, enter: Sequence[str], leave: Sequence[str]) -> None:
+        """A flow lets the profile of the payload in hand into segments without a condition, and out of others."""
+        if self._segments:
+            self._moves.append((enter, leave))
+
     def of_payload(self, payload: Payload, counts: Counts, told: int) -> None:
         """
         Judge a profile once all of a payload is applied to it.
@@ -97,6 +103,7 @@ class Segmenting:
         profile = payload.profile
         if profile is None or not payload.profile_lacks or self._identities.alias(profile.holder) is not None:
             self._noted.clear()  # what was merged is judged where it went
+            self._moves.clear()
             return
         if not self._segments and not _is_left_over(profile.draft.doc):
             return
@@ -107,13 +114,24 @@ class Segmenting:
         self._bring_level(profile)
         noted, self._noted = self._noted, set()
         which = self._segments.concerned(changed, noted, is_new=is_new)
+        moved = self._moved(profile, at) if self._moves else ()
         some, crossings = self._look(profile, which, at, is_new=is_new)
+        crossings = [*moved, *crossings] if moved else crossings
         position = Position(self._state.epoch, payload.record.partition, payload.record.offset, 0)
         if last is not None:
             self._summarise(last, some, crossings)
         # behind its own events and those of the hub's that each of them may have caused
         behind = len(payload.track["events"]) * (1 + len(EVERY))
         self._tell(crossings, payload.inbound, position, behind, at, is_counted=bool(counts.received))
+
+    def _moved(self, profile: Open, at: At) -> list[Crossing]:
+        """What flows have asked for."""
+        moves, self._moves = self._moves, []
+        return [
+            crossing
+            for enter, leave in moves
+            for crossing in apply_list(profile.draft, self._segments, at, add=enter, remove=leave, by="flow")
+        ]
 
     def of_patch(self, cause: Cause) -> None:
         """Do what a Patch asks for (`hub.pipeline.patches`); nothing, if there is no such profile."""

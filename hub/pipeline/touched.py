@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from hub.model import Profile, Session
-from hub.pipeline.documents import CLAIMED_BY, new_profile, new_session
+from hub.pipeline.documents import CLAIMED_BY, NOTHING, new_profile, new_session
 from hub.pipeline.draft import Draft
 from hub.pipeline.sessions import Seen, learn
 from schemas.records import Track
@@ -34,6 +34,7 @@ class Touched:
         self._stored_sessions = sessions
         self._profiles: dict[str, Open] = {}
         self._sessions: dict[str, Open] = {}
+        self._ended: dict[str, dict[str, Any]] = {}
 
     def profile(self, profile_id: str, at: str) -> Open:
         """The profile with this id, one that begins `at` (RFC 3339) if there is none."""
@@ -56,8 +57,19 @@ class Touched:
 
     def forget(self, profile_id: str) -> None:
         """The profile is none any more."""
-        self._profiles.pop(profile_id, None)
+        opened = self._profiles.pop(profile_id, None)
+        if opened is not None:
+            self._ended[profile_id] = opened.draft.doc
         self._stored_profiles.pop(profile_id, None)
+
+    def documents(self, profile_id: str, session_id: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        """
+        A profile and a session as they are now, to be read at once; of a profile that has ended in this batch, as it
+        was then. Empty: there is none.
+        """
+        profile = _seen(self._profiles.get(profile_id), self._stored_profiles.get(profile_id))
+        session = _seen(self._sessions.get(session_id), self._stored_sessions.get(session_id))
+        return profile or self._ended.get(profile_id, NOTHING), session
 
     def put(self, profile_id: str, doc: dict[str, Any]) -> Open:
         """The profile lives again, as `doc`."""
@@ -117,6 +129,13 @@ class Touched:
             for key, entry in self._sessions.items()
             if entry.dirty
         ]
+
+
+def _seen(opened: Open | None, stored: Profile | Session | None) -> Mapping[str, Any]:
+    """Its document. One that was opened and not begun is not there."""
+    if opened is None:
+        return NOTHING if stored is None else stored.doc
+    return opened.draft.doc if opened.dirty or stored is not None else NOTHING
 
 
 def claimed_by(session: Mapping[str, Any]) -> str:

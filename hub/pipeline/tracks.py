@@ -10,12 +10,14 @@ import msgspec
 
 from hub.edge.identifiers import identifiers
 from hub.model import OFFSET_BITS, OUTLIERS, Counts, KnownEvent, Position, StoredEvent, partition_of
-from hub.pipeline import heartbeat, letters, made_sessions, privacy, system_events
+from hub.pipeline import flow_changes, heartbeat, letters, made_sessions, privacy, system_events, taken_over
 from hub.pipeline.definitions import Definitions
 from hub.pipeline.documents import NOTHING, event_document, iso
+from hub.pipeline.draft import Draft
+from hub.pipeline.flow_changes import Asked
 from hub.pipeline.holders import claims_as
 from hub.pipeline.identity import Decision, Identities, Reason, cause_of
-from hub.pipeline.mapping import EVENT_TYPE, Change, Problem, Sent, map_event
+from hub.pipeline.mapping import EVENT_TYPE, Change, Field, Lines, Problem, Sent, map_event
 from hub.pipeline.modes import (
     has_system_events,
     is_ephemeral,
@@ -25,6 +27,7 @@ from hub.pipeline.modes import (
     keeps_session,
     makes_session,
 )
+from hub.pipeline.past import is_done, is_past
 from hub.pipeline.payload import NO_PROFILE, NO_SESSION, Payload
 from hub.pipeline.records import LogRecord
 from hub.pipeline.referral import newcomer
@@ -42,6 +45,8 @@ from hub.pipeline.visits import begin_visit
 from schemas.records import Event, Inbound, Stored, Track
 
 _decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
+_FOR_WHO_IS_THERE: Final = frozenset({heartbeat.SOURCE, flow_changes.SOURCE})
+"""Event sources of the hub's own of which some records make nobody."""
 
 
 class _Done(NamedTuple):
@@ -83,7 +88,7 @@ class Tracks:
         if not track["events"]:
             counts.dropped += 1
             return
-        if heartbeat.is_vain(inbound, self._touched):
+        if inbound["source"] in _FOR_WHO_IS_THERE and self._is_vain(inbound):
             counts.dropped += len(track["events"])
             return
         payload = self._open(record, inbound, track)
@@ -102,6 +107,11 @@ class Tracks:
             if payload.profile is not None:
                 self._join(payload, payload.profile)
                 self.segmenting.of_payload(payload, counts, told)
+
+    def _is_vain(self, inbound: Inbound) -> bool:
+        """Whether it is about somebody who has gone; it is told again of who is part of another by now."""
+        is_vain = heartbeat.is_vain(inbound, self._touched) or flow_changes.is_vain(inbound, self._touched)
+        return is_vain and self._identities.alias(inbound["profile_id"]) is None
 
     def _join(self, payload: Payload, profile: Open) -> None:
         """With those who turned out to be the same person."""
@@ -183,7 +193,7 @@ class Tracks:
             return 0
         own_time = None if event["time_ms"] is None else iso(event["time_ms"])
         hand, chain = None, self._definitions.rules.of(event["type"])
-        if chain is not None:
+        if chain is not None and not (_is_flow_change(payload, event) or taken_over.is_document(payload.inbound)):
             hand = _hand(payload, event, own_time or payload.received_at, properties, context)
             verdict = chain.judge(hand)
             if verdict.is_over and not replayed:
@@ -277,9 +287,14 @@ class Tracks:
         """Apply the event to its profile, if that lacks it. One that is only told again is looked at no further."""
         definitions, type = self._definitions, event["type"]
         rule, lines, points = definitions.types.get(type), definitions.mappings.get(type), definitions.points.of(type)
+        asked = None
+        if type == flow_changes.TYPE and _is_flow_change(payload, event):
+            asked = flow_changes.asked(properties, definitions.segments)
+        elif is_done(payload.inbound["origin"]):
+            lines, asked = self._of_past(payload, type, properties, lines)
         is_invalid = hand is not None and INVALID in hand.flags
         is_applied = payload.profile is not None and payload.profile_lacks and not is_invalid
-        is_mapped = is_applied and (lines or points)
+        is_mapped = is_applied and (lines or points or asked)
         is_noted = is_applied and type in definitions.segments.noted
         if replayed and not (is_mapped or payload.profile_lacks):
             return _Done()
@@ -317,7 +332,10 @@ class Tracks:
         decisions: list[Decision] = []
         if payload.profile is not None and is_mapped:
             sent = Sent(payload.counts_at(event, at), event["id"], payload.sender, payload.is_late)
-            changes, failed = map_event(lines or (), view, payload.profile.draft, sent)
+            if asked is None:
+                changes, failed = map_event(lines or (), view, payload.profile.draft, sent)
+            else:
+                changes, failed = self._of_flow(asked, lines or (), view, payload.profile.draft, sent)
             problems += failed
             has_failed = bool(failed)
             if hand is not None:
@@ -328,6 +346,27 @@ class Tracks:
             self.segmenting.learn(changes)
         tags, journey = ((), "") if rule is None else (rule.tags, rule.state(payload.visits))
         return _Done(changes, problems, decisions, index, tags, journey, is_odd, has_failed, told, hand, mapped)
+
+    def _of_past(
+        self, payload: Payload, type: str, properties: Any, lines: Lines | None
+    ) -> tuple[Lines | None, Asked | None]:
+        """The lines for an event whose profile has what it did; and of the document of a profile, what it asks for."""
+        asked = None
+        if payload.profile is not None and taken_over.is_document(payload.inbound):
+            asked = taken_over.asked(type, properties, payload.profile.draft, self._definitions.segments)
+        return taken_over.quiet(lines), asked
+
+    def _of_flow(
+        self, asked: Asked, lines: Sequence[Field], view: Mapping[str, Any], profile: Draft, sent: Sent
+    ) -> tuple[list[Change], list[Problem]]:
+        """What a flow wants changed; then the lines that are defined for such events. Args: as of `map_event`."""
+        self.segmenting.move(asked.enter, asked.leave)
+        settled: list[Change] = []
+        if view["source"] == taken_over.SOURCE:
+            settled = taken_over.settle(view["type"], view["properties"], profile)
+        sent = sent._replace(late=sent.late or flow_changes.is_overtaken(profile.doc, sent.at))
+        changes, problems = map_event([*asked.lines, *lines], view, profile, sent)
+        return [*settled, *changes], [*asked.problems, *problems]
 
     def _store(
         self,
@@ -412,8 +451,16 @@ def _count(payload: Payload, channel: str) -> None:
     at, version, seen = payload.received_at, payload.version, payload.seen
     session, profile = payload.session, payload.profile
     new_visit = payload.starts_visit
+    is_document = taken_over.is_document(payload.inbound)
     if session is not None and session.holder == payload.inbound["profile_id"] and session.version < version:
-        touch_session(session, version, seen, at, payload.track, channel=channel)
+        before = session.draft.doc["metadata"]["status"] if session.version >= 0 else ""
+        if is_document:
+            taken_over.session(session.draft, payload.track)
+            session.version, session.dirty = version, True
+        else:
+            touch_session(session, version, seen, at, payload.track, channel=channel)
+        if is_past(payload.inbound["origin"]):
+            taken_over.over(session.draft, before)
     if payload.ends is not None:
         end_session(payload.ends, version)
     if profile is not None and payload.profile_lacks:
@@ -422,7 +469,11 @@ def _count(payload: Payload, channel: str) -> None:
         if payload.is_made:
             for one in seen:
                 made_sessions.note(profile.draft, payload.track["session_id"] or "", one.at)
-        touch_profile(profile, version, len(seen), at)
+        touch_profile(profile, version, 0 if is_document else len(seen), at)
+
+
+def _is_flow_change(payload: Payload, event: Event) -> bool:
+    return event["type"] == flow_changes.TYPE and payload.inbound["source"] == flow_changes.SOURCE
 
 
 def _seen(payload: Payload, event: Event, own_time: str | None, done: _Done) -> Seen:

@@ -10,16 +10,18 @@ import msgspec
 
 from hub.edge.identifiers import identifiers
 from hub.model import MergeEntry, Session, Undo
-from hub.pipeline import membership
+from hub.pipeline import membership, taken_over
 from hub.pipeline.applied import applied
 from hub.pipeline.copying import apply, lines_copied, target_of
 from hub.pipeline.definitions import Definitions
 from hub.pipeline.draft import Draft
+from hub.pipeline.flow_changes import is_overtaken, lines_of
 from hub.pipeline.histories import SOURCE, note_event, times_ms
 from hub.pipeline.identity import IDENTIFIERS, LATE, Follower, Reason
 from hub.pipeline.made_sessions import note
 from hub.pipeline.mapping import Sent, map_event
 from hub.pipeline.merging import merge
+from hub.pipeline.past import is_done
 from hub.pipeline.payload import NO_SESSION
 from hub.pipeline.rules.compliance import as_sent
 from hub.pipeline.rules.enrichment import FIELDS, joined
@@ -199,14 +201,19 @@ def _event(parts: Parts, event: dict[str, Any], definitions: Definitions, sessio
         view.update(joined(view, rule.indexed(view)[0]))
     sent = Sent(sent_at, event["id"], sender, way in LATE or claimant != sender)
     if INVALID not in metadata["flags"]:
-        map_event(applied(definitions.mappings.get(event["type"], ()), event), view, profile, sent)
+        lines = applied(definitions.mappings.get(event["type"], ()), event)
+        if is_done(metadata["origin"]):
+            lines = taken_over.again(event, profile, lines)
+        elif own := lines_of(event):
+            sent, lines = sent._replace(late=sent.late or is_overtaken(profile.doc, sent.at)), [*own, *lines]
+        map_event(lines, view, profile, sent)
         note_event(profile, definitions.segments.noted.get(event["type"], ()), event, *times_ms(event))
         view.update(as_sent(event))
         points, key = definitions.points.of(event["type"]), definitions.identity_key
         for identifier in identifiers(points, event["source"]["id"], view, key)[0]:
             profile.object(IDENTIFIERS).setdefault(identifier.hash, [identifier.label, at, event["id"]])
     stats, time = profile.object(("stats",)), profile.object(("metadata", "time"))
-    stats["events"] += 1
+    stats["events"] += not taken_over.is_of_document(event)
     time["update"] = max(time["update"], received)
     if metadata.get("session_made") and session is not None and parts.holder(claimant) is profile:
         note(profile, session.id, sent_at)

@@ -18,5 +18,9 @@ class Jobs:
         self._queue = JobQueue(redis, namespace, SEGMENTATION)
 
     def enqueue(self, run: str, numbers: Iterable[int]) -> None:
-        """Have these slices done, unless they wait or are under way. Raises Unavailable."""
-        self._queue.enqueue(Call(LOOK_AT, run, number) for number in numbers)
+        """
+        Have these slices done, unless they wait or are under way. Raises Unavailable.
+
+        First of all: that is some minutes, while runs of a flow for all profiles may take an hour.
+        """
+        self._queue.enqueue((Call(LOOK_AT, run, number) for number in numbers), is_first=True)

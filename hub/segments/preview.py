@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
@@ -26,11 +27,14 @@ class Store(Reading, Segments, Scanning, Protocol):
 
 
 class Verdict(NamedTuple):
-    """On one profile. `parts`: which part of the condition is true, false or unknown, and what was found there."""
+    """
+    On one profile. `parts`: which part of the condition is true, false or unknown, and what was found there; None:
+    there is no condition.
+    """
 
     id: str
     matches: bool
-    parts: Part
+    parts: Part | None
 
 
 class Preview(NamedTuple):
@@ -80,6 +84,20 @@ def preview(store: Store, text: str, size: int, profile: dict[str, Any] | None, 
         verdict = Verdict(profile["id"], parts.verdict == "true", parts)
     odd = [*warnings(text), *_warnings(count, total)]
     return Preview(count, total, is_exact, looked, sample, verdict, odd)
+
+
+def listed(store: Store, segment: str, size: int, profile: dict[str, Any] | None, flows: Sequence[str]) -> Preview:
+    """
+    Who is in a segment without a condition now: nothing can be tried there.
+
+    Args: flows: ids of those that say who is in it. The others: as of `preview`. Raises Unavailable.
+    """
+    total = store.count("profiles", "")
+    sample = store.members(segment, size, None)[0] if size else []
+    verdict = None if profile is None else Verdict(profile["id"], segment in profile["segments"], None)
+    by = f"lists and the flow{'s' if len(flows) > 1 else ''} {', '.join(flows)}" if flows else "lists"
+    why = f"it has no condition: {by} say who is in it, and these are those who are in it now"
+    return Preview(store.segment_sizes().get(segment, 0), total, True, total, sample, verdict, [why])
 
 
 def _by_series(

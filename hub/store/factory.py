@@ -29,8 +29,13 @@ def open_store(url: str, *, readonly: bool = False) -> Store:
     """
     if url == "memory://":
         return MemoryStore()
-    if url.startswith(_SQLITE) and len(url) > len(_SQLITE):
-        return SqliteStore(Path(url.removeprefix(_SQLITE)), readonly=readonly)
+    if (path := file_of(url)) is not None:
+        return SqliteStore(path, readonly=readonly)
     # whatever follows the scheme may hold a password, so it is not repeated
     scheme = url.partition(":")[0][:32]
     raise Refused("store", f"no store for a URL that begins with {scheme!r}; supported: sqlite:///FILE and memory://")
+
+
+def file_of(url: str) -> Path | None:
+    """The file that a store's URL names; None: it names none."""
+    return Path(url.removeprefix(_SQLITE)) if url.startswith(_SQLITE) and len(url) > len(_SQLITE) else None

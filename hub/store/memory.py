@@ -45,6 +45,7 @@ from hub.pipeline.histories import SOURCE as SEGMENTS
 from hub.store.cursor import Cursor, decode_cursor, encode_cursor
 from hub.store.documents import OPEN, body_view, dead_letter_document, failed_again, resolved
 from hub.store.memory_copies import CopiesInMemory
+from hub.store.memory_flow_runs import FlowRunsInMemory
 from hub.store.memory_keys import KeysInMemory
 from hub.store.memory_privacy import PrivacyInMemory
 from hub.store.memory_scan import ScanInMemory
@@ -79,7 +80,15 @@ from hub.store.stays import stays
 from hub.store.told_apart import Row, beginning
 
 
-class MemoryStore(PrivacyInMemory, KeysInMemory, SegmentsInMemory, ScanInMemory, TasksInMemory, CopiesInMemory):
+class MemoryStore(
+    PrivacyInMemory,
+    KeysInMemory,
+    SegmentsInMemory,
+    ScanInMemory,
+    TasksInMemory,
+    CopiesInMemory,
+    FlowRunsInMemory,
+):
     """Everything in dicts under one lock; gone when the object is. A later entry of a dict was created later."""
 
     def __init__(self) -> None:
@@ -88,6 +97,7 @@ class MemoryStore(PrivacyInMemory, KeysInMemory, SegmentsInMemory, ScanInMemory,
         SegmentsInMemory.__init__(self)
         KeysInMemory.__init__(self)
         TasksInMemory.__init__(self)
+        FlowRunsInMemory.__init__(self)
         self._lock = threading.RLock()
         self._epochs: dict[str, int] = {}
         self._progress: dict[int, dict[int, int]] = {}

@@ -48,6 +48,8 @@ class PrivacyInMemory:
     _asks: dict[str, Ask]
     _outbox: list[Outgoing]
     _forget_samples: Callable[[], None]
+    _erase_runs: Callable[[Person], int]
+    _erase_runs_of_events: Callable[[Sequence[str], Collection[str]], int]
 
     def __init__(self) -> None:
         """Nobody has asked for anything."""
@@ -168,6 +170,9 @@ class PrivacyInMemory:
                 del self._events[event.partition][event.id]
             self._removed += len(found)
             self._count(removal.id, events=len(found))
+            if removal.person.hosts:
+                runs = self._erase_runs_of_events(removal.person.hosts, [event.id for event in found])
+                self._count(removal.id, flow_runs=runs)
             latest_ms = max((event.received_at_ms for event in found), default=0)
             if latest_ms > removal.until_ms:
                 for key, void in self._voids.items():
@@ -302,6 +307,7 @@ class PrivacyInMemory:
         lent = [key for key in person.identifiers if key in self._claims and self._claims[key].profile_id]
         counts["identifiers"] += _drop(self._claims, lent)
         counts["merges"] = self._forget_merges(person)
+        counts["flow_runs"] = self._erase_runs(person)
         for host in {self.survivor(host) for host in person.hosts} & self._profiles.keys():
             version, doc = self._profiles[host]
             document = joinable(msgspec.json.decode(doc), ids)

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias
 
 from hub.conditions.ast import Condition
+from hub.flows.kept import KeptRun, RunDocuments
 from hub.model import (
     Alias,
     Ask,
@@ -899,6 +900,86 @@ class Tasks(Protocol):
         ...
 
 
+class FlowRuns(Protocol):
+    """
+    Runs of flows (`hub.flows.kept`). Thread-safe. Whoever saves one need not own anything: `turn` tells apart what two
+    do at once. Times in milliseconds since 1970. Raises Unavailable: nothing was changed.
+    """
+
+    def flow_runs(self, ids: Sequence[str]) -> dict[str, KeptRun]:
+        """Those of these that are there, by id."""
+        ...
+
+    def run_documents(
+        self, events: Sequence[tuple[str, str]], profiles: Sequence[str], sessions: Sequence[str]
+    ) -> RunDocuments:
+        """
+        What runs are about, of one moment.
+
+        Args: events: (time partition, id). profiles: by any id that was ever given out for them.
+        """
+        ...
+
+    def save_flow_runs(self, runs: Sequence[KeptRun], *, durable: bool = False) -> list[str]:
+        """
+        Save runs, in one transaction.
+
+        Args: durable: they are on disk when this returns, and no power cut takes them: of those with something left to
+        do that nobody else knows of from now on.
+
+        Returns: ids of those that were refused: `turn` is not the stored one plus 1 (0 for one that is not there), or
+        the profile is not there any more.
+        """
+        ...
+
+    def cancel_flow_run(self, id: str, at_ms: int) -> KeptRun | None:
+        """End a run where it is. Returns what there is then; None: there is no such run."""
+        ...
+
+    def due_flow_runs(self, until_ms: int, after: tuple[int, str] | None, most: int) -> list[KeptRun]:
+        """
+        The next `most` paused runs whose `due_ms` is not behind `until_ms`, the earliest first.
+
+        Args: after: `due_ms` and id of the last one that is known already.
+        """
+        ...
+
+    def due_seconds(self, most: int, after_s: int = 0) -> list[int]:
+        """
+        The next `most` whole seconds (since 1970, rounded up) behind `after_s` at which paused runs are due, the
+        soonest first, each once.
+        """
+        ...
+
+    def left_flow_runs(self, before_ms: int, most: int) -> list[str]:
+        """Ids of runs that are `waiting` and were saved last before this time, the oldest first."""
+        ...
+
+    def waiting_flow_runs(self, profile_ids: Sequence[str], event_type: str) -> list[KeptRun]:
+        """Paused runs of these profiles, by the ids they have, that wait for such an event, the oldest first."""
+        ...
+
+    def waited_types(self) -> set[str]:
+        """Types of events that some pause may wait for."""
+        ...
+
+    def list_flow_runs(
+        self, size: int, before: int | None, *, flow: str = "", state: str = "", profile_id: str = ""
+    ) -> tuple[list[KeptRun], int | None]:
+        """
+        The newest `size` (1 to 1,000) with a running number below `before` (None: of all), the newest first.
+
+        Args: flow, state: only these; empty for all. profile_id: any id of a person; runs of all ids of that person.
+
+        Returns: also where the next ones begin; None: that was all.
+        """
+        ...
+
+    def forget_flow_runs(self, before_ms: int, most: int) -> int:
+        """Remove `most` of those that are over and were saved last before this time. Returns how many."""
+        ...
+
+
 class Versions(Protocol):
     """Every version of every definition. Thread-safe."""
 
@@ -1033,6 +1114,7 @@ class Store(
     Versions,
     Copies,
     Tasks,
+    FlowRuns,
     Blobs,
     Protocol,
 ):

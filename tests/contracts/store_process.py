@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 from hub.errors import Unavailable
-from hub.store.sqlite import SqliteStore
-from tests.contracts.batches import whole
+from hub.store.sqlite import SqliteStore, beside, rollback
+from tests.contracts.batches import NOW_MS, whole
 
 
 def die_before(path: Path, statement: str) -> None:
@@ -56,7 +56,39 @@ def fill_up(path: Path, limit: str) -> None:
             os._exit(0)  # closing would checkpoint, which the limit forbids as well
 
 
+def upgrade(path: Path, point: str) -> None:
+    """Upgrade the store, or die at this point; prints how many events there are, and whether it was this process."""
+
+    def at(here: beside.Point) -> None:
+        if here == point:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    done = beside.upgrade(path, now_ms=lambda: NOW_MS, at=at)
+    print(SqliteStore(path).count("events", ""), done is not None, flush=True)
+
+
+def upgrade_within(path: Path, limit: str) -> None:
+    """Upgrade the store where no file may be longer than this; prints what was said."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        beside.upgrade(path, now_ms=lambda: NOW_MS)
+    except Unavailable as exc:
+        print("Unavailable", exc, flush=True)
+
+
+def roll_back(path: Path, point: str) -> None:
+    """Go back to the file of before the last upgrade, and die at this point."""
+
+    def at(here: rollback.Point) -> None:
+        if here == point:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    rollback.roll_back(path, now_ms=lambda: NOW_MS, at=at)
+
+
 WHAT = {"die_before": die_before, "write_on": write_on, "number_epochs": number_epochs, "fill_up": fill_up}
+WHAT |= {"upgrade": upgrade, "upgrade_within": upgrade_within, "roll_back": roll_back}
 
 if __name__ == "__main__":
     WHAT[sys.argv[2]](Path(sys.argv[1]), sys.argv[3])

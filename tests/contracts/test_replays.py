@@ -16,7 +16,7 @@ from hub.definitions.catalogue import Catalogue
 from hub.settings import Limits
 from hub.store.memory import MemoryStore
 from hub.store.port import Reading
-from hub.store.sqlite import SqliteStore, schema
+from hub.store.sqlite import SqliteStore, beside, schema
 from schemas.codec import decode_inbound, encode_inbound
 from schemas.records import REFUSED
 from schemas.replays import Replay
@@ -56,6 +56,7 @@ def old(tmp_path: Path) -> SqliteStore:
             (id, NOW_MS, "shop", "not_json", body, None, len(body), json.dumps(document)),
         )
     connection.close()
+    beside.upgrade(path, now_ms=lambda: NOW_MS)
     return SqliteStore(path)
 
 

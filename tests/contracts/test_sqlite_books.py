@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hub.model import CounterKey, Counts, Position
-from hub.store.sqlite import SqliteStore, schema
+from hub.store.sqlite import SqliteStore, beside, schema
 from tests.contracts.batches import MONTH_MS, NOW_MS, batch, event
 
 MONTHS = range(0, 90 * 24 * 60, 7)
@@ -26,6 +26,7 @@ def test_totals_of_an_older_file_are_those_of_its_counters(tmp_path: Path, versi
     connection.executemany("INSERT INTO counters VALUES (?,?,?,?,?,?,?,?,?)", rows)
     connection.execute("INSERT INTO progress VALUES (1, 0, 5)")
     connection.close()
+    beside.upgrade(path, now_ms=lambda: NOW_MS)
 
     store = SqliteStore(path)
     shop, app = Counts(received=4, stored=2, duplicate=1, dead=1), Counts(received=2, stored=1)

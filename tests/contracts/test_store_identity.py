@@ -13,7 +13,7 @@ import pytest
 from hub.errors import Fenced
 from hub.model import Alias, Ask, Batch, Claim, Claimed, Identity, MergeEntry, Outgoing, Position, Profile, Wanted
 from hub.store import Store
-from hub.store.sqlite import SqliteStore, schema
+from hub.store.sqlite import SqliteStore, beside, schema
 from tests.contracts.batches import MONTH_MS, NOW_MS, batch, event, profile, session
 
 
@@ -304,6 +304,7 @@ def test_a_file_from_before_identity_keeps_its_profiles_and_learns_to_merge(tmp_
     rows = [(id, 3, f'{{"id":"{id}","traits":{{}}}}') for id in "ab"]
     connection.executemany("INSERT INTO profiles (id, version, doc) VALUES (?,?,?)", rows)
     connection.close()
+    beside.upgrade(path, now_ms=lambda: NOW_MS)
 
     store = SqliteStore(path)
     assert store.count("profiles", "") == 2

@@ -16,6 +16,7 @@ from bridges.hooks import Hooks
 from bridges.replay import converter_with
 from hub.api.app import create_app
 from hub.api.definitions import Rules, Validator
+from hub.api.flow_answers import Waiters
 from hub.api.imports import Door
 from hub.api.server import listen, server_of
 from hub.definitions.catalogue import Catalogue
@@ -34,7 +35,7 @@ from hub.log.sealing import SealingPublisher
 from hub.pipeline.data_keys import Wrapping
 from hub.pipeline.sealed import Sealer
 from hub.redis import client
-from hub.settings import Api, Imports, Kafka, Limits, Settings
+from hub.settings import Api, Flows, Imports, Kafka, Limits, Settings
 from hub.store.factory import open_store
 from hub.store.port import Reading, Store
 from schemas.codec import decode_inbound
@@ -98,11 +99,12 @@ async def running(
     wrapping: Wrapping | None = None,
     redis_url: str = "",
     imports: Imports | None = None,
+    waiting: tuple[str, Flows] | None = None,
 ) -> AsyncIterator[Running]:
     """
     Args: reading: instead of the store. catalogue: instead of one that follows. environ: for secrets. wrapping: of the
     keys that records are sealed with; None: they are not. redis_url: of the queues of tasks; empty: there is none.
-    imports: what they may read.
+    imports: what they may read. waiting: for answers of flows: URL of Redis, and for how long.
     """
     with ExitStack() as stack:
         if catalogue is None:
@@ -115,6 +117,10 @@ async def running(
         record_at = LogReader(kafka, namespace).record
         sealing = wrapping and SealingPublisher(publisher, Sealer(wrapping, catalogue.identity_key), namespace)
         redis = stack.enter_context(closing(client(redis_url))) if redis_url else None
+        waiters = None
+        if waiting is not None:
+            url, flows = waiting
+            waiters = Waiters(url, namespace, catalogue, wait_s=flows.wait_s, most=flows.waiters)
         app = create_app(
             publisher=sealing or publisher,
             store=reading or store,
@@ -130,6 +136,7 @@ async def running(
             hooks=Hooks(namespace=namespace, limits=limits or Limits(), environ=environ or {}, blobs=store),
             kinds=kinds(Settings(namespace=namespace, data=folder, kafka=kafka, imports=imports or Imports())),
             task_writer=store,
+            waiters=waiters,
             queue_of=None if redis is None else lambda queue: JobQueue(redis, namespace, queue),
             import_door=Door(
                 Seal("key"),
@@ -153,3 +160,5 @@ async def running(
         server.should_exit = True
         await task
         await publisher.close(2)
+        if waiters is not None:
+            await waiters.close()

@@ -149,3 +149,55 @@ async def test_by_command(hub: Running, tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
     (one,) = json.loads((await command("list", "--json")).stdout)
     assert (one["id"], one["state"], one["draft_differs"]) == ("tea", "enabled", False)
+
+
+async def test_what_a_flow_names_and_is_not_there_is_said(hub: Running, tmp_path: Path) -> None:
+    """It does not keep the flow from being saved: what it names may be defined later."""
+    nodes = {
+        "start": {"type": "start", "to": {"out": ["mail", "tell", "vip"]}},
+        "mail": {"type": "send-mail", "config": {"destination": "crm", "to": "a@b.c", "subject": "x", "text": "x"}},
+        "tell": {"type": "send", "config": {"destination": "nowhere"}},
+        "vip": {"type": "has-segment", "config": {"segments": ["vip", "regulars"]}, "to": {"then": "in"}},
+        "in": {"type": "add-to-segment", "config": {"segments": ["vip"]}},
+    }
+    triggers = [
+        {"type": "segment-entered", "segment": "none"},
+        {"type": "heartbeat", "heartbeat": "none"},
+        {"type": "heartbeat", "heartbeat": "visit-ended"},
+    ]
+    flow = {"triggers": triggers, "nodes": nodes}
+    settings = {"url": "http://127.0.0.1:1/"}
+    assert (await hub.define("destination", "crm", type="http", settings=settings)).status_code == 201
+    assert (await hub.define("segment", "regulars")).status_code == 201
+    saved = await hub.define("flow-draft", "tea", **flow)
+    deployed = await hub.admin.post("/flows/tea/deploy")
+    assert (saved.status_code, deployed.status_code) == (201, 201)
+    warnings = deployed.json()["warnings"]
+    assert [one["where"] for one in warnings] == [
+        "triggers[0].segment",
+        "triggers[1].heartbeat",
+        "nodes.mail.config.destination",
+        "nodes.tell.config.destination",
+        "nodes.vip.config.segments",
+        "nodes.in",
+    ]
+    assert "is of type http" in warnings[2]["detail"]
+    assert "there is no destination 'nowhere'" in warnings[3]["detail"]
+    same = [saved.json(), (await hub.admin.get("/flows/tea")).json(), (await hub.define("flow", "b", **flow)).json()]
+    same.append((await hub.admin.post("/flows/check", json=flow)).json())
+    assert all(one["warnings"] == warnings for one in same)
+    (tmp_path / "tea.yaml").write_text(yaml.safe_dump(flow))
+    command = [sys.executable, "-m", "hub", "flow", "check", str(tmp_path / "tea.yaml")]
+    alone = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=True)
+    assert "warning" not in alone.stdout
+    url = str(hub.admin.base_url)
+    asked = await asyncio.to_thread(
+        subprocess.run,
+        [*command, "--url", url],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "HUB_ADMIN_KEY": KEY},
+    )
+    assert asked.stdout.count("warning: ") == 6
+    assert f"{tmp_path / 'tea.yaml'}:" in asked.stdout

@@ -10,9 +10,15 @@ from confluent_kafka import Producer
 from hub.collector.output import Output
 from hub.errors import Unavailable
 from hub.log.config import producer_config
-from hub.model import Outgoing, Position
+from hub.log.sealing import Sealing
+from hub.model import Batch, Identity, Outgoing, Position
+from hub.pipeline.data_keys import Wrapping
+from hub.pipeline.process import Outcome
+from hub.pipeline.sealed import Sealer
 from hub.settings import Kafka
-from schemas.topics import EVENTS
+from schemas.codec import decode_trigger
+from schemas.records import Trigger
+from schemas.topics import EVENTS, KEYS, TRIGGERS
 from tests.kafka_tools import read
 from tests.waiting import wait_for
 
@@ -46,6 +52,39 @@ def test_waiting_longer_sends_nothing_twice(ours: Kafka, namespace: str) -> None
     output.forward(outbox())
     wait_for("all is acknowledged", lambda: flushed(output))
     assert [message.value() for message in read(ours, namespace, EVENTS)] == [b"%d" % n for n in range(COUNT)]
+
+
+@pytest.mark.parametrize("sealing", [False, True])
+def test_triggers_go_out_in_order_by_profile_and_not_sealed(ours: Kafka, namespace: str, sealing: bool) -> None:
+    made = producers(NOWHERE, ours, timeout_ms=100)
+    seal = Sealing(Sealer(Wrapping("secret"), b"key"), KEYS.name(namespace)) if sealing else None
+    output = Output(lambda: next(made), namespace, 5.0, seal)
+    triggers = [trigger(f"t{number}", "p1") for number in range(COUNT)] + [trigger("none", "")]
+    batch = Batch(
+        epoch=1,
+        progress={},
+        events=[],
+        profiles=[],
+        sessions=[],
+        dead_letters=[],
+        counters={},
+        identity=Identity(
+            aliases={}, restored=[], taken=[], uses={}, merges=[], undone={}, forwarded=[], outbox=outbox()
+        ),
+    )
+    output.produce(Outcome(batch, [], [], {}, {}, 0, triggers=triggers))
+    with pytest.raises(Unavailable):
+        output.flush()
+    output.flush()
+    told = [(message.key(), decode_trigger(message.value() or b"")) for message in read(ours, namespace, TRIGGERS)]
+    assert [one for key, one in told if key == b"p1"] == triggers[:-1]
+    assert [one for key, one in told if key != b"p1"] == triggers[-1:]
+    assert {key for key, _ in told} == {b"p1", b"e-none"}
+    assert len(read(ours, namespace, EVENTS)) == COUNT
+
+
+def trigger(id: str, profile_id: str) -> Trigger:
+    return Trigger(id=id, kind="flow", target="tea", profile_id=profile_id, event_id=f"e-{id}", at_ms=1, data=b"{}")
 
 
 def flushed(output: Output) -> bool:

@@ -48,6 +48,7 @@ ELSEWHERE: Final = {
     ".venv/bin/python -m tests.matrix": "takes an hour; tests/live/test_matrix.py runs a little of it",
     ".venv/bin/hub demo": "tests/live/test_demo.py runs it",
     "uv pip install tests/examples/": "test_bridge_pages.py installs it where no other test sees it",
+    ".venv/bin/hub migrate takeover": "needs an installation of the predecessor; tests/live/test_takeover.py makes one",
     ".venv/bin/hub down": "this test runs it last, when it has looked at what the commands did",
 }
 """Commands by how they begin, and why they are not run here."""

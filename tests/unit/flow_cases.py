@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from hypothesis import strategies as st
+
 from hub.definitions.kinds import Flow
 from hub.flows.compiled import CompiledFlow, compile_flow
 from hub.flows.node import Call, Given
@@ -81,3 +83,40 @@ def asked(type: str, config: dict[str, Any], payload: Any = None, **more: Any) -
 def trail(found: Run) -> list[str]:
     """Where it went: `node:port`."""
     return [f"{step.node}:{step.port or step.state}" for step in found.steps]
+
+
+@st.composite
+def flows(draw: st.DrawFn) -> dict[str, Any]:
+    """Any DAG of nodes that set, ask, fail, pause, call, meet."""
+    size = draw(st.integers(1, 10))
+    nodes: dict[str, Any] = {}
+    kinds = [
+        ("increment", {"field": "stats.n"}, ("out",)),
+        ("append-to-profile", {"field": "traits.way", "value": "=flow.id"}, ("out",)),
+        ("if", {"condition": "profile@stats.n > 0"}, ("then", "else")),
+        ("split", {"shares": [{"port": "x"}, {"port": "y"}]}, ("x", "y")),
+        ("fail", {"message": "no"}, ("out",)),
+        ("join", {"payload": "by-node"}, ("out",)),
+        ("join", {"wait_for": "all", "payload": "by-node"}, ("out",)),
+        ("pause", {"wait": "1d"}, ("out",)),
+        ("http-call", {"url": "https://x.example/{{ profile@stats.n }}"}, ("out",)),
+        ("remember", {"values": {"n": "profile@stats.n"}}, ("out",)),
+        ("raise-event", {"event_type": "x", "properties": {"n": "memory@n"}}, ("out",)),
+    ]
+    reached = {0}
+    chosen = [draw(st.sampled_from(kinds)) for _ in range(size)]
+    edges: dict[int, dict[str, list[str]]] = {}
+    for place in range(size):
+        ports = (*chosen[place][2], "error")
+        edges[place] = {}
+        for port in ports:
+            targets = draw(st.lists(st.integers(place + 1, size), unique=True, max_size=2)) if place < size else []
+            targets = [target for target in targets if target < size]
+            if targets and place in reached:
+                edges[place][port] = [f"n{target}" for target in targets]
+                reached.update(targets)
+    nodes["start"] = ("start", {}, "n0")
+    for place in sorted(reached):
+        type, config, _ = chosen[place]
+        nodes[f"n{place}"] = (type, config, edges[place])
+    return nodes

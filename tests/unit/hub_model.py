@@ -17,7 +17,7 @@ from hub.settings import Collector
 from hub.store.memory import MemoryStore
 from hub.store.port import Store
 from schemas.codec import decode_inbound, encode_inbound
-from schemas.records import MERGE, Inbound, Merge
+from schemas.records import MERGE, Inbound, Merge, Trigger
 from tests.factories import NOW_MS, totals
 
 DEFINITIONS = Definitions(
@@ -63,6 +63,7 @@ class Log:
 
     def __init__(self, partitions: int) -> None:
         self.partitions: list[list[LogRecord]] = [[] for _ in range(partitions)]
+        self.triggers: list[Trigger] = []
 
     def of(self, profile_id: str) -> int:
         return sum(profile_id.encode()) % len(self.partitions)
@@ -141,6 +142,7 @@ class Owner:
         return process(decoded, state, self.definitions)
 
     def tell(self, outcome: Outcome) -> None:
+        self.log.triggers += outcome.triggers
         if outcome.batch.identity is not None:
             for one in outcome.batch.identity.outbox:
                 self.log.send(one)

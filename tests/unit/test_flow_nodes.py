@@ -26,8 +26,9 @@ from hub.flows.effects import (
     Respond,
     SendMessage,
 )
-from hub.flows.node import NodeFault, Outcome, Pause, Resumed, Wait
+from hub.flows.node import NodeFault, Outcome, Resumed, Wait
 from hub.flows.notation import ValueFault
+from hub.flows.pause import Pause
 from hub.flows.registry import described, ours
 from tests.unit.flow_cases import EVENT, NOW_MS, asked
 

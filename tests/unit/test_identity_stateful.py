@@ -12,6 +12,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
+from hub.definitions.fields import Operation
+from hub.flows.effects import ChangeField, Effect
+from hub.flows.records import records
 from hub.pipeline.identity import Reason
 from hub.store.port import MergeRow
 from schemas.codec import decode_inbound
@@ -28,7 +31,7 @@ SESSIONS = [f"s{n}" for n in range(3)]
 
 
 class Sent(NamedTuple):
-    """An event: who sent it, with which identifier and session, if any."""
+    """An event: who sent it, with which identifier and session, if any; or whom a flow changes with it."""
 
     id: str
     sender: str
@@ -36,6 +39,7 @@ class Sent(NamedTuple):
     n: int
     who: str
     session: str
+    is_flow: bool = False
 
 
 @dataclass
@@ -44,6 +48,21 @@ class Landed:
 
     events: list[Sent] = field(default_factory=list)
     whos: set[str] = field(default_factory=set)
+
+
+def changes(n: int) -> list[tuple[str, Effect]]:
+    """What the mapping of an event with this number does, as far as it matters in no order; and one that does."""
+    wanted: list[tuple[Operation, str, int]] = [
+        ("add", "sum", n),
+        ("min", "least", n),
+        ("max", "most", n),
+        ("append-unique", "all", n),
+        ("decrement", "down", n),
+        ("append", "every", n),
+        ("increment", "count", 1),
+        ("set", "flow", n),
+    ]
+    return [("n", ChangeField(op, f"traits.{name}", value)) for op, name, value in wanted]
 
 
 class Machine(RuleBasedStateMachine):
@@ -84,6 +103,20 @@ class Machine(RuleBasedStateMachine):
         self.sent.append(record)
         self.hub.put(record)
         self.events.append(Sent(one["id"], profile, time, n, who, session))
+
+    @rule(profile=st.sampled_from(PROFILES), n=st.integers(-3, 3))
+    def change_by_flow(self, profile: str, n: int) -> None:
+        """A run has seen somebody who is there by now; each leg is later than the one before."""
+        if self.hub.store.get("profiles", profile) is None:
+            return
+        self.number += 1
+        made = records(
+            f"r{self.number}", "f", 1, profile, "", changes(n), now_ms=NOW_MS + self.number, definitions_offset=-1
+        )
+        for _, record in made:
+            self.sent.append(record)
+            self.hub.put(record)
+            self.events.append(Sent(record["id"], profile, self.number, n, "", "", is_flow=True))
 
     @rule(data=st.data())
     def send_again(self, data: st.DataObject) -> None:
@@ -271,8 +304,13 @@ class Machine(RuleBasedStateMachine):
         assert sorted(traits["all"]) == sorted(set(numbers))
         assert (traits["down"], traits["count"]) == (-sum(numbers), len(numbers))
         assert sorted(traits["every"]) == sorted(numbers)
+        legs = [one for one in events if one.is_flow]
+        if legs:
+            assert traits["flow"] == max(legs, key=lambda one: one.time).n
+        if len(legs) == len(events):
+            return
         # of several at one time by one sender the last
-        newest = max((one.time, one.sender, self.events.index(one)) for one in events)
+        newest = max((one.time, one.sender, self.events.index(one)) for one in events if not one.is_flow)
         assert traits["last"] == traits["newest"] == self.events[newest[2]].n
 
 

@@ -94,6 +94,7 @@ def test_all_of_a_person_goes_and_nothing_of_others(hub: Hub) -> None:
         "identifiers": 1,
         "aliases": 1,
         "merges": 1,
+        "flow_runs": 0,
         "events": 3,
         "dead_letters": 0,
         "records_to_send": 1,  # of the merge: its batch was the last of its partition

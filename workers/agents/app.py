@@ -1,10 +1,11 @@
-"""The Faust app: one agent, which reads triggers. What it does with them is handed in."""
+"""The Faust app: one agent, which reads triggers. What is done with them is handed in."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
+from functools import partial
 from pathlib import Path
-from typing import Final, TypeAlias, cast
+from typing import Any, Final, Protocol, TypeAlias, cast
 
 import faust
 from faust.types import AppT, EventT, StreamT
@@ -22,18 +23,30 @@ POLL: Final = 100
 
 Place: TypeAlias = tuple[int, int]
 """Partition of triggers.v1 and offset."""
-Handle: TypeAlias = Callable[[bytes, Place], Awaitable[bool]]
-"""Does what a trigger's bytes say. True: it is done, whatever came of it; False: it is not, somebody else has to."""
+Ack: TypeAlias = Callable[[], Awaitable[object]]
+"""A trigger is done, whatever came of it; in the order of its partition."""
 
 
-def make(kafka: Kafka, namespace: str, *, instance: str, folder: Path, handle: Handle) -> AppT:
+class Takes(Protocol):
+    """Who does what triggers say: `workers.agents.lanes`."""
+
+    async def take(self, value: bytes, place: Place, ack: Ack) -> None:
+        """Have a trigger's bytes done; it waits only when there is no room for more."""
+        ...
+
+    async def revoked(self, partitions: Collection[int]) -> None:
+        """Nothing of these is acknowledged any more: what was not is read again, by whoever has them then."""
+        ...
+
+
+def make(kafka: Kafka, namespace: str, *, instance: str, folder: Path, takes: Takes) -> AppT:
     """
     Put it together; it starts nothing.
 
     How the known holes of Faust 0.15 are kept shut: an agent's concurrency is 1, as acknowledgements out of order lose
-    events with more; it acknowledges by hand, as Faust does so even for what raised or was cancelled; no tables, no
-    transactions; no leader and no timers of Faust's (`workers.agents.leader`, `ticks`): those stand still while the
-    partitions are shared out anew, which may take as long as a dead member's session.
+    events with more; it acknowledges by hand, as Faust does so even for what raised or was cancelled, and all of a
+    `take` at once; no tables, no transactions; no leader and no timers of Faust's (`workers.agents.leader`, `ticks`):
+    those stand still while the partitions are shared out anew, which may take as long as a dead member's session.
 
     Args:
         instance: What this member of the group is called for ever; "": each start is a new member.
@@ -63,13 +76,16 @@ def make(kafka: Kafka, namespace: str, *, instance: str, folder: Path, handle: H
     async def read(stream: StreamT[bytes]) -> None:
         by_hand: StreamT[bytes] = cast("faust.Stream[bytes]", stream).noack()
         async for event in by_hand.events():
-            await _take(by_hand, event, handle)
+            await _take(by_hand, event, takes)
+
+    async def on_revoked(_: Any, /, *revoked: Any, signal: Any, **__: Any) -> None:  # noqa: ARG001 - as Faust calls it
+        await takes.revoked({tp.partition for tp in revoked[0]})
 
     app.agent(triggers, name="triggers", concurrency=1)(read)
+    app.on_partitions_revoked.connect(on_revoked)
     return app
 
 
-async def _take(stream: StreamT[bytes], event: EventT[bytes], handle: Handle) -> None:
+async def _take(stream: StreamT[bytes], event: EventT[bytes], takes: Takes) -> None:
     message = event.message
-    if await handle(message.value or b"", (message.tp.partition, message.offset)):
-        await stream.ack(event)
+    await takes.take(message.value or b"", (message.tp.partition, message.offset), partial(stream.ack, event))

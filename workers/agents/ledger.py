@@ -41,6 +41,11 @@ _MOVE: Final = f"""{_FENCE}
 redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
 return 1
 """
+# KEYS: leader, cursors. ARGV: term, then those that nobody asks for any more.
+_FORGET: Final = f"""{_FENCE}
+for at = 2, #ARGV do redis.call('HDEL', KEYS[2], ARGV[at]) end
+return 1
+"""
 # KEYS: leader, run, slices, waiting. ARGV: term, run, seconds, then number and slice by turns.
 _CUT: Final = f"""{_FENCE}
 redis.call('SET', KEYS[2], ARGV[2], 'EX', ARGV[3])
@@ -104,8 +109,8 @@ class Ledger:
         """Connects when it is first asked."""
         self._redis = redis
         self._keys = keys
-        self._begin, self._move, self._cut, self._again, self._end, self._note = (
-            redis.register_script(text) for text in (_BEGIN, _MOVE, _CUT, _AGAIN, _END, _NOTE)
+        self._begin, self._move, self._forget, self._cut, self._again, self._end, self._note = (
+            redis.register_script(text) for text in (_BEGIN, _MOVE, _FORGET, _CUT, _AGAIN, _END, _NOTE)
         )
 
     def books(self) -> Books:
@@ -159,6 +164,20 @@ class Ledger:
     def move(self, term: str, heartbeat: str, cursor_ms: int) -> None:
         """What is due up to then is decided."""
         self._fenced(self._move, [self._keys.leader, self._keys.cursors], [term, heartbeat, cursor_ms])
+
+    def flow_cursors(self) -> dict[str, int]:
+        """By schedule of a flow, the moment up to which it is decided what becomes of its due times."""
+        with translated():
+            found: Any = self._redis.hgetall(self._keys.flow_cursors)
+        return {name.decode(): int(at_ms) for name, at_ms in found.items()}
+
+    def move_flow(self, term: str, schedule: str, cursor_ms: int) -> None:
+        """The same as `move`, of a schedule of a flow."""
+        self._fenced(self._move, [self._keys.leader, self._keys.flow_cursors], [term, schedule, cursor_ms])
+
+    def forget_flows(self, term: str, schedules: Sequence[str]) -> None:
+        """Cursors of schedules that are not there any more."""
+        self._fenced(self._forget, [self._keys.leader, self._keys.flow_cursors], [term, *schedules])
 
     def cut(self, term: str, run: Run, slices: Sequence[tuple[int, Slice]]) -> None:
         """Keep new slices, by number, as waiting, and the run as it is with them."""

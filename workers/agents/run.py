@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import faulthandler
 import logging
 import os
 import secrets
@@ -23,32 +22,40 @@ from faust.types import AppT
 
 from hub import redis
 from hub.definitions.catalogue import Catalogue
+from hub.ending import end_in
 from hub.errors import Refused, Unavailable
+from hub.flows.runner import Runner
 from hub.health import serve_health
+from hub.jobs.late import LateTasks
+from hub.jobs.queue import Call, JobQueue
 from hub.log.admin import LogAdmin
 from hub.log.bulk import BulkWindow
 from hub.log.follower import Follower
 from hub.log.progress import Progress, agents_group
-from hub.log.sealing import Sealing
-from hub.pipeline.data_keys import Wrapping
-from hub.pipeline.sealed import Sealer
 from hub.segments import timers
 from hub.settings import Settings
-from hub.stack.keys import identity_key, secret_key
+from hub.stack.keys import identity_key
 from hub.store.factory import open_store
+from hub.task import Task
 from schemas.codec import encode_trigger
 from schemas.heartbeats import Keys
+from schemas.jobs import DO, PLAN
 from schemas.records import Trigger
-from schemas.topics import EVENTS, KEYS, TRIGGERS
+from schemas.topics import EVENTS, TRIGGERS
 from workers.agents import app as faust_app
+from workers.agents.flow_schedules import FlowSchedules
+from workers.agents.flows import Flows, Waiting
+from workers.agents.forgetting import Forgetting, LateStore
 from workers.agents.heartbeats import Heartbeats
+from workers.agents.lanes import Lanes
 from workers.agents.leader import Leader
 from workers.agents.ledger import Ledger
-from workers.agents.outbox import Outbox
+from workers.agents.outbox import Outbox, sealing_of
 from workers.agents.slices import At, Slices
 from workers.agents.ticks import Tick, led
-from workers.agents.triggers import Triggers
+from workers.agents.triggers import Triggers, of_flows
 from workers.agents.watchdog import Look, watch
+from workers.flow_runner import made
 
 log: Final = structlog.get_logger()
 
@@ -56,6 +63,8 @@ STEP_S: Final = 0.25
 """Between two steps of the leader: so late is a heartbeat, or a segment that changes with time, at most."""
 PLAN_S: Final = 1.0
 """Between two looks at what is to be done to all profiles."""
+FORGET_S: Final = 60.0
+"""Between two looks for runs of flows that ended long ago."""
 STOP_S: Final = 10.0
 END_S: Final = 20.0
 """So long after a signal it ends in any case. Whatever it was about is done by another one, as after a kill."""
@@ -99,7 +108,7 @@ def run(settings: Settings, now_ms: Callable[[], int] = now_ms, at: At = lambda 
         store = stack.enter_context(closing(open_store(settings.store_url, readonly=True)))
         progress = stack.enter_context(closing(Progress(kafka, namespace)))
         window = stack.enter_context(BulkWindow(progress, settings.bulk))
-        outbox = stack.enter_context(closing(Outbox(kafka, _sealing(settings))))
+        outbox = stack.enter_context(closing(Outbox(kafka, sealing_of(settings))))
         client = stack.enter_context(closing(redis.client(settings.redis.url)))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hub-agents-")))
         keys, steps = Keys(namespace), Steps()
@@ -113,6 +122,12 @@ def run(settings: Settings, now_ms: Callable[[], int] = now_ms, at: At = lambda 
             now_ms,
         )
         segments = stack.enter_context(timers.opened(settings))
+        tasks = stack.enter_context(closing(LateTasks(lambda: open_store(settings.store_url))))
+
+        def call(task: Task) -> None:
+            JobQueue(client, namespace, task.queue).enqueue([Call(DO, task.id, PLAN)])
+
+        flows = FlowSchedules(catalogue, store, tasks, ledger, call=call, now_ms=now_ms)
         leader = Leader(client, keys, process)
 
         def lead() -> None:
@@ -122,10 +137,14 @@ def run(settings: Settings, now_ms: Callable[[], int] = now_ms, at: At = lambda 
         def leads() -> bool:
             return bool(leader.term)
 
+        writing = stack.enter_context(closing(LateStore(lambda: open_store(settings.store_url))))
+        forgetting = Forgetting(store, writing, days=settings.flows.kept_days, now_ms=now_ms)
         ticks = (
             Tick("heartbeats", STEP_S, lead),
             Tick("due", STEP_S, led(leads, segments.due.tick)),
             Tick("segments", PLAN_S, led(leads, segments.plan.tick)),
+            Tick("flows", STEP_S, led(leads, lambda: flows.step(leader.term))),
+            Tick("forgotten runs", FORGET_S, led(leads, forgetting.step)),
         )
         slices = Slices(
             catalogue,
@@ -138,13 +157,19 @@ def run(settings: Settings, now_ms: Callable[[], int] = now_ms, at: At = lambda 
             beat=steps,
             at=at,
         )
-        triggers = Triggers(slices, outbox, namespace, now_ms, steps)
+
+        def runs() -> tuple[Runner, Waiting]:
+            opened = writing()
+            return made(settings, catalogue, opened, client, outbox, now_ms=now_ms, beat=steps), opened
+
+        triggers = Triggers(slices, Flows(runs), outbox, namespace=namespace, now_ms=now_ms, beat=steps)
+        lanes = Lanes(triggers.take, triggers.take_flows, of_flows)
         app = faust_app.make(
             kafka,
             namespace,
             instance=settings.agents.instance,
             folder=folder,
-            handle=triggers.take,
+            takes=lanes,
         )
 
         def ready() -> dict[str, Any]:
@@ -160,27 +185,19 @@ def run(settings: Settings, now_ms: Callable[[], int] = now_ms, at: At = lambda 
         stack.enter_context(serve_health(settings.health, ready))
         stack.enter_context(_watched(settings, app, steps))
         log.info("agents.started", namespace=namespace, process=process)
-        asyncio.run(_until_signal(app, ticks, slices, window))
+        asyncio.run(_until_signal(app, ticks, lanes, slices, window))
         with suppress(Unavailable):
             leader.release()
         log.info("agents.stopped")
 
 
-def _sealing(settings: Settings) -> Sealing | None:
-    if not settings.privacy.shredding:
-        return None
-    wrapping = Wrapping(secret_key(settings.secret_key, settings.data))
-    sealer = Sealer(wrapping, identity_key(settings.identity.key, settings.data))
-    return Sealing(sealer, KEYS.name(settings.namespace))
-
-
-async def _until_signal(app: AppT, ticks: Sequence[Tick], slices: Slices, window: BulkWindow) -> None:
-    """Raises Unavailable: Faust has given up."""
+async def _until_signal(app: AppT, ticks: Sequence[Tick], lanes: Lanes, slices: Slices, window: BulkWindow) -> None:
+    """Raises Unavailable: Faust has given up; and what no lane can go on after."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
     def on_signal(*_: object) -> None:
-        _end_in_any_case()
+        end_in(END_S, 0)  # Faust has been seen to wait for ever for a broker that was away just then
         loop.call_soon_threadsafe(stop.set)
 
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -188,8 +205,9 @@ async def _until_signal(app: AppT, ticks: Sequence[Tick], slices: Slices, window
     asked = asyncio.create_task(stop.wait(), name="stop")
     ended = asyncio.create_task(_ended(app), name="faust")
     ticking = [asyncio.create_task(tick.run(), name=tick.name) for tick in ticks]
+    working = [asyncio.create_task(lane(), name="lane") for lane in (lanes.run_slices, lanes.run_flows)]
     try:
-        await asyncio.wait({asked, ended}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({asked, ended, *working}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         slices.stopping.set()
         await asyncio.to_thread(window.close)  # nobody waits in it any more
@@ -199,8 +217,12 @@ async def _until_signal(app: AppT, ticks: Sequence[Tick], slices: Slices, window
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_S):
                 await app.stop()
-        ended.cancel()
-        (why,) = await asyncio.gather(ended, return_exceptions=True)
+        for task in (ended, *working):
+            task.cancel()
+        why, *ends = await asyncio.gather(ended, *working, return_exceptions=True)
+    for end in ends:
+        if isinstance(end, Exception):
+            raise end
     if not stop.is_set():
         raise Unavailable("kafka", f"Faust has given up: {app.crash_reason or why!r}")
 
@@ -244,19 +266,6 @@ def _watched(settings: Settings, app: AppT, steps: Steps) -> Iterator[None]:
         finally:
             stop.set()
             thread.join()
-
-
-def _end_in_any_case() -> None:
-    """Faust has been seen to wait for ever for a broker that was away just then."""
-
-    def end() -> None:
-        log.warning("agents.stopped_by_force", after_s=END_S, what="threads as they stand follow")
-        faulthandler.dump_traceback()
-        os._exit(0)
-
-    timer = threading.Timer(END_S, end)
-    timer.daemon = True
-    timer.start()
 
 
 def _bite(lag: int, still_s: float) -> None:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from redis import Redis
 
 from hub.definitions.catalogue import Catalogue
+from hub.flows.outward import OpenOutward
 from hub.log.bulk import BulkWindow
 from hub.log.follower import Follower
 from hub.log.progress import Progress
@@ -28,6 +29,7 @@ class Desk(NamedTuple):
         catalogue: The definitions in force, followed from the first call on. Blocks then; raises Unavailable.
         now_ms: The clock, milliseconds since 1970.
         stopping: Whether somebody wants the process to end.
+        outward: How calls of other systems are made; None: not by this process.
     """
 
     settings: Settings
@@ -39,6 +41,7 @@ class Desk(NamedTuple):
     catalogue: Callable[[], Catalogue]
     now_ms: Callable[[], int]
     stopping: Callable[[], bool]
+    outward: OpenOutward | None = None
 
 
 class LateCatalogue:

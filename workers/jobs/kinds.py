@@ -5,9 +5,11 @@ from __future__ import annotations
 from hub.copying.arguments import CopyArguments, IndexArguments, check
 from hub.imports.arguments import Checker
 from hub.imports.spec import ImportSpec
+from hub.jobs import flow_runs
 from hub.jobs.kind import Kind, Kinds
+from hub.migration.spec import TakeoverSpec
 from hub.settings import Settings
-from schemas.jobs import EVENT_TO_PROFILE, IMPORT, PROPERTIES_TO_TRAITS
+from schemas.jobs import EVENT_TO_PROFILE, IMPORT, MIGRATION, PROPERTIES_TO_TRAITS, SEGMENTATION
 
 
 def kinds(settings: Settings) -> Kinds:
@@ -36,6 +38,21 @@ def kinds(settings: Settings) -> Kinds:
             "workers.importing",
             "Import the rows of a file, a table or another topic as events.",
             Checker(settings.imports),
+        ),
+        Kind(
+            "take-over",
+            MIGRATION,
+            TakeoverSpec,
+            "workers.migrating",
+            "Take over profiles, sessions and events of a Tracardi or ThamesThrive Elasticsearch (docs/migration.md).",
+        ),
+        Kind(
+            flow_runs.KIND,
+            SEGMENTATION,
+            flow_runs.RunFlow,
+            "workers.flow_slices",
+            "Run a flow for all profiles that match, or for one.",
+            flow_runs.check,
         ),
     )
     return {kind.name: kind for kind in every}

@@ -6,23 +6,29 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
 from hub.errors import PortError
 from hub.stack.process import Child, Program
 from hub.stack.slot import delay_s, describe_exit
-from hub.store.port import Tasks
-from schemas.jobs import QUEUES, SEGMENTATION
+from hub.store.port import FlowRuns, Tasks
+from schemas.jobs import QUEUES, SCHEDULER, SEGMENTATION
 
 log: Final = structlog.get_logger()
 
 LOOK_S: Final = 1.0
 IDLE_S: Final = 30.0
 """After so long without a task of its queue a worker is stopped."""
+AHEAD_S: Final = 60
+"""So long before the first paused run of a flow is due there is a worker that goes on with it."""
+
+
+class Store(Tasks, FlowRuns, Protocol):
+    """What says who is needed."""
 
 
 class _Post:
@@ -61,8 +67,12 @@ class _Post:
 
 
 @contextmanager
-def on_demand(store: Tasks, queues: Sequence[str] = tuple(QUEUES)) -> Iterator[None]:
-    """Start and stop workers while the block runs. Args: queues: those of tasks among these."""
+def on_demand(store: Store, now_ms: Callable[[], int], queues: Sequence[str] = tuple(QUEUES)) -> Iterator[None]:
+    """
+    Start and stop workers while the block runs.
+
+    Args: now_ms: the clock, milliseconds since 1970. queues: those of tasks and of flows that go on among these.
+    """
     over = threading.Event()
     posts = [_Post(queue) for queue in queues if queue != SEGMENTATION]
 
@@ -71,7 +81,7 @@ def on_demand(store: Tasks, queues: Sequence[str] = tuple(QUEUES)) -> Iterator[N
         while not over.wait(LOOK_S):
             for post in posts:
                 try:
-                    post.tend(is_wanted=bool(store.open_tasks(post.queue)))
+                    post.tend(is_wanted=is_wanted(store, post.queue, now_ms()))
                 except (PortError, OSError) as exc:  # also a machine without room for one more process
                     log.warning("workers.not_known", queue=post.queue, error=str(exc))
         for post in posts:
@@ -84,6 +94,16 @@ def on_demand(store: Tasks, queues: Sequence[str] = tuple(QUEUES)) -> Iterator[N
     finally:
         over.set()
         thread.join()
+
+
+def is_wanted(store: Store, queue: str, now_ms: int) -> bool:
+    """Whether a queue has something to do, or will have soon. Args: now_ms: milliseconds since 1970."""
+    if store.open_tasks(queue):
+        return True
+    if queue != SCHEDULER:
+        return False
+    first = store.due_seconds(1)
+    return bool((first and first[0] <= now_ms // 1_000 + AHEAD_S) or store.left_flow_runs(now_ms + 1, 1))
 
 
 def _program(queue: str) -> Program:

@@ -13,13 +13,14 @@ import structlog
 from redis import Redis
 
 from hub.errors import Unavailable
+from hub.flows.outward import OpenOutward
 from hub.health import serve_health
 from hub.log.bulk import BulkWindow
 from hub.log.progress import Progress
 from hub.redis import client, translated
 from hub.settings import Settings
 from hub.store.factory import open_store
-from schemas.jobs import SEGMENTATION
+from schemas.jobs import SCHEDULER, SEGMENTATION
 from workers.jobs.desk import Desk, LateCatalogue
 from workers.jobs.on_demand import on_demand
 from workers.jobs.worker import WAIT_S, state_of, worker_of
@@ -31,9 +32,10 @@ PATIENCE_S: Final = 600.0
 
 Upkeep: TypeAlias = Callable[[], None]
 """What a queue needs at the start, and now and then between two jobs. Raises Unavailable: it is called again."""
-MODULES: Final = {SEGMENTATION: "workers.segmentation"}
-"""Whose jobs are no slices of tasks: by queue, where their functions are."""
+MODULES: Final = {SEGMENTATION: "workers.segmentation", SCHEDULER: "workers.flows"}
+"""Who has jobs that are no slices of tasks: by queue, where their functions are."""
 TASKS: Final = "workers.jobs.tasks"
+"""Where those of tasks are, which any queue may have."""
 
 
 class Module(Protocol):
@@ -44,11 +46,19 @@ class Module(Protocol):
         ...
 
 
-def run(settings: Settings, queue: str) -> None:
+def now_ms() -> int:
+    """The clock: milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+def run(settings: Settings, queue: str, outward: OpenOutward | None = None, now_ms: Callable[[], int] = now_ms) -> None:
     """
     Do jobs until SIGTERM or SIGINT; the one in hand stops after its page. Call it from the main thread.
 
-    Args: queue: one of `schemas.jobs.QUEUES`.
+    Args:
+        queue: one of `schemas.jobs.QUEUES`.
+        outward: how flows ask other systems.
+        now_ms: the clock, milliseconds since 1970.
 
     Raises: Unavailable: Redis is away, start again. Refused: the store cannot be read.
     """
@@ -72,14 +82,16 @@ def run(settings: Settings, queue: str) -> None:
             LateCatalogue(settings, stack),
             now_ms,
             lambda: worker.stopping,
+            outward,
         )
-        module: Module = import_module(MODULES.get(queue, TASKS))
-        upkeep = module.opened(desk, stack)
+        modules: list[Module] = [import_module(name) for name in (TASKS, MODULES.get(queue)) if name]
+        upkeeps = [module.opened(desk, stack) for module in modules]
         failed: list[Exception] = []
 
         def keep_up() -> None:
             try:
-                upkeep()
+                for upkeep in upkeeps:
+                    upkeep()
             except Unavailable as exc:  # the next time, in a moment
                 log.warning("worker.upkeep_failed", error=str(exc))
             except Exception as exc:  # RQ would log it, and end without a word to us
@@ -89,7 +101,7 @@ def run(settings: Settings, queue: str) -> None:
         worker.upkeep = keep_up
         stack.enter_context(serve_health(settings.health, lambda: state_of(redis, worker)))
         if queue == SEGMENTATION and settings.tasks.on_demand:
-            stack.enter_context(on_demand(store))
+            stack.enter_context(on_demand(store, now_ms))
         log.info("worker.started", namespace=namespace, queue=queue, worker=worker.name)
         with translated():
             worker.work(logging_level="WARNING")
@@ -113,8 +125,3 @@ def patiently(act: Callable[[], str], stopping: Callable[[], bool]) -> str:
         with attempt:
             return "stopped" if stopping() else act()
     raise AssertionError("a retry that neither ends nor raises")
-
-
-def now_ms() -> int:
-    """The clock: milliseconds since 1970."""
-    return time.time_ns() // 1_000_000

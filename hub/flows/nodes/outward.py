@@ -150,7 +150,7 @@ def send(config: Send, call: Call) -> Outcome:
     content, key = config.message(call.scope), config.key(call.scope)
     if content is None:
         raise NodeFault(f"{config.message}: there is nothing to send")
-    return call.go(OUT, SendMessage(call.id("message"), config.destination, content, as_text(key)))
+    return call.go(OUT, _message(call, config.destination, content, as_text(key)))
 
 
 class Mail(Config):
@@ -174,8 +174,15 @@ def send_mail(config: Mail, call: Call) -> Outcome:
     for name, template in (("html", config.html), ("reply_to", config.reply_to)):
         if template is not None:
             content[name] = call.text(template)
-    key = as_text(call.scope["profile"].get("id"))
-    return call.go(OUT, SendMessage(call.id("message"), config.destination, content, key))
+    return call.go(OUT, _message(call, config.destination, content, _profile(call)))
+
+
+def _message(call: Call, destination: str, content: Any, key: str) -> SendMessage:
+    return SendMessage(call.id("message"), destination, content, key, call.now_ms, _profile(call))
+
+
+def _profile(call: Call) -> str:
+    return as_text(call.scope["profile"].get("id"))
 
 
 def _answered(config: Http, call: Call, answer: Answer) -> Outcome:

@@ -11,8 +11,9 @@ from pydantic import Field, model_validator
 from hub.definitions.schedule import DURATION, duration_ms
 from hub.edge.functions import EPOCH
 from hub.flows.fields import Template
-from hub.flows.node import OUT, Call, Config, Outcome, Pause, check_event_type, node
+from hub.flows.node import OUT, Call, Config, Outcome, check_event_type, node
 from hub.flows.notation import as_text
+from hub.flows.pause import Pause
 from hub.flows.times import moment_ms, zone_of
 
 GROUP: Final = "Time"

@@ -15,6 +15,7 @@ from hub.store.sqlite.books import BooksSide
 from hub.store.sqlite.copies import CopySide
 from hub.store.sqlite.database import Database
 from hub.store.sqlite.figures import FigureSide
+from hub.store.sqlite.flow_runs import FlowRunSide
 from hub.store.sqlite.identity import IdentitySide
 from hub.store.sqlite.keys import KeySide
 from hub.store.sqlite.privacy import PrivacySide
@@ -45,6 +46,7 @@ class SqliteStore(
     VersionSide,
     CopySide,
     TaskSide,
+    FlowRunSide,
     BlobSide,
 ):
     """The whole port on one file. Writes take turns; reads have connections of their own, from any thread."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -14,7 +14,7 @@ import stamina
 
 from hub.errors import Refused, Unavailable
 from hub.store.query.functions import add_functions
-from hub.store.sqlite import schema
+from hub.store.sqlite import moved, schema, steps
 from hub.store.sqlite.failures import translated
 
 BUSY_S: Final = 10.0
@@ -40,14 +40,15 @@ class Database:
             raise Refused(
                 "store", f"SQLite {sqlite3.sqlite_version} is too old; this Python needs one with 3.37 or later"
             )
-        self.path = path.absolute()
+        self._asked = path.absolute()
+        self.path = self._asked  # or the file that has taken its place
         self.readonly = readonly
         self._turn = threading.Lock()  # of the writing connection
         self._pool = threading.Lock()  # of the list of idle readers
         self._idle: list[sqlite3.Connection] = []
         self._closed = threading.Event()
         self._written = threading.Event()
-        self._writer = None if readonly else self._open_writer()
+        self._writer = None if readonly else self._following(self._open_writer)
         self._checkpointer = threading.Thread(target=self._checkpoint, name="checkpoint", daemon=True)
         if self._writer is not None:
             self._checkpointer.start()
@@ -120,10 +121,23 @@ class Database:
                     connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def _borrow(self) -> sqlite3.Connection:
-        with self._pool:
-            if self._idle:
-                return self._idle.pop()
-        return self._open_reader()
+        while True:
+            with self._pool:
+                connection = self._idle.pop() if self._idle else None
+            if connection is None:
+                return self._following(self._open_reader)
+            if not moved.is_moved(connection):
+                return connection
+            connection.close()
+
+    def _following(self, open: Callable[[], sqlite3.Connection]) -> sqlite3.Connection:
+        """Open the file, or the one that has taken its place."""
+        try:
+            return open()
+        except moved.Moved:
+            with translated(self._asked):
+                self.path = moved.chain(self._asked)[-1]
+            return open()
 
     def _give_back(self, connection: sqlite3.Connection) -> None:
         with self._pool:
@@ -141,6 +155,7 @@ class Database:
                 connection.execute("PRAGMA journal_size_limit = 134217728")  # bytes; after a long reader let it grow
                 connection.execute("PRAGMA cache_size = -8192")  # KiB, as it is negative
                 connection.execute("PRAGMA temp_store = MEMORY")
+                steps.require_instant(schema.check_version(connection, self.path), schema.MIGRATIONS, self.path)
                 schema.migrate(connection, self.path)
             except BaseException:
                 connection.close()

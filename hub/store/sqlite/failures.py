@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hub.errors import PortError, Refused, Unavailable
+from hub.errors import Fenced, PortError, Refused, Unavailable
 
 
 @contextmanager
@@ -43,6 +43,10 @@ _ERRORS: dict[str, tuple[type[PortError], str]] = {
     "SQLITE_PERM": (Unavailable, "{path} may not be opened: check its owner and rights"),
     "SQLITE_AUTH": (Unavailable, "{path} may not be opened: check its owner and rights"),
     "SQLITE_NOMEM": (Unavailable, "no memory is left for {path}"),
+    "SQLITE_CONSTRAINT_TRIGGER": (  # the hub has no others: hub.store.sqlite.moved
+        Fenced,
+        "{path} was upgraded into another file, and takes nothing any more: start again",
+    ),
     "SQLITE_INTERRUPT": (
         Unavailable,
         "the search took too long and was stopped: add an id, a type, a profile or a session to it",

@@ -16,6 +16,7 @@ from hub.pipeline.crossed import is_void_to_send, moved_by
 from hub.store.forgotten import joinable
 from hub.store.port import Expired, LetterPart, Looked, OrderRow, Passed, Removal, Removed
 from hub.store.sqlite.database import Database
+from hub.store.sqlite.flow_runs import erase_runs, erase_runs_of_events
 from hub.store.sqlite.identity import forget_merges, hosts_of, known_aliases, survivor
 from hub.store.sqlite.schema import events_table
 from hub.store.sqlite.tasks import forget_samples
@@ -137,6 +138,7 @@ class PrivacySide:
                 return 0, reached
             table, seqs = events_table(reached.partition), [seq for seq, _ in found]
             _unclaim(connection, table, removal.person.hosts, seqs)
+            _forget_runs(connection, table, removal, seqs)
             removed = _delete(connection, table, seqs)
             count_removed(connection, removal.id, events=removed)
             _void_up_to(connection, removal, max(received_ms for _, received_ms in found))
@@ -284,6 +286,7 @@ def _erase(connection: sqlite3.Connection, order: Privacy) -> None:
     lent = f"DELETE FROM claims WHERE identifier IN {_AMONG} AND profile_id <> ''"
     counts["identifiers"] += connection.execute(lent, _json(person.identifiers)).rowcount
     counts["merges"] = forget_merges(connection, person)
+    counts["flow_runs"] = erase_runs(connection, person)
     _let_join(connection, person)
     for side in ("asked", "asker"):
         connection.execute(
@@ -353,6 +356,14 @@ def _unclaim(connection: sqlite3.Connection, table: str, hosts: Sequence[str], s
             AND event_id IN (SELECT id FROM {table} WHERE seq IN {_AMONG})""",
             (*_json(hosts), *_json(seqs)),
         )
+
+
+def _forget_runs(connection: sqlite3.Connection, table: str, removal: Removal, seqs: Sequence[int]) -> None:
+    """Runs that these events have triggered, of those that are not under one of their own ids."""
+    if removal.person.hosts:
+        events = connection.execute(f"SELECT id FROM {table} WHERE seq IN {_AMONG}", _json(seqs)).fetchall()
+        removed = erase_runs_of_events(connection, removal.person.hosts, [id for (id,) in events])
+        count_removed(connection, removal.id, flow_runs=removed)
 
 
 def _lent(connection: sqlite3.Connection, id: str, hosts: Sequence[str]) -> list[tuple[str, str, int]]:

@@ -10,6 +10,7 @@ from typing import Final
 
 from hub.errors import Refused, Unavailable
 from hub.model import OUTLIERS
+from hub.store.sqlite.moved import MARK, Moved
 
 APPLICATION_ID: Final = 0x54544842
 """`TTHB` in the file's header: this SQLite file is a hub's store."""
@@ -146,6 +147,24 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "ALTER TABLE promotions ADD COLUMN progress TEXT NOT NULL DEFAULT '{}'",
         "ALTER TABLE promotions ADD COLUMN mapped TEXT NOT NULL DEFAULT '{}'",
     ),
+    (
+        # runs of flows; an index that most runs are not in, or only once they are over, costs them little
+        """CREATE TABLE flow_runs (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, flow TEXT NOT NULL,
+            state TEXT NOT NULL, profile_id TEXT NOT NULL, session_id TEXT NOT NULL, changed_ms INTEGER NOT NULL,
+            due_ms INTEGER, turn INTEGER NOT NULL, doc TEXT NOT NULL) STRICT""",
+        "CREATE INDEX flow_runs_flow ON flow_runs (flow, seq)",
+        "CREATE INDEX flow_runs_profile ON flow_runs (profile_id, seq) WHERE profile_id <> ''",
+        "CREATE INDEX flow_runs_session ON flow_runs (session_id) WHERE profile_id = '' AND session_id <> ''",
+        "CREATE INDEX flow_runs_due ON flow_runs (due_ms, id) WHERE due_ms IS NOT NULL",
+        "CREATE INDEX flow_runs_waiting ON flow_runs (changed_ms, id) WHERE state = 'waiting'",
+        "CREATE INDEX flow_runs_state ON flow_runs (state, seq) WHERE state <> 'done'",
+        """CREATE INDEX flow_runs_over ON flow_runs (changed_ms)
+            WHERE state IN ('done', 'failed', 'stopped', 'cancelled')""",
+        # by which events pauses end
+        """CREATE TABLE flow_waits (type TEXT NOT NULL, profile_id TEXT NOT NULL, run TEXT NOT NULL,
+            PRIMARY KEY (type, profile_id, run)) STRICT, WITHOUT ROWID""",
+        "CREATE INDEX flow_waits_run ON flow_waits (run)",
+    ),
 )
 """One entry a version, each a list of statements; the version of a file is the number of entries applied to it."""
 
@@ -202,13 +221,19 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Seq
 
 
 def check_version(connection: sqlite3.Connection, path: Path, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> int:
-    """The version of the file, at most this hub's. Raises Refused when it is newer, or not a hub's file."""
+    """
+    The version of the file, at most this hub's.
+
+    Raises: Refused: it is newer, or not a hub's file. Moved: another file has taken its place.
+    """
     # in this order: a writer may be making the file just now, and what is looked at first must not be its alone
     used = connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is not None
     version = _pragma(connection, "user_version")
     is_ours = _pragma(connection, "application_id") == APPLICATION_ID
     if not is_ours and (used or version):
         raise Refused("store", f"{path} is an SQLite file of another program; set HUB_STORE__URL to another file")
+    if version >= MARK:
+        raise Moved("store", f"{path} was upgraded into another file just now: try again")
     if version > len(migrations):
         raise Refused(
             "store",

@@ -1,0 +1,94 @@
+"""`hub flow runs`, `trace`, `cancel`: what flows have done, step by step, and an end to what is not over."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Final
+from urllib.parse import quote
+
+import typer
+
+from hub.cli.steering import AsJson, Data, Url, hub
+
+COLUMNS: Final = ("id", "flow", "state", "profile", "trigger", "began_at", "due_at", "error")
+_SHORT: Final = 60
+Run = Annotated[str, typer.Argument(metavar="RUN", help="Id of a run, as `hub flow runs` lists it.")]
+
+
+def register(commands: typer.Typer) -> None:
+    """Add the commands."""
+    commands.command("runs")(runs)
+    commands.command("trace")(trace)
+    commands.command("cancel")(cancel)
+
+
+def runs(
+    flow: Annotated[str, typer.Argument(metavar="[ID]", help="Only of this flow. Empty: of all.")] = "",
+    state: Annotated[
+        str, typer.Option(help="Only those that are done, failed, stopped, paused, waiting or cancelled.")
+    ] = "",
+    profile: Annotated[str, typer.Option(help="Only of this person: any id that was ever theirs.")] = "",
+    size: Annotated[int, typer.Option(min=1, max=1_000, help="Most of them.")] = 20,
+    as_json: AsJson = False,
+    url: Url = "",
+    data: Data = None,
+) -> None:
+    """List runs of flows, the newest first."""
+    asked = {"flow": flow, "state": state, "profile": profile, "size": str(size)}
+    query = "&".join(f"{name}={quote(value, safe='')}" for name, value in asked.items() if value)
+    found = hub(url, data).get(f"/runs?{query}").json()["items"]
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    import rich
+    import rich.table
+    from rich.markup import escape
+
+    table = rich.table.Table(*COLUMNS)
+    for one in found:
+        row = {**one, "trigger": one["trigger"]["kind"]}
+        table.add_row(*(escape("" if row[name] is None else str(row[name])[:_SHORT]) for name in COLUMNS))
+    rich.print(table)
+
+
+def trace(run: Run, as_json: AsJson = False, url: Url = "", data: Data = None) -> None:
+    """Show what a run has done: its nodes in their order, where each went on, what each wanted done."""
+    found = hub(url, data).get(f"/runs/{quote(run, safe='')}").json()
+    typer.echo(json.dumps(found) if as_json else shown(found))
+
+
+def cancel(run: Run, url: Url = "", data: Data = None) -> None:
+    """End a run where it is: what it has done stays done."""
+    found = hub(url, data).post(f"/runs/{quote(run, safe='')}/cancel", {}).json()
+    typer.echo(f"{run} is {found['state']}")
+
+
+def shown(run: dict[str, Any]) -> str:
+    """For people."""
+    lines = [f"{run['flow']} (version {run['version']}), {run['state']}{_because(run)}"]
+    for leg in run["legs"]:
+        lines.append(f"at {leg['at']}")
+        for step in leg["steps"]:
+            words = " ".join(filter(None, (step["port"] or step["state"], step["note"], step["error"])))
+            lines.append(f"  {step['node']:<20} {step['type']:<20} → {words}")
+            lines += (f"    {_effect(effect)}" for effect in step["effects"])
+    lines += (f"{pause['node']} pauses until {pause['until']}{_or(pause)}" for pause in run["pauses"])
+    if run["response"]:
+        lines.append(f"response {json.dumps(run['response'], ensure_ascii=False)}")
+    if run["error"]:
+        lines.append(f"error: {run['error']}")
+    return "\n".join(lines)
+
+
+def _because(run: dict[str, Any]) -> str:
+    whom = f", for {run['profile']}" if run["profile"] else ""
+    return f"{whom}, because of {run['trigger']['kind']} {run['trigger']['id']}"
+
+
+def _or(pause: dict[str, Any]) -> str:
+    return f", or an event {pause['event_type']}" if pause["event_type"] else ""
+
+
+def _effect(effect: dict[str, Any]) -> str:
+    rest = {name: value for name, value in effect.items() if name not in ("effect", "id") and value not in (None, "")}
+    return f"{effect['effect']} {json.dumps(rest, ensure_ascii=False)}"

@@ -1,0 +1,118 @@
+"""A runner of flows for a process: agents, and workers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
+
+from redis import Redis
+
+from hub.definitions.catalogue import Catalogue
+from hub.errors import Unavailable
+from hub.flows.effects import Answer, LookUp
+from hub.flows.ended import Resumed, by_then
+from hub.flows.kept import KeptRun
+from hub.flows.outward import OpenOutward
+from hub.flows.runner import Records, Runner
+from hub.flows.versions import FLOW, FlowVersions
+from hub.jobs.flow_answers import RedisAnswers
+from hub.jobs.flow_queue import FlowQueue
+from hub.log.window import Window
+from hub.settings import Settings
+from hub.store.port import Store
+from hub.store.query import QueryError
+from schemas.jobs import SEGMENTATION
+from schemas.topics import EVENTS
+from workers.agents.outbox import Outbox, sealing_of
+from workers.jobs.desk import Desk
+
+
+class Look:
+    """Answers look-ups from the store."""
+
+    def __init__(self, store: Store) -> None:
+        """Args: store: of the hub."""
+        self._store = store
+
+    def __call__(self, ask: LookUp) -> Answer:
+        """That it cannot be asked is an Answer, also if it takes too long. Raises Unavailable: the store is away."""
+        try:
+            if ask.counts:
+                return Answer(200, {}, self._store.count(ask.kind, ask.query))
+            return Answer(200, {}, self._store.search(ask.kind, ask.query, ask.size, None).items)
+        except QueryError as exc:
+            return Answer(0, error=str(exc))
+        except Unavailable as exc:
+            self._store.ping()  # if it answers, the query is at fault: nobody else shall wait because of it
+            return Answer(0, error=exc.detail)
+
+
+def made(
+    settings: Settings,
+    catalogue: Catalogue,
+    store: Store,
+    redis: Redis,
+    outbox: Outbox,
+    *,
+    now_ms: Callable[[], int],
+    outward: OpenOutward | None = None,
+    window: Window | None = None,
+    beat: Callable[[], None] = lambda: None,
+    stack: ExitStack | None = None,
+) -> Runner:
+    """
+    Args:
+        redis: Where runs are put that go on later.
+        outward: None: this process asks no other systems.
+        window: In which bulk gives way to live events.
+        stack: Closes what was opened.
+    """
+    queue = FlowQueue(redis, settings.namespace, now_ms)
+    topic = EVENTS.name(settings.namespace)
+    opened = None if outward is None else outward(catalogue)
+    if opened is not None and stack is not None:
+        stack.enter_context(closing(opened))
+
+    def older(id: str, version: int) -> str | None:
+        found = store.version(FLOW, id, version)
+        return None if found is None else found.spec
+
+    def put(records: Records) -> None:
+        if window is not None:
+            window.wait(len(records))
+        outbox.put_events(topic, records, window)
+
+    def meanwhile(runs: Sequence[KeptRun]) -> Resumed:
+        return by_then(store, runs, now_ms())
+
+    return Runner(
+        FlowVersions(catalogue, older),
+        store,
+        put=put,
+        look=Look(store),
+        elsewhere=queue,
+        scheduled=queue,
+        answers=RedisAnswers(redis, settings.namespace),
+        outward=opened,
+        meanwhile=meanwhile,
+        now_ms=now_ms,
+        clock_ns=time.perf_counter_ns,
+        beat=beat,
+    )
+
+
+def opened_runner(desk: Desk, stack: ExitStack) -> Runner:
+    """For one worker process: it makes calls, and slices of profiles give way to live events. Raises Unavailable."""
+    outbox = stack.enter_context(closing(Outbox(desk.settings.kafka, sealing_of(desk.settings))))
+    return made(
+        desk.settings,
+        desk.catalogue(),
+        desk.store,
+        desk.redis,
+        outbox,
+        now_ms=desk.now_ms,
+        outward=desk.outward,
+        window=desk.window if desk.queue == SEGMENTATION else None,
+        stack=stack,
+    )
