@@ -11,6 +11,7 @@ import aiohttp
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
+from hub.chaos.checker.flows import HEARD, MISSED, Flows, Rule
 from hub.chaos.checker.segments import Segments
 from hub.chaos.plan import DOORS, Options
 from hub.errors import Unavailable
@@ -29,6 +30,7 @@ SUMS: Final = (150, 900)
 """What most profiles have come to at the end, and few, for each second of the load."""
 COUNT: Final = 0.15
 """The same of events with one of the labels: what half of the profiles have come to."""
+PAUSE: Final = "3s"
 PATIENCE_S: Final = 10.0
 AGAIN_S: Final = 0.2
 AGENTS_S: Final = 10.0
@@ -42,6 +44,7 @@ class Defined(NamedTuple):
     Attributes:
         name: Of source, mapping, identification point, bridge, its topic, and the heartbeat.
         mine: A condition that all profiles of this run meet and no others.
+        flows: Each for some events, about one in twenty.
         beat_type, every_s: Of the heartbeat: type of its events, and how often it is due.
         beat_ending: Of the ids of those whom it is for. Not all: it lets each of them look at its segments, and of
             others agents alone shall notice that time has passed.
@@ -51,6 +54,7 @@ class Defined(NamedTuple):
     event_type: str
     mine: str
     segments: Segments
+    flows: Flows
     beat_type: str
     every_s: int
     beat_ending: str
@@ -74,6 +78,15 @@ def defined(options: Options) -> Defined:
             count_label="label-5",
             many=max(1, round(COUNT * load)),
         ),
+        flows=Flows(
+            acts=f"{name}-acts",
+            acts_on=Rule("label-1", 500, 1_001),
+            waits=f"{name}-waits",
+            waits_on=Rule("label-2", 0, 500),
+            hears=f"{name}-hears",
+            hears_on=Rule("label-4", 700, 1_001),
+            told_type=f"chaos-told-{options.run}",
+        ),
         beat_type=f"chaos-beat-{options.run}",
         every_s=max(2, round(options.seconds / 60)),
         beat_ending=f"-{DOORS[0]}",
@@ -81,7 +94,7 @@ def defined(options: Options) -> Defined:
 
 
 class Definitions:
-    """Source, mapping, identification point, segments, heartbeat and, with a topic, bridge; the topic too."""
+    """Source, mapping, identification point, segments, heartbeat, flows and, with a topic, bridge; the topic too."""
 
     def __init__(
         self,
@@ -115,7 +128,7 @@ class Definitions:
 
     async def for_agents(self, *, may_lack: bool) -> bool:
         """
-        Heartbeat and segments. Returns whether they are there.
+        Heartbeat, segments and flows. Returns whether they are there.
 
         Args: may_lack: whether they are left out if no agents process runs. Raises Unavailable: the hub will not take
         them.
@@ -133,6 +146,9 @@ class Definitions:
         await self._segment(segments.by_sum, sums)
         await self._segment(segments.by_time, recent)
         await self._segment(segments.by_count, "traits.count >= 3")
+        await self._acts("as it was at first")
+        await self._flow(what.flows.waits, what.flows.waits_on, _waits())
+        await self._flow(what.flows.hears, what.flows.hears_on, _hears(what.flows.told_type))
         return True
 
     async def __aexit__(self, *_: object) -> None:
@@ -140,12 +156,17 @@ class Definitions:
             await self._delete(path)
 
     async def change(self) -> None:
-        """Let a segment ask for something of which profiles have kept no account. Tried until the hub takes it."""
+        """
+        Let a segment ask for something of which profiles have kept no account, and a flow have another version.
+
+        Tried until the hub takes it.
+        """
         segments = self._what.segments
         while True:
             try:
                 async with asyncio.timeout(PATIENCE_S):
                     await self._segment(segments.by_count, f"{self._count(segments.count_label)} >= {segments.many}")
+                    await self._acts("as it was later")
                 return
             except (TimeoutError, aiohttp.ClientError, OSError, Unavailable):
                 await asyncio.sleep(AGAIN_S)
@@ -175,6 +196,22 @@ class Definitions:
     async def _segment(self, id: str, condition: str) -> None:
         await self._put("segment", {"name": "Chaos kit", "condition": f"{self._what.mine} AND {condition}"}, id)
 
+    async def _acts(self, description: str) -> None:
+        flows = self._what.flows
+        await self._flow(flows.acts, flows.acts_on, _acts(flows.told_type), description)
+
+    async def _flow(self, id: str, rule: Rule, nodes: Mapping[str, Any], description: str = "") -> None:
+        label = f'event@properties.label = "{rule.label}"'
+        amount = f"event@properties.amount >= {rule.least} AND event@properties.amount < {rule.below}"
+        trigger = {
+            "type": "event",
+            "event_type": self._what.event_type,
+            "source": self._what.name,
+            "condition": f"{label} AND {amount}",
+        }
+        spec = {"name": "Chaos kit", "description": description, "triggers": [trigger], "nodes": nodes}
+        await self._put("flow", spec, id)
+
     async def _put(self, kind: str, spec: Mapping[str, Any], id: str = "") -> None:
         path = f"/definitions/{kind}/{id or self._what.name}"
         async with self._session.put(f"{self._url}{path}", json=spec, headers=self._headers) as answer:
@@ -186,6 +223,47 @@ class Definitions:
     async def _delete(self, path: str) -> None:
         async with self._session.delete(f"{self._url}{path}", headers=self._headers):
             pass
+
+
+def _acts(told_type: str) -> dict[str, Any]:
+    tells = {"event_type": told_type, "properties": {"because": "event@id"}}
+    return {
+        "start": {"type": "start", "to": {"out": "count"}},
+        "count": _adds("acted", "sum"),
+        "sum": _adds("acted_sum", "last", "event@properties.amount"),
+        "last": {
+            "type": "update-profile",
+            "config": {"fields": {"traits.acted_last": "event@id"}},
+            "to": {"out": "tell"},
+        },
+        "tell": {"type": "raise-event", "config": tells},
+    }
+
+
+def _waits() -> dict[str, Any]:
+    return {
+        "start": {"type": "start", "to": {"out": "wait"}},
+        "wait": {"type": "pause", "config": {"wait": PAUSE}, "to": {"out": "count"}},
+        "count": _adds("waited"),
+    }
+
+
+def _hears(told_type: str) -> dict[str, Any]:
+    return {
+        "start": {"type": "start", "to": {"out": "wait"}},
+        "wait": {
+            "type": "pause",
+            "config": {"wait": PAUSE, "event_type": told_type},
+            "to": {"out": HEARD, "timeout": MISSED},
+        },
+        HEARD: _adds(HEARD),
+        MISSED: _adds(MISSED),
+    }
+
+
+def _adds(trait: str, to: str = "", by: str | int = 1) -> dict[str, Any]:
+    config = {"field": f"traits.{trait}", "by": by}
+    return {"type": "increment", "config": config} | ({"to": {"out": to}} if to else {})
 
 
 def make_topic(bootstrap: str, name: str) -> None:

@@ -28,7 +28,7 @@ async def run_here(data: Path, options: Options, environment: Mapping[str, str],
     """
     async with AsyncExitStack() as stack:
         # 8 KiB an event: its document, indexes, the log and what is written twice for a while
-        megabytes = 256 + int(options.seconds * options.rate * 240 * 8) // 1024
+        megabytes = 256 + int(options.seconds * options.rate * 300 * 8) // 1024
         disks = [stack.enter_context(disk.small_disk(data / name, megabytes)) for name in (STORE_FOLDER, "kafka")]
         site = Site(data, environment)
         proxies = {f"{name}-kafka": Proxy(link.proxy, HOST, link.listener) for name, link in site.links.items()}

@@ -9,10 +9,10 @@ from typing import Final, NamedTuple
 
 from hub.chaos.checker.ledger import Step
 
-PROCESSES: Final = ("api", "collector", "collector-2", "bridges", "agents", "worker", "kafka", "valkey")
+PROCESSES: Final = ("api", "collector", "collector-2", "bridges", "agents", "worker", "scheduler", "kafka", "valkey")
 """Of the hub that the kit starts."""
 COLLECTORS: Final = ("collector", "collector-2")
-TO_KAFKA: Final = ("api", "collector", "collector-2", "bridges", "agents", "worker")
+TO_KAFKA: Final = ("api", "collector", "collector-2", "bridges", "agents", "worker", "scheduler")
 """Those whose connections to Kafka go through a proxy of their own."""
 LINKS: Final = ("load-api", *(f"{name}-kafka" for name in TO_KAFKA))
 
@@ -125,7 +125,7 @@ def faults(seed: int, count: int, seconds: float, choice: Sequence[tuple[str, st
     while len(deck) < count:
         deck += _shuffled(rng, choice)
     begin, end = min(3.0, seconds / 10), seconds * 0.95
-    gap = (end - begin) / count
+    gap = (end - begin) / max(1, count)
     planned = []
     for number, (kind, target) in enumerate(deck[:count], 1):
         at_s = begin + gap * (number - 1 + rng.uniform(0, 0.6))

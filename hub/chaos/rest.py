@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from hub.chaos.checker import ledger, model
 from hub.chaos.checker.documents import milliseconds
+from hub.chaos.checker.flows import Flows
 from hub.chaos.checker.heartbeats import Heartbeat
 from hub.chaos.checker.persons import persons
 from hub.chaos.checker.reading import Reader
@@ -27,15 +28,19 @@ def read_at_rest(reader: Reader, sent: ledger.Ledger, what: Defined, *, has_agen
     """
     Once nothing moves any more, whether all is there or not: then the checker names what is missing.
 
-    Args: has_agents: whether segments and heartbeat are defined. Raises: httpx.HTTPError: the hub does not answer.
+    Args: has_agents: whether segments, heartbeat and flows are defined.
+
+    Raises: httpx.HTTPError: the hub does not answer.
     """
     ids = list({step.profile: None for step in sent.steps.values()})
     _wait_for_events(reader, sent, what.name, ids)
     if not has_agents:
         return reader.find([what.name], ids)
+    _wait_for_flows(reader, sent, what.flows)
     heartbeat = _last_beat(reader, what)
     found = reader.find([what.name], ids)
     found.heartbeat = heartbeat
+    found.flows = what.flows, reader.flows(what.flows)
     deadline = time.monotonic() + STILL_S
     while True:
         found.segments = what.segments, reader.segments(what.segments)
@@ -69,6 +74,21 @@ def _wait_for_events(reader: Reader, sent: ledger.Ledger, source: str, ids: list
         all_there = arrived and stored >= len(sent.acked) and letters >= bad
         # merges are the last to come to rest: they follow the events that they were made for
         if all_there and still_s > REST_S and len(reader.left(ids)) == people:
+            return
+        time.sleep(LOOK_S)
+
+
+def _wait_for_flows(reader: Reader, sent: ledger.Ledger, flows: Flows) -> None:
+    """Until every run has come to its end, and what they have sent is stored."""
+    must = flows.events(step for step in sent.steps.values() if step.id in sent.acked)
+    last = -1
+    moved_at = time.monotonic()
+    while time.monotonic() - moved_at < STILL_S:
+        acted = reader.acted(flows)
+        if acted != last:
+            last, moved_at = acted, time.monotonic()
+        is_still = time.monotonic() - moved_at > REST_S
+        if is_still and acted >= must and reader.are_over(flows):
             return
         time.sleep(LOOK_S)
 

@@ -14,6 +14,8 @@ from hub.stack.supervisor import Stage
 
 FILE: Final = "rig.json"
 OURS: Final = ("collector", "collector-2", "api", "bridges")
+LATE: Final = (*plan.LATE, "scheduler")
+"""The worker of `scheduler:live` is started with the others, and not by one of them, so that it can be got at."""
 
 # The last entry of a name counts in a properties file, so these lines behind those of `hub up` replace them. Each of
 # our processes has a listener of its own, and is told the address of the proxy in front of that.

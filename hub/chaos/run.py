@@ -35,7 +35,7 @@ PROFILES: Final = 60
 """By each door, and a hot one."""
 DRAIN_S: Final = 120.0
 CHANGE_AT: Final = 0.5
-"""When a segment is changed: of the time that the load takes."""
+"""When a segment and a flow are changed: of the time that the load takes."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Target:
         bootstrap: Of the Kafka in which the bridge's topic is; empty: no bridge.
         bridge_bootstrap: The same Kafka, as the bridge shall reach it.
         choice: The faults that can be done here.
-        may_lack_agents: Whether segments and heartbeat are left out when no agents process runs.
+        may_lack_agents: Whether segments, heartbeat and flows are left out when no agents process runs.
         do: Does one. Raises Down.
         works: By the target of a fault, what waits until that process is ready.
     """
@@ -91,7 +91,7 @@ async def run(target: Target, options: Options, file: Path, say: Callable[[str],
         )
         has_agents = await definitions.for_agents(may_lack=target.may_lack_agents)
         if not has_agents:
-            say("no agents process runs there: without segments and heartbeat")
+            say("no agents process runs there: without segments, heartbeat and flows")
         rest = over_rest(session, target.load_url, what.name, what.event_type)
         topic = None
         if target.bootstrap:
@@ -132,7 +132,7 @@ async def run(target: Target, options: Options, file: Path, say: Callable[[str],
             **target.conditions,
             "rest_payloads_per_s": REST_RATE * options.rate,
             "topic_messages_per_s": TOPIC_RATE * options.rate if topic is not None else 0,
-            "segments_and_heartbeat": has_agents,
+            "segments_heartbeat_flows": has_agents,
             "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
             "python": platform.python_version(),
         },

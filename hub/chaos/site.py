@@ -54,6 +54,8 @@ class Site:
             "HUB_KAFKA__DELIVERY_TIMEOUT_S": str(DELIVERY_TIMEOUT_S),
             # what is right at the end shall be so without a second opinion that puts it right
             "HUB_SEGMENTS__CHECK_EVERY_S": "0",
+            # who goes on with flows is a process of its own here, to which something can be done
+            "HUB_TASKS__ON_DEMAND": "false",
         }
         rig.Rig(self.links).write(data)
         for name in (*TO_KAFKA, *(name for name, _ in EXTRA.values())):

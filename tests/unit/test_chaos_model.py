@@ -9,6 +9,7 @@ from typing import Any, Final
 import pytest
 
 from hub.chaos.checker import ledger as ledgers
+from hub.chaos.checker.flows import Flows, Rule, Seen
 from hub.chaos.checker.ledger import Ledger, Step, Writer
 from hub.chaos.checker.model import Found, check
 
@@ -235,6 +236,35 @@ def test_what_is_wrong_is_named(ledger: Ledger, tamper: Callable[[Found], None],
 def test_an_answer_that_is_no_answer(ledger: Ledger) -> None:
     ledger.refused["p9"] = "422 bad_time"
     assert named(ledger, found()) == {("refused", "p9")}
+
+
+def with_a_flow() -> Found:
+    """It has run for ann, because of `a2`."""
+    there = found()
+    flows = Flows("acts", Rule("blue", 0, 1_000), "waits", Rule("grey", 0, 1), "hears", Rule("grey", 0, 1), "told")
+    ran = {"id": "r", "flow": "acts", "event": "a2", "profile": "ann", "state": "done", "error": "", "due_at": None}
+    change = {"id": "c", "profile": {"id": "ann"}, "properties": {"flow": "acts", "run": "r"}}
+    told = {"id": "t", "profile": {"id": "ann"}, "properties": {"because": "a2"}}
+    there.flows = flows, Seen({"acts": [ran], "waits": [], "hears": []}, [change], [told])
+    there.profiles["ann"]["stats"]["events"] = 5  # type: ignore[index]
+    there.profiles["ann"]["traits"].update(acted=1, acted_sum=300.25, acted_last="a2")
+    there.balance["totals"].update(received=9, stored=7)
+    own = {"source": "@flow", "received": 2, "stored": 2, "duplicate": 0, "dropped": 0, "dead": 0}
+    there.balance["sources"].append(own)
+    return there
+
+
+def test_what_flows_do_is_received_stored_and_counted(ledger: Ledger) -> None:
+    assert named(ledger, with_a_flow()) == set()
+    there = with_a_flow()
+    there.balance["sources"][-1]["stored"] = 1
+    assert named(ledger, there) == {("balance", "@flow")}
+    there = with_a_flow()
+    count_twice(there)
+    assert named(ledger, there) == {("profile", "ann")}, "what flows send is among the profile's events"
+    there = with_a_flow()
+    trait("acted", 2)(there)
+    assert named(ledger, there) == {("flow", "ann")}
 
 
 class TestWithoutAPromise:

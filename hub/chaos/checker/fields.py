@@ -28,7 +28,7 @@ def must_have(sent_as: Mapping[str, Sequence[Applied]], others: int = 0) -> dict
     By field, the values that it may have: one, but for `first` when clocks went back.
 
     Args: sent_as: by the id that was sent, its events, one or more, in the order of the log. others: events that nobody
-    has sent: of the heartbeat.
+    has sent: of the heartbeat, of flows.
     """
     events = [one for ones in sent_as.values() for one in ones]
     cents = [one.step.cents for one in events]
@@ -54,10 +54,10 @@ def has(profile: Mapping[str, Any], *, several: bool) -> dict[str, Any]:
         "stats.events": stats.get("events"),
         "stats.visits": stats.get("visits"),
         "traits.count": traits.get("count"),
-        "traits.sum": _decimal(traits.get("sum")),
-        "traits.first": _decimal(traits.get("first")),
+        "traits.sum": decimal(traits.get("sum")),
+        "traits.first": decimal(traits.get("first")),
         "traits.last": traits.get("last"),
-        "traits.highest": _decimal(traits.get("highest")),
+        "traits.highest": decimal(traits.get("highest")),
         "traits.labels": sorted(labels) if several and isinstance(labels, list) else labels,
     }
 
@@ -84,6 +84,7 @@ def _first(sent_as: Mapping[str, Sequence[Applied]]) -> list[Decimal]:
     return [Decimal(step.cents) / 100 for step in (first, *(step for _, step in earlier))]
 
 
-def _decimal(value: object) -> Decimal | None:
+def decimal(value: object) -> Decimal | None:
+    """A number of a document, to the cent; None: it is none."""
     # by way of the shortest text that means the number, as JSON has it
     return Decimal(repr(value)) if isinstance(value, int | float) else None

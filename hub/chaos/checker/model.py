@@ -7,9 +7,10 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from hub.chaos.checker import heartbeats, segments
+from hub.chaos.checker import flows, heartbeats, segments
 from hub.chaos.checker.documents import holder, place, sender
 from hub.chaos.checker.fields import Applied, has, must_have
+from hub.chaos.checker.flows import Flows
 from hub.chaos.checker.heartbeats import Heartbeat
 from hub.chaos.checker.ledger import Ledger, Step
 from hub.chaos.checker.persons import persons
@@ -31,6 +32,7 @@ class Found:
         sources: Ours.
         segments: Ours, and what the hub says of them; None: there are none.
         heartbeat: Ours, and its events; None: there is none.
+        flows: Ours, their runs, and what they have done; None: there are none.
     """
 
     events: Sequence[Mapping[str, Any]]
@@ -41,6 +43,7 @@ class Found:
     sources: Sequence[str]
     segments: tuple[Segments, segments.Seen] | None = None
     heartbeat: Heartbeat | None = None
+    flows: tuple[Flows, flows.Seen] | None = None
 
 
 @dataclass
@@ -73,6 +76,7 @@ def check(ledger: Ledger, found: Found) -> Verdict:
         *_profiles(kept, ledger.acked, stored, found, person_of),
         *_segments(kept, stored, found, person_of),
         *(() if found.heartbeat is None else heartbeats.check(found.heartbeat, person_of)),
+        *_flows(kept, stored, found, person_of),
         *_dead(ledger, found.letters),
         *_balance(ledger, found, stored),
     ]
@@ -91,6 +95,7 @@ def check(ledger: Ledger, found: Found) -> Verdict:
         "faulty_messages": len(ledger.bad),
         **({} if found.segments is None else segments.figures(*found.segments)),
         **({} if found.heartbeat is None else heartbeats.figures(found.heartbeat)),
+        **({} if found.flows is None else flows.figures(found.flows[1])),
     }
     return Verdict(violations, figures)
 
@@ -181,9 +186,12 @@ def _profiles(
     found: Found,
     person_of: Mapping[str, str],
 ) -> Iterator[Violation]:
-    beats: Counter[str] = Counter()
-    for event in () if found.heartbeat is None else found.heartbeat.events:
-        beats[person_of.get(holder(event), "")] += 1
+    others: Counter[str] = Counter()
+    for event in (
+        *(() if found.heartbeat is None else found.heartbeat.events),
+        *(() if found.flows is None else found.flows[1].events),
+    ):
+        others[person_of.get(holder(event), "")] += 1
     of_person: dict[str, dict[str, list[Step]]] = defaultdict(lambda: defaultdict(list))
     for step in kept:
         of_person[person_of[step.profile]][step.profile].append(step)
@@ -193,7 +201,7 @@ def _profiles(
         if profile is None:
             yield Violation("profile", person, f"is not there, and has {sum(map(len, sent_as.values()))} events")
             continue
-        yield from _fields(person, profile, sent_as, beats[person])
+        yield from _fields(person, profile, sent_as, others[person])
 
 
 def _segments(
@@ -205,6 +213,18 @@ def _segments(
     if found.segments is not None:
         ours, seen = found.segments
         yield from segments.check(ours, seen, kept=kept, stored=stored, profiles=found.profiles, person_of=person_of)
+
+
+def _flows(
+    kept: Iterable[Step],
+    stored: Mapping[str, list[Mapping[str, Any]]],
+    found: Found,
+    person_of: Mapping[str, str],
+) -> Iterator[Violation]:
+    if found.flows is not None:
+        ours, seen = found.flows
+        there = [step for step in kept if step.id in stored]
+        yield from flows.check(ours, seen, stored=there, profiles=found.profiles, person_of=person_of)
 
 
 def _in_order(
@@ -227,10 +247,10 @@ def _when(copies: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
 
 
 def _fields(
-    person: str, profile: Mapping[str, Any], sent_as: Mapping[str, Sequence[Applied]], beats: int
+    person: str, profile: Mapping[str, Any], sent_as: Mapping[str, Sequence[Applied]], others: int
 ) -> Iterator[Violation]:
     ids = {id: events for id, events in sent_as.items() if events}
-    values, allowed = has(profile, several=len(ids) > 1), must_have(ids, beats)
+    values, allowed = has(profile, several=len(ids) > 1), must_have(ids, others)
     for name in ("stats.events", "traits.count"):
         number, must = values[name], allowed[name][0]
         if isinstance(number, int) and number > must:
@@ -271,6 +291,19 @@ def _balance(ledger: Ledger, found: Found, stored: Mapping[str, list[Mapping[str
     # a faulty message that a killed bridge has handed over twice is one letter, and dead twice
     if ours["dead"] < letters or (ours["dead"] and not letters):
         yield Violation("balance", subject, f"dead: {ours['dead']}, and there are {letters} dead letters")
+    if found.flows is not None:
+        yield from _balance_of_flows(sheet, len(found.flows[1].events))
     if ours["received"] < ledger.deliveries:
         detail = f"received {ours['received']}, but {ledger.deliveries} were acknowledged"
         yield Violation("balance", subject, detail)
+
+
+def _balance_of_flows(sheet: Mapping[str, Any], events: int) -> Iterator[Violation]:
+    """What flows do is received and stored as what is sent. There may be flows of others."""
+    counted: Counter[str] = Counter()
+    for row in sheet["sources"]:
+        if row["source"] == flows.SOURCE:
+            counted.update({name: number for name, number in row.items() if name != "source"})
+    if counted["stored"] < events or counted["received"] < counted["stored"]:
+        detail = f"received {counted['received']}, stored {counted['stored']}, and there are {events} events of ours"
+        yield Violation("balance", flows.SOURCE, detail)

@@ -10,6 +10,8 @@ from typing import Any, Final
 
 import httpx
 
+from hub.chaos.checker import flows as acting
+from hub.chaos.checker.flows import SOURCE, Flows
 from hub.chaos.checker.model import Found
 from hub.chaos.checker.segments import Seen, Segments
 
@@ -106,3 +108,30 @@ class Reader:
         ids = ", ".join(f'"{id}"' for id in segments.ids)
         crossings = self.everything("events", f'source = "@segments" AND properties.segment IN [{ids}]')
         return Seen(members, list(crossings), at_ms)
+
+    def flows(self, flows: Flows) -> acting.Seen:
+        """Their runs, and what they have done."""
+        runs = {id: list(self._pages(f"/flows/{id}/runs")) for id in flows.rules}
+        changes, told = ([*self.everything("events", query)] for query in _of(flows))
+        return acting.Seen(runs, changes, told)
+
+    def acted(self, flows: Flows) -> int:
+        """How many events flows have sent."""
+        return sum(self.count("events", query) for query in _of(flows))
+
+    def are_over(self, flows: Flows) -> bool:
+        """Whether no run has anything left to do."""
+        return not any(
+            self.get(f"/flows/{id}/runs", state=state, size=1).json()["items"]
+            for id in flows.rules
+            for state in ("waiting", "paused")
+        )
+
+
+def _of(flows: Flows) -> tuple[str, str]:
+    """Questions: for what changes profiles, for what was raised."""
+    ids = ", ".join(f'"{id}"' for id in flows.rules)
+    return (
+        f'source = "{SOURCE}" AND properties.flow IN [{ids}]',
+        f'source = "{SOURCE}" AND type = "{flows.told_type}"',
+    )

@@ -16,6 +16,7 @@ KINDS: Final = {
     "segment": "a profile is in another segment than its events say, or a segment's list has others",
     "crossing": "the events of who has entered and left a segment do not alternate, or do not end at who is in it",
     "heartbeat": "a profile has two events of one due time, or none",
+    "flow": "a flow has not run once because of an event, or what it does was not done once",
     "dead": "a message without fault is a dead letter, or a faulty one is none or several",
     "balance": "the balance sheet does not add up, or says other than the ledger",
     "down": "a process did not come back after a fault",
