@@ -12,6 +12,7 @@ from hub.errors import Unavailable
 from hub.jobs.flow_queue import FlowQueue
 from hub.jobs.paused import Paused
 from hub.jobs.queue import JobQueue
+from hub.jobs.turns import Turns
 from schemas.jobs import SCHEDULER
 from workers.flow_runner import opened_runner
 from workers.jobs.desk import Desk
@@ -36,6 +37,7 @@ def opened(desk: Desk, stack: ExitStack) -> Upkeep:
         opened_runner(desk, stack),
         JobQueue(desk.redis, namespace, SCHEDULER),
         FlowQueue(desk.redis, namespace, desk.now_ms),
+        Turns(desk.redis, namespace),
         namespace=namespace,
         now_ms=desk.now_ms,
     )

@@ -128,3 +128,7 @@ class FlowLimits(_Part):
         int,
         Field(ge=0, le=20, description="How many flows may have raised events one after the other before it runs."),
     ] = 5
+    concurrency: Annotated[
+        int,
+        Field(ge=0, le=1_000, description="Runs of the flow that ask or tell other systems at once. 0: any number."),
+    ] = 0

@@ -32,6 +32,14 @@ class Page(Protocol):
 class Events(Protocol):
     """Where events are looked for: the store's port."""
 
+    def survivor(self, id: str) -> str:
+        """The id of who a profile is part of by now. Raises Unavailable."""
+        ...
+
+    def get(self, kind: Literal["profiles"], id: str) -> Mapping[str, Any] | None:
+        """A document. Raises Unavailable."""
+        ...
+
     def search(self, kind: Literal["events"], query: str, size: int, cursor: None) -> Page:
         """Documents that match, newest first. Raises Unavailable."""
         ...
@@ -51,11 +59,10 @@ class Awaited(NamedTuple):
     since_ms: int
     until_ms: int
 
-    @property
-    def query(self) -> str:
-        """On events (docs/query.md)."""
+    def query(self, ids: Iterable[str]) -> str:
+        """On events (docs/query.md). Args: ids: all that the profile has; an event lies under that of its time."""
         return (
-            f"type = {written(self.event_type)} AND profile.id = {written(self.run.profile_id)}"
+            f"type = {written(self.event_type)} AND profile.id IN ({', '.join(map(written, ids))})"
             f" AND metadata.time.insert > {written(iso(self.since_ms))}"
             f" AND metadata.time.insert <= {written(iso(self.until_ms))}"
         )
@@ -125,7 +132,10 @@ def awaited(run: KeptRun, now_ms: int) -> Iterator[Awaited]:
 
 def first(events: Events, one: Awaited) -> Mapping[str, Any] | None:
     """The event that has ended a pause; None: none has. Raises Unavailable."""
-    items = events.search("events", one.query, OLDEST, None).items
+    id = events.survivor(one.run.profile_id)
+    profile = events.get("profiles", id)
+    ids = {one.run.profile_id, id, *(profile["ids"] if profile is not None else ())}
+    items = events.search("events", one.query(sorted(ids)), OLDEST, None).items
     return items[-1] if items else None
 
 

@@ -160,6 +160,21 @@ def ended(kept: KeptRun, found: Run, saved: Saved, now_ms: int, *, state: State 
     )
 
 
+def failed(kept: KeptRun, why: str, now_ms: int) -> KeptRun:
+    """To be saved when it can go on no more."""
+    return replace(
+        kept,
+        state="failed",
+        error=why,
+        changed_ms=now_ms,
+        due_ms=None,
+        waits=[],
+        saved=Saved(),
+        resumed={},
+        turn=kept.turn + 1,
+    )
+
+
 def _new(found: Run) -> list[Step]:
     """Its steps, without those that an earlier leg has settled."""
     known = found.saved.results

@@ -18,7 +18,7 @@ from hub.errors import Refused, Unavailable
 from hub.flows.compiled import CompiledFlow
 from hub.flows.effects import Answer, Ask, CallHttp, LookUp, SendMessage
 from hub.flows.ended import Resumed as Ended
-from hub.flows.kept import OVER, KeptRun, Order, RunDocuments, begun, ended, unsettled
+from hub.flows.kept import OVER, KeptRun, Order, RunDocuments, begun, ended, failed, unsettled
 from hub.flows.metrics import LEFT, RUNS, SECONDS
 from hub.flows.outward import Answers, Elsewhere, Outward, waited_for
 from hub.flows.records import ran_ms, records
@@ -38,6 +38,8 @@ SKEW_MS: Final = 10_000
 """So far apart the clocks of two machines may be. One that was further ahead makes no pause longer than it says."""
 REFUSALS: Final = 20
 """So often somebody else may save the same run meanwhile."""
+GIVE_UP_MS: Final = 3_600_000
+"""A run that should go on, and of a version that nobody can run, fails after so long."""
 CALLERS: Final = 16
 """Runs whose calls are made at a time."""
 ROOM_BYTES: Final = 65_536
@@ -231,17 +233,33 @@ class Runner:
             try:
                 some.append((kept, self._flows.get(kept.flow, kept.version)))
                 ending[kept.id] = ends
-            except NotKnown as exc:
-                log.error("flow.version_not_there", flow=kept.flow, version=kept.version, why=str(exc))
-                found.append(kept)
-            except Unusable as exc:
-                log.error("flow.unusable", flow=kept.flow, version=kept.version, run=kept.id, why=str(exc))
-                found.append(kept)
+            except (NotKnown, Unusable) as exc:
+                found.append(self._without_flow(kept, str(exc)))
         works, gone, moving = self._works(some, ending)
         found += (there[id] for id in moving)
         for id, why in gone.items():
             LEFT.labels(there[id].flow, why).inc()
         return [*found, *self._make(works, may_block=may_block)]
+
+    def concurrency(self, run: KeptRun) -> int:
+        """How many runs of its flow may ask other systems at once; 0: any number. Raises Unavailable."""
+        try:
+            return self._flows.get(run.flow, run.version).limits.concurrency
+        except (NotKnown, Unusable):
+            return 0  # it asks nobody
+
+    def _without_flow(self, kept: KeptRun, why: str) -> KeptRun:
+        """A run whose version cannot be run here: another process may be able to, or this one once it is mended."""
+        late_ms = self._now_ms() - (kept.changed_ms if kept.due_ms is None else max(kept.due_ms, kept.changed_ms))
+        if late_ms < GIVE_UP_MS:
+            log.warning("flow.cannot_go_on", flow=kept.flow, version=kept.version, run=kept.id, why=why)
+            return kept
+        over = failed(kept, f"it could not go on for {GIVE_UP_MS // 60_000} minutes: {why}", self._now_ms())
+        if self._store.save_flow_runs([over]):
+            return kept  # somebody else has gone on with it just now
+        log.error("flow.run_failed", flow=kept.flow, run=kept.id, error=over.error)
+        RUNS.labels(kept.flow, over.state).inc()
+        return over
 
     def _to_make(self, id: str, order: Order, kept: KeptRun | None) -> tuple[KeptRun, CompiledFlow]:
         """Raises Off, NotKnown, Unusable, Unavailable."""

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import structlog
-from msgspec.structs import replace
 
 from hub.errors import PortError
 from hub.flows.ended import Resumed, by_time
-from hub.flows.kept import OVER, KeptRun
+from hub.flows.kept import OVER, KeptRun, failed
 from hub.flows.scheduled import Scheduled
 from hub.jobs.queue import Call, JobQueue
+from hub.jobs.turns import Turns
 from hub.store.port import FlowRuns, Reading
 from schemas.jobs import DUE, GO_ON, RESUME, due_at, due_span, job_id, place_of
 
@@ -41,6 +41,10 @@ class Store(FlowRuns, Reading, Protocol):
 class GoesOn(Protocol):
     """`hub.flows.runner.Runner`."""
 
+    def concurrency(self, run: KeptRun) -> int:
+        """How many runs of its flow may ask other systems at once; 0: any number."""
+        ...
+
     def go_on(
         self,
         ids: Sequence[str],
@@ -61,11 +65,13 @@ class Paused:
         runner: GoesOn,
         jobs: JobQueue,
         scheduled: Scheduled,
+        turns: Turns,
         *,
         namespace: str,
         now_ms: Callable[[], int],
     ) -> None:
         """Args: now_ms: the clock, milliseconds since 1970."""
+        self._turns = turns
         self._store = store
         self._runner = runner
         self._jobs = jobs
@@ -96,14 +102,31 @@ class Paused:
 
     def go_on(self, id: str, *, is_last: bool) -> str:
         """
-        Go on with one run, whatever it waits for, or because its time has come. A call is waited for.
+        Go on with one run, whatever it waits for, or because its time has come. A call is waited for. If as many runs
+        of its flow do that as may, it is left until one of them has done so.
 
         Args: as of `resume`. Returns what there was to do. Raises: Unavailable; whatever is a fault.
         """
         run = self._store.flow_runs([id]).get(id)
-        if run is None or run.state in OVER:
+        if run is None:
             return "over"
-        resumed = by_time(self._store, [run], self._now_ms()) if run.state == "paused" else {id: {}}
+        most = self._runner.concurrency(run)
+        if most and run.state not in OVER and not self._turns.take(run.flow, id, most, self._now_ms()):
+            return "waits for its turn"
+        try:
+            return "over" if run.state in OVER else self._go_on(run, is_last=is_last)
+        finally:
+            if most:
+                self._next(run)
+
+    def _next(self, run: KeptRun) -> None:
+        """A run needs its turn no more."""
+        following = self._turns.give_back(run.flow, run.id)
+        if following:
+            self._jobs.enqueue([Call(GO_ON, following, 0)])
+
+    def _go_on(self, run: KeptRun, *, is_last: bool) -> str:
+        resumed = by_time(self._store, [run], self._now_ms()) if run.state == "paused" else {run.id: {}}
         if not resumed:
             return "paused"
         self._go(resumed, is_last=is_last, may_block=True)
@@ -121,11 +144,11 @@ class Paused:
         if not seconds and not left:
             return
         # in the order in which they move on, so that one that moves meanwhile is seen
-        scheduled, there, failed = self._jobs.scheduled(), self._jobs.there(), self._jobs.failed()
+        scheduled, there, lost = self._jobs.scheduled(), self._jobs.there(), self._jobs.failed()
         now_s = now_ms // 1_000
         at_hand = self._spans(there) + [one for one in self._spans(scheduled) if one[1] > now_s - SLACK_S]
         missing = [second for second in seconds if not _covered(second, at_hand)]
-        late = self._without_faults([one for one in missing if one <= now_s], failed, there)
+        late = self._without_faults([one for one in missing if one <= now_s], lost, there)
         if len(late) > FEW:
             begin = ((late[0] - 1) * 1_000, LAST)
             self._jobs.enqueue([Call(RESUME, due_at(begin), now_s)], is_first=True)
@@ -134,7 +157,7 @@ class Paused:
         later = [second for second in missing if second > now_s]
         if later:
             self._scheduled.at(later)
-        self._alone(left, failed, there)
+        self._alone(left, lost, there)
         if late or later:
             log.info("flows.enqueued", late=len(late), later=len(later))
 
@@ -164,39 +187,31 @@ class Paused:
         if fault is not None:
             raise fault
 
-    def _without_faults(self, late: list[int], failed: set[str], there: set[str]) -> list[int]:
+    def _without_faults(self, late: list[int], lost: set[str], there: set[str]) -> list[int]:
         """
         Of seconds that are over and have no job, those of which none has failed. Of the others each run gets a job of
         its own: so the one at fault, of which perhaps its worker dies, keeps no other from going on.
         """
-        spans = self._spans(failed)
+        spans = self._spans(lost)
         for second in [one for one in late if _covered(one, spans)]:
             runs = self._store.due_flow_runs(second * 1_000, ((second - 1) * 1_000, LAST), MOST_LEFT)
-            self._alone([run.id for run in runs], failed, there)
+            self._alone([run.id for run in runs], lost, there)
         return [one for one in late if not _covered(one, spans)]
 
-    def _alone(self, ids: Iterable[str], failed: set[str], there: set[str]) -> None:
+    def _alone(self, ids: Iterable[str], lost: set[str], there: set[str]) -> None:
         jobs = {id: job_id(self._namespace, id, 0) for id in ids}
         for id, job in jobs.items():
-            if job in failed and job not in there:
+            if job in lost and job not in there:
                 self._end(id, "whoever went on with it has failed or died of it, again and again")
-        self._jobs.enqueue(Call(GO_ON, id, 0) for id, job in jobs.items() if job not in failed and job not in there)
+        self._jobs.enqueue(Call(GO_ON, id, 0) for id, job in jobs.items() if job not in lost and job not in there)
 
     def _end(self, id: str, error: str) -> None:
         run = self._store.flow_runs([id]).get(id)
         if run is None or run.state in OVER:
             return
         log.error("flow.run_failed", flow=run.flow, run=id, error=error)
-        failed = replace(
-            run,
-            state="failed",
-            error=error,
-            changed_ms=self._now_ms(),
-            due_ms=None,
-            waits=[],
-            turn=run.turn + 1,
-        )
-        self._store.save_flow_runs([failed], durable=True)
+        self._store.save_flow_runs([failed(run, error, self._now_ms())], durable=True)
+        self._next(run)
 
     def _spans(self, ids: Iterable[str]) -> list[tuple[int, int]]:
         return [span for id in ids if (span := due_span(self._namespace, id)) is not None]

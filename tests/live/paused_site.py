@@ -26,6 +26,7 @@ from hub.flows.versions import FLOW, FlowVersions
 from hub.jobs.flow_queue import FlowQueue
 from hub.jobs.paused import Paused
 from hub.jobs.queue import JobQueue
+from hub.jobs.turns import Turns
 from hub.model import Alias
 from hub.pipeline.documents import iso
 from hub.store.factory import open_store
@@ -102,6 +103,7 @@ class Site:
             self.runner,
             self.jobs,
             self.queue,
+            Turns(self.redis, self.namespace),
             namespace=self.namespace,
             now_ms=lambda: self.now_ms,
         )

@@ -19,6 +19,7 @@ from hub.flows.scheduled import second
 from hub.jobs.flow_queue import MOST_LATER, SOON_S
 from hub.jobs.paused import PAGE, SLACK_S
 from hub.jobs.queue import Call
+from hub.jobs.turns import Turns
 from hub.redis import client
 from schemas.jobs import DUE, GO_ON, RESUME, SCHEDULER, due_at, due_span, job_id, place_of, queue_name
 from tests.live.paused_site import ASKED, DAY_MS, LATER, Site
@@ -211,6 +212,34 @@ def test_a_run_that_cannot_go_on_keeps_no_other_from_it(at: Site, monkeypatch: p
     bob = at.run("bob")
     assert (bob.state, bob.error) == ("failed", "it cannot go on: RuntimeError: a fault of ours")
     assert at.store.due_seconds(10) == []
+
+
+def test_no_more_runs_of_a_flow_than_may_ask_others_at_once(at: Site) -> None:
+    """The others wait, in their order, and none holds up a worker."""
+    at.define(LATER, limits={"concurrency": 1})
+    at.person("ann", "bea", "cid")
+    runs = [one.id for one in at.begin("ann", "bea", "cid")]
+    at.now_ms += 3 * DAY_MS
+    turns = Turns(at.redis, at.namespace)
+    assert turns.take("f", runs[0], 1, at.now_ms)
+    assert turns.take("f", runs[0], 1, at.now_ms), "whoever died with it has it still"
+    for id in (*runs[1:], runs[1]):
+        at.now_ms += 1
+        assert at.paused.go_on(id, is_last=True) == "waits for its turn"
+
+    assert at.paused.go_on(runs[0], is_last=True) == "done"
+    (job,) = at.jobs.there()
+    assert runs[1] in job
+    assert at.work() == 2, "one lets the next one go on"
+    assert at.raised() == {"told": 3}
+
+
+def test_a_turn_that_nobody_gives_back_ends(at: Site) -> None:
+    turns = Turns(at.redis, at.namespace)
+    assert turns.take("f", "r1", 1, at.now_ms)
+    assert not turns.take("f", "r2", 1, at.now_ms + 3_599_000)
+    assert turns.take("g", "r2", 1, at.now_ms), "of another flow"
+    assert turns.take("f", "r2", 1, at.now_ms + 3_601_000)
 
 
 def test_a_run_of_which_workers_die_is_ended(at: Site) -> None:

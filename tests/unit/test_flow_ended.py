@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from hub.flows.ended import awaited, by_event
+import msgspec
+from msgspec.structs import replace
+
+from hub.flows.ended import awaited, by_event, by_then
 from hub.flows.kept import KeptRun
 from hub.flows.pause import Pause
 from hub.flows.run import run
 from hub.flows.trace import Saved
+from hub.model import Alias, Identity
 from hub.pipeline.documents import iso
 from hub.store.memory import MemoryStore
 from hub.task import Task
 from schemas.jobs import IMPORT, SCHEDULER, SEGMENTATION
 from tests.contracts.batches import batch
+from tests.contracts.batches import event as stored_event
 from tests.contracts.batches import profile as stored_profile
 from tests.unit.flow_cases import DOCUMENTS, FIRED, NOW_MS, compiled
 from workers.jobs.on_demand import is_wanted
@@ -56,7 +61,28 @@ def test_an_event_ends_what_waits_for_its_type_from_its_beginning_to_its_time() 
 def test_what_is_looked_for_can_be_nothing_but_the_profile_s() -> None:
     (one,) = awaited(kept(a=Pause(NOW_MS + 10, "visit", None, NOW_MS - 5)), NOW_MS + 3)
     assert (one.since_ms, one.until_ms) == (NOW_MS - 5, NOW_MS + 3)
-    assert 'profile.id = "an\\"n\\*"' in one.query
+    assert 'profile.id IN ("an\\"n\\*")' in one.query([one.run.profile_id])
+
+
+def test_what_came_for_who_the_profile_is_part_of_by_now_ends_its_pause() -> None:
+    """The event lies under the id of the survivor."""
+    store = MemoryStore()
+    survivor = replace(stored_profile("ann"), doc={**stored_profile("ann").doc, "ids": ["ann", "bea"]})
+    document = {**visit(NOW_MS + 1), "profile": {"id": "ann"}}
+    event = replace(stored_event("e2", profile_id="ann", type="visit"), doc=msgspec.json.encode(document))
+    merged = Identity(
+        aliases={"bea": Alias("ann", 1, "m1")},
+        restored=[],
+        taken=[],
+        uses={},
+        merges=[],
+        undone={},
+        forwarded=[],
+        outbox=[],
+    )
+    store.write(replace(batch(survivor, event), identity=merged))
+    one = replace(kept(a=Pause(NOW_MS + 10, "visit", None, NOW_MS)), profile_id="bea")
+    assert by_then(store, [one], NOW_MS + 5) == {"r1": {"a": document}}
 
 
 def test_a_pause_that_the_run_comes_to_at_once_began_with_what_let_it_run() -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hub.errors import Unavailable
 from hub.flows.effects import Answer
 from hub.flows.kept import MOST_LEGS_BYTES, Leg, traced
+from hub.flows.runner import GIVE_UP_MS
 from hub.flows.trace import Step
 from hub.pipeline.documents import iso
 from hub.store.factory import open_store
@@ -249,6 +250,22 @@ def test_who_is_told_apart_by_turns_comes_to_the_same(world: World) -> None:
     (run,) = world.runner().begin([world.order("ann")], may_block=True)
     assert (run.state, len(world.sent)) == ("done", 1)
     assert run == world.kept()[0]
+
+
+def test_a_run_of_a_version_that_nobody_has_fails_in_the_end(world: World) -> None:
+    """Not at once: during an upgrade the other process may know it."""
+    world.define({"start": ("start", {}, "wait"), "wait": ("pause", {"wait": "1h"}, "end"), "end": ("end",)})
+    world.profile("ann")
+    (run,) = world.runner().begin([world.order("ann")])
+    world.delete()
+    assert run.due_ms is not None
+    world.now_ms = run.due_ms
+    assert [one.state for one in world.runner().go_on([run.id])] == ["paused"]
+    world.now_ms += GIVE_UP_MS
+    (over,) = world.runner().go_on([run.id])
+    assert (over.state, over.due_ms) == ("failed", None)
+    assert "60 minutes" in over.error
+    assert world.kept() == [over]
 
 
 def test_a_run_that_was_cancelled_meanwhile_goes_no_further(world: World) -> None:
