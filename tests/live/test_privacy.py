@@ -75,7 +75,7 @@ async def test_who_is_erased_stays_away(kafka: str, namespace: str, tmp_path: Pa
                 assert json.loads(file.read("profile.json"))["id"] == "ann"
                 assert len(json.loads(file.read("identity.json"))["merges"]) == 1
                 assert "events.ndjson" in file.read("README.txt").decode()
-            assert manifest["documents"] == {"sessions": 2, "events": 2, "dead-letters": 0}
+            assert manifest["documents"] == {"sessions": 2, "events": 2, "dead-letters": 0, "flow-runs": 0}
             assert sorted(event["properties"]["n"] for event in events) == [1, 2]
             assert (await hub.admin.get("/profiles/zoe/export")).status_code == 404
 

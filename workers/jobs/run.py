@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from importlib import import_module
 from typing import Final, Protocol, TypeAlias
 
 import stamina
 import structlog
 from redis import Redis
+from rq.exceptions import StopRequested
 
 from hub.errors import Unavailable
 from hub.flows.outward import OpenOutward
@@ -103,7 +105,9 @@ def run(settings: Settings, queue: str, outward: OpenOutward | None = None, now_
         if queue == SEGMENTATION and settings.tasks.on_demand:
             stack.enter_context(on_demand(store, now_ms))
         log.info("worker.started", namespace=namespace, queue=queue, worker=worker.name)
-        with translated():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, worker.request_stop)  # RQ does so a little after it has told that it lives
+        with translated(), suppress(StopRequested):
             worker.work(logging_level="WARNING")
         if failed:
             raise failed[0]
