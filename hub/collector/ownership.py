@@ -164,10 +164,12 @@ class Ownership:
         committed = self._consumer.committed(
             [TopicPartition(self._topic, number) for number in numbers], timeout=TIMEOUT_S
         )
-        starts = []
+        starts, fresh = [], []
         for place in committed:
             number = place.partition
             start = applied = stored.get(number, 0)
+            if place.offset < 0:
+                fresh.append(TopicPartition(self._topic, number, max(applied, begins.get(number, 0))))
             if 0 <= place.offset < applied:
                 start = max(place.offset, begins.get(number, 0))
             if start < begins.get(number, 0):
@@ -176,12 +178,25 @@ class Ownership:
             self._next[number] = start
             self.progress[number] = applied
             starts.append(TopicPartition(self._topic, number, start))
+        self._begin(fresh)
         self._lost_at = None
         self._when_gained(self.epoch, numbers)
         self._owned.update(numbers)
         self._consumer.incremental_assign(starts)
         self.assigned = True
         log.info("partitions.assigned", partitions=sorted(self._owned), epoch=self.epoch)
+
+    def _begin(self, places: list[TopicPartition]) -> None:
+        """
+        Of partitions that nobody has committed yet: so that whoever is killed before its first commit is there leaves a
+        place from which all is told that it has stored.
+        """
+        if not places:
+            return
+        try:
+            self._consumer.commit(offsets=places, asynchronous=False)
+        except KafkaException as exc:
+            log.warning("collector.commit_failed", error=exc.args[0].str())
 
     def _on_revoke(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
         numbers = [partition.partition for partition in partitions]

@@ -106,3 +106,14 @@ def test_who_has_read_all_is_not_starved(owner: Owner, monkeypatch: pytest.Monke
     monkeypatch.setattr(ownerships, "STARVED_S", 0.0)
     for _ in range(3):
         owner.ownership.raise_if_starved()
+
+
+def test_where_nobody_has_begun_there_is_a_place_to_begin_at_before_anything_is_read(
+    owner: Owner, kafka: str, namespace: str
+) -> None:
+    """Whoever is killed in the middle of its first batch has stored it, and told nobody."""
+    eventually(lambda: owner.ownership.assigned or owner.consumer.consume(1, 0.1))
+    config = consumer_config(Kafka(bootstrap=kafka), f"{namespace}.collector")
+    with closing(Consumer(config)) as other:
+        (place,) = other.committed([TopicPartition(owner.topic, 0)], timeout=10)
+    assert place.offset == 0
