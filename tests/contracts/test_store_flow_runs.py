@@ -44,6 +44,23 @@ def people(store: Store, *names: str) -> None:
     store.write(batch(*(profile(name) for name in names or ("p1", "p2"))))
 
 
+def erase(store: Store, person: Person) -> None:
+    """The order `o1`: all of somebody."""
+    order = Privacy(
+        id="o1",
+        kind="erase",
+        mark="m",
+        marks=["m"],
+        at_ms=NOW_MS,
+        reason="",
+        is_suppressed=False,
+        voids=[Void("m", 0, NOW_MS, "o1")],
+        person=person,
+        shared=[],
+    )
+    store.write(replace(batch(), privacy=order))
+
+
 def test_a_run_is_given_back_as_it_was_saved(store: Store) -> None:
     people(store)
     step = Step("a", "increment", "ran", {"x": 1}, "out", {"x": 1}, until_ms=5, took_us=7)
@@ -191,19 +208,7 @@ def test_who_is_erased_takes_their_runs_along(store: Store) -> None:
         run("r3", profile_id="", session_id="s1"),
         run("r4", profile_id="", session_id="s2"),
     ])  # fmt: skip
-    order = Privacy(
-        id="o1",
-        kind="erase",
-        mark="m",
-        marks=["m"],
-        at_ms=NOW_MS,
-        reason="",
-        is_suppressed=False,
-        voids=[Void("m", 0, NOW_MS, "o1")],
-        person=Person({"ann": 1}, ["s1"], {}, 0, []),
-        shared=[],
-    )
-    store.write(replace(batch(), privacy=order))
+    erase(store, Person({"ann": 1}, ["s1"], {}, 0, []))
     assert sorted(ids(store.list_flow_runs(9, None)[0])) == ["r2", "r4"]
     assert (store.waited_types(), store.due_seconds(9)) == (set(), [])
     row = store.order("o1")
@@ -219,19 +224,7 @@ def test_events_of_somebody_who_was_part_of_another_take_their_runs_along(store:
     one = replace(one, doc=msgspec.json.encode({**msgspec.json.decode(one.doc), "metadata": {"sent_as": "guest"}}))
     store.write(batch(profile("host"), one, other))
     store.save_flow_runs([run(f"r-{id}", profile_id="host", event=(one.partition, id)) for id in ("e1", "e2")])
-    order = Privacy(
-        id="o1",
-        kind="erase",
-        mark="m",
-        marks=["m"],
-        at_ms=NOW_MS,
-        reason="",
-        is_suppressed=False,
-        voids=[Void("m", 0, NOW_MS, "o1")],
-        person=Person({"guest": -1}, [], {}, 0, ["host"]),
-        shared=[],
-    )
-    store.write(replace(batch(), privacy=order))
+    erase(store, Person({"guest": -1}, [], {}, 0, ["host"]))
     (removal,) = store.removals()
     assert store.remove_events(removal, None, 100)[0] == 1
     assert ids(store.list_flow_runs(9, None)[0]) == ["r-e2"]
