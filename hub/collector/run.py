@@ -28,6 +28,7 @@ from hub.health import serve_health
 from hub.log.admin import LogAdmin
 from hub.log.config import consumer_config, producer_config
 from hub.log.follower import Follower
+from hub.log.ghosts import Ghosts
 from hub.log.kept import Kept
 from hub.log.keys import KeepingOpener, KeyLog
 from hub.log.progress import collector_group
@@ -135,6 +136,9 @@ def run_collector(
         )
         stack.enter_context(closing(sweeper))
         sweeper.start()
+        ghosts = Ghosts(kafka, namespace, collector_group(namespace), lambda: loop.partitions)
+        stack.enter_context(closing(ghosts))
+        ghosts.start()
         # meanwhile the group makes up its mind, which takes longer
         threading.Thread(target=agent.load, name="patterns", daemon=True).start()
         log.info("collector.started", namespace=namespace)
