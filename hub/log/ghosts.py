@@ -19,9 +19,9 @@ from hub.settings import Kafka
 from schemas.topics import EVENTS, Topic
 
 log: Final = structlog.get_logger()
-LOOK_S: Final = 10.0
-PATIENCE_S: Final = 75.0
-"""So long nothing of a partition is committed though records wait. Kafka itself expels a member after 45 s."""
+LOOK_S: Final = 5.0
+PATIENCE_S: Final = 20.0
+"""So long nothing of a partition is committed though records wait, and others get on. A cluster waits for 45 s."""
 ANSWER_S: Final = 5.0
 
 
