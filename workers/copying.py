@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Final
 
@@ -10,17 +12,24 @@ from hub.collector.definitions import CompiledDefinitions
 from hub.copying.arguments import CopyArguments
 from hub.copying.barrier import until_applied, until_known
 from hub.copying.requests import look, requests, sample, types_of
-from hub.copying.slices import behind, planned, span_of
+from hub.copying.slices import Chunks, by_profile, planned
 from hub.jobs.kind import Failed, Work
 from hub.log.admin import LogAdmin
+from hub.pipeline.applied import Promoted
 from hub.pipeline.definitions import Definitions
 from hub.segments.sender import Sender
+from hub.store.port import EventSpan
 from hub.task import MOST_SAMPLES, Page, Planned, Slice, Task
+from schemas.records import Inbound
 from schemas.topics import EVENTS
 from workers.jobs.desk import Desk
 
-PAGE: Final = 1_000
-"""Events between two checkpoints."""
+PAGE: Final = 5_000
+"""Events between two checkpoints: while one is saved, nothing is sent, and the collectors soon have nothing to do."""
+PAGE_S: Final = 1.0
+"""After so long there is one all the same: whoever gives way to live events, and is to stop, does so soon."""
+CHUNK: Final = 500
+"""Events that are read at a time, while what was asked for before is on its way."""
 
 
 class Copying:
@@ -62,15 +71,19 @@ class Copying:
         arguments, desk = CopyArguments.model_validate(task.arguments), self._desk
         definitions, mappings = self._definitions(), arguments.mappings
         types = types_of(definitions, mappings)
-        span, shown = span_of(part.spec, part.at), len(part.sample)
-        landed: dict[int, int] = {}
+        span = EventSpan(**part.spec)
+        chunks = by_profile(desk.store, span, arguments.where, types, part.at, size=CHUNK)
         promoted = desk.store.promoted()
-        while rows := desk.store.events_between(span, arguments.where, types, PAGE):
-            span = behind(span, rows[-1][0])
-            found = look((document for _, document in rows), definitions, mappings, promoted)
-            some = []
-            if not arguments.dry_run:
-                asked = requests(
+        if arguments.dry_run:
+            yield from self._rehearsed(chunks, definitions, mappings, promoted, len(part.sample))
+            return
+        landed: dict[int, int] = {}
+
+        def asked(page: _Going) -> Iterator[Inbound]:
+            until_s = time.monotonic() + PAGE_S
+            for at, documents in chunks:
+                found = look(documents, definitions, mappings, promoted)
+                yield from requests(
                     found.copies,
                     span.partition,
                     mappings,
@@ -78,19 +91,55 @@ class Copying:
                     at_ms=desk.now_ms(),
                     definitions_offset=definitions.offset,
                 )
-                landed.update(sorted(self._sender.send(asked)))
-            elif shown < MOST_SAMPLES:
+                page.take(at, len(documents), found.counts)
+                if page.done >= PAGE or time.monotonic() > until_s:
+                    return
+
+        while True:
+            page = _Going()
+            landed.update(sorted(self._sender.send(asked(page))))
+            if page.at is None:
+                break
+            yield Page(page.at, page.done, _done(page.counts))
+        until_applied(desk.store, landed.items(), desk.stopping, desk.settings.bulk.patience_s)
+
+    def _rehearsed(
+        self,
+        chunks: Chunks,
+        definitions: Definitions,
+        mappings: list[str],
+        promoted: Sequence[Promoted],
+        shown: int,
+    ) -> Iterator[Page]:
+        """Pages of a dry run. Args: shown: how many samples there are already."""
+        for at, documents in chunks:
+            found = look(documents, definitions, mappings, promoted, whole=shown < MOST_SAMPLES)
+            some = []
+            if shown < MOST_SAMPLES:
                 some = sample(found.copies, definitions, mappings, self._profile, MOST_SAMPLES - shown)
                 shown += len(some)
-            counts = found.counts if arguments.dry_run else _done(found.counts)
-            yield Page({"seq": span.after}, len(rows), counts, some)
-        until_applied(desk.store, landed.items(), desk.stopping, desk.settings.bulk.patience_s)
+            yield Page(at, len(documents), found.counts, some)
 
     def _definitions(self) -> Definitions:
         return self._compiled.at_least(-1)
 
     def _profile(self, id: str) -> dict[str, object] | None:
         return self._desk.store.get("profiles", id)
+
+
+class _Going:
+    """A page as far as it has come. `at`: None: nothing is left."""
+
+    def __init__(self) -> None:
+        self.at: dict[str, int] | None = None
+        self.done = 0
+        self.counts: Counter[str] = Counter()
+
+    def take(self, at: dict[str, int], events: int, counts: Mapping[str, int]) -> None:
+        """So many events more, up to this checkpoint."""
+        self.at = at
+        self.done += events
+        self.counts.update(counts)
 
 
 def _done(counts: Mapping[str, int]) -> dict[str, int]:

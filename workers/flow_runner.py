@@ -17,6 +17,7 @@ from hub.flows.outward import OpenOutward
 from hub.flows.runner import Records, Runner
 from hub.flows.versions import FLOW, FlowVersions
 from hub.jobs.flow_answers import RedisAnswers
+from hub.jobs.flow_lookups import answered
 from hub.jobs.flow_queue import FlowQueue
 from hub.log.window import Window
 from hub.settings import Settings
@@ -38,9 +39,7 @@ class Look:
     def __call__(self, ask: LookUp) -> Answer:
         """That it cannot be asked is an Answer, also if it takes too long. Raises Unavailable: the store is away."""
         try:
-            if ask.counts:
-                return Answer(200, {}, self._store.count(ask.kind, ask.query))
-            return Answer(200, {}, self._store.search(ask.kind, ask.query, ask.size, None).items)
+            return answered(self._store, ask)
         except QueryError as exc:
             return Answer(0, error=str(exc))
         except Unavailable as exc:

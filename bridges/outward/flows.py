@@ -50,6 +50,12 @@ class FlowOutward:
         if messages:
             self._run(self._messages.send(messages))
 
+    def send_again(self, messages: Sequence[SendMessage]) -> dict[str, str]:
+        """See there."""
+        if not messages:
+            return {}
+        return {one.message.id: one.why for one in self._run(self._messages.send_again(messages))}
+
     def close(self) -> None:
         """See there."""
         with self._lock:

@@ -75,8 +75,7 @@ class Messages:
         Raises Unavailable: a destination does not take some now, or Kafka a letter: all are to be given again. What was
         sent by then is not sent again by this process.
         """
-        if self._tidying is None:
-            self._tidying = asyncio.create_task(self._tidy(), name="tidy")
+        self._begin()
         groups: dict[str, list[SendMessage]] = {}
         for message in messages:
             if message.id not in self._sent:
@@ -92,6 +91,23 @@ class Messages:
         for message in messages:
             self._sent.pop(message.id, None)
 
+    async def send_again(self, messages: Sequence[SendMessage]) -> list[GivenUp]:
+        """
+        Send messages that were given up before, those of one destination in their order. Each is durable there when
+        this returns, but for those that are returned: they are no new dead letters.
+        """
+        self._begin()
+        groups: dict[str, list[SendMessage]] = {}
+        for message in messages:
+            groups.setdefault(message.destination, []).append(message)
+        outcomes = await asyncio.gather(*(self._offer(id, group) for id, group in groups.items()))
+        for id, (_, never, later) in zip(groups, outcomes, strict=True):
+            failed = len(never) + len(later)
+            for outcome, count in (("sent", len(groups[id]) - failed), ("dead", failed)):
+                if count:
+                    MESSAGES.labels(id, outcome).inc(count)
+        return [one for _, never, later in outcomes for one in (*never, *later)]
+
     async def close(self) -> None:
         """Let go of all connections. Never raises."""
         if self._tidying is not None:
@@ -105,17 +121,27 @@ class Messages:
             await self._outlet.close()
             self._outlet = None
 
-    async def _send(self, id: str, messages: Sequence[SendMessage]) -> None:
-        """Raises Unavailable."""
+    def _begin(self) -> None:
+        if self._tidying is None:
+            self._tidying = asyncio.create_task(self._tidy(), name="tidy")
+
+    async def _offer(
+        self, id: str, messages: Sequence[SendMessage]
+    ) -> tuple[Entry | None, list[GivenUp], list[GivenUp]]:
+        """The destination as it is defined; the messages that it will never take, and those that it does not now."""
         entry = self._hub.catalogue.entry("destination", id)
         if entry is None or not entry.spec.enabled:
             why = "there is no destination with this id" if entry is None else "the destination is switched off"
-            never, later = list[GivenUp](), [GivenUp(message, why) for message in messages]
-        else:
-            line = self._lines.get(id)
-            if line is None:
-                line = self._lines[id] = _Line(id, self._hub, self._settings)
-            never, later = await line.send(entry, messages)
+            return entry, [], [GivenUp(message, why) for message in messages]
+        line = self._lines.get(id)
+        if line is None:
+            line = self._lines[id] = _Line(id, self._hub, self._settings)
+        never, later = await line.send(entry, messages)
+        return entry, never, later
+
+    async def _send(self, id: str, messages: Sequence[SendMessage]) -> None:
+        """Raises Unavailable."""
+        entry, never, later = await self._offer(id, messages)
         patience_s = _patience_s(entry, self._settings)
         young = [one for one in later if self._hub.now_ms() - one.message.at_ms < patience_s * 1_000]
         waiting = {one.message.id for one in young}

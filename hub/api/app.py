@@ -61,6 +61,7 @@ from hub.api.track import Track
 from hub.api.tracker import TRACKER, Tracker
 from hub.api.vendors import ROUTES
 from hub.api.webhooks import Webhooks
+from hub.api.sending_again import send_again
 from hub.definitions.catalogue import Catalogue
 from hub.edge.hook import Hooks
 from hub.edge.message import ConverterOf
@@ -180,6 +181,7 @@ def create_app(
         CONSENT: Consents(intake, store),
         TRACKER: Tracker(),
     }
+    task_views = tasks.TaskViews(store, task_writer or store, kinds, queue_of, now_ms)
     replayer = Replayer(
         publisher,
         store,
@@ -189,6 +191,7 @@ def create_app(
         converter=converter,
         now_ms=now_ms,
         bulk=bulk,
+        send_again=partial(send_again, task_views, store),
     )
     app = FastAPI(
         title="ThamesThrive Hub",
@@ -247,7 +250,6 @@ def create_app(
     app.include_router(flows.router(flows.Flows(editor, catalogue, rules, store, now_ms)))
     views = segments.SegmentViews(publisher, store, catalogue, namespace, runs=segment_runs, now_ms=now_ms)
     app.include_router(segments.router(views, now_ms))
-    task_views = tasks.TaskViews(store, task_writer or store, kinds, queue_of, now_ms)
     app.include_router(tasks.router(task_views))
     asks = flow_asks.FlowAsks(task_views, catalogue, store, most_bytes=limits.event_bytes, now_ms=now_ms)
     app.include_router(flow_asks.router(asks))

@@ -27,6 +27,7 @@ from hub.flows.references import unknown
 from hub.flows.registry import described
 from hub.flows.run import Documents
 from hub.flows.trial import TrialError, try_flow
+from hub.jobs.flow_lookups import answered
 from hub.pipeline.documents import iso
 from hub.store.port import Reading
 from hub.store.query import QueryError
@@ -160,9 +161,7 @@ class Flows:
 
     def _look(self, wanted: LookUp) -> Answer:
         try:
-            if wanted.counts:
-                return Answer(200, {}, self._store.count(wanted.kind, wanted.query))
-            return Answer(200, {}, self._store.search(wanted.kind, wanted.query, wanted.size, None).items)
+            return answered(self._store, wanted)
         except (QueryError, Unavailable) as exc:
             return Answer(0, error=str(exc))
 

@@ -20,8 +20,8 @@ from hub.edge.inbound import refused
 from hub.edge.message import Convert, ConverterOf, Message
 from hub.errors import HubError, InvalidPayload, Refused
 from hub.ids import derived
+from hub.jobs.flow_letters import destination_of, is_of_flow
 from hub.log.bulk import BulkWindow
-from hub.pipeline.letters import OF_FLOW
 from hub.settings import Limits
 from hub.store.port import MAX_PAGE, Reading
 from schemas.codec import CodecError, decode_inbound, encode_inbound
@@ -47,8 +47,9 @@ class Problem(BaseModel):
 
 class Replayed(BaseModel):
     """
-    What became of the letters. `sent`: Kafka has a payload of it; `refused`: as before, it has one more attempt;
-    `skipped`: left as it was. `problems`: the first 20 of the last two. `next`: `after` of the next request, or null.
+    What became of the letters. `sent`: Kafka has a payload of it, or, of a message of a flow, one of `tasks` will send
+    it; `refused`: as before, it has one more attempt; `skipped`: left as it was. `problems`: the first 20 of the last
+    two. `next`: `after` of the next request, or null.
     """
 
     matched: int = 0
@@ -56,6 +57,7 @@ class Replayed(BaseModel):
     refused: int = 0
     skipped: int = 0
     problems: list[Problem] = []
+    tasks: list[str] = []
     next: int | None = None
 
 
@@ -85,8 +87,15 @@ class Replayer:
         converter: ConverterOf,
         now_ms: Callable[[], int],
         bulk: BulkWindow | None = None,
+        send_again: Callable[[Sequence[Document]], str] | None = None,
     ) -> None:
-        """Args: now_ms: the clock, milliseconds since 1970. bulk: where many letters wait; None: they do not."""
+        """
+        Args:
+            now_ms: The clock, milliseconds since 1970.
+            bulk: Where many letters wait; None: they do not.
+            send_again: Asks for a task that sends messages of flows again, and returns its id. Blocks; may raise
+                Unavailable. None: nobody sends them.
+        """
         self._publisher = publisher
         self._bulk = bulk
         self._store = store
@@ -95,6 +104,7 @@ class Replayer:
         self._limits = limits
         self._converter = converter
         self._now_ms = now_ms
+        self._send_again = send_again
 
     async def one(self, id: str, body: bytes | None, mapping: dict[str, Any] | str | None) -> Replayed:
         """
@@ -114,10 +124,15 @@ class Replayer:
         original = await asyncio.to_thread(self._store.dead_letter_body, id)
         if letter is None or original is None:
             raise NotFound("there is no dead letter with this id")
+        if body is not None and is_of_flow(letter):
+            raise Unreplayable("a message of a flow is sent as it is: it cannot be edited")
         way = _Way(self._catalogue, self._limits, self._converter, mapping, self._now_ms)
-        record = way.record(letter, original) if body is None else way.edited(letter, body)
         tally = _Tally()
-        await self._send([(letter, record)], tally, None)
+        if is_of_flow(letter):
+            await self._again([letter], tally, has_mapping=mapping is not None)
+        else:
+            record = way.record(letter, original) if body is None else way.edited(letter, body)
+            await self._send([(letter, record)], tally, None)
         if tally.report.skipped:
             raise Unreplayable(tally.report.problems[0].detail)
         return tally.report
@@ -138,8 +153,12 @@ class Replayer:
             room = MAX_PAGE if size is None else min(MAX_PAGE, size - tally.report.matched)
             letters, following = await asyncio.to_thread(self._store.open_dead_letters, query, room, begin)
             letters.sort(key=_order)
-            for first in range(0, len(letters), PAGE):
-                await self._some(letters[first : first + PAGE], way, tally)
+            inward = [letter for letter in letters if not is_of_flow(letter)]
+            for first in range(0, len(inward), PAGE):
+                await self._some(inward[first : first + PAGE], way, tally)
+            if len(inward) < len(letters):
+                messages = [letter for letter in letters if is_of_flow(letter)]
+                await self._again(messages, tally, has_mapping=mapping is not None)
             tally.report.next = following
             if following is None:
                 break
@@ -154,6 +173,17 @@ class Replayer:
             except Unreplayable as exc:
                 tally.skip(letter, str(exc))
         await self._send(records, tally, self._bulk)
+
+    async def _again(self, letters: Sequence[Document], tally: _Tally, *, has_mapping: bool) -> None:
+        """Messages of flows, by a task. Raises Unavailable."""
+        if has_mapping or self._send_again is None:
+            why = "a message of a flow is sent as it is: no mapping applies to it"
+            for letter in letters:
+                tally.skip(letter, why if has_mapping else "nobody sends messages of flows here")
+            return
+        tally.report.tasks.append(await asyncio.to_thread(self._send_again, letters))
+        for letter in letters:
+            tally.count(letter, None)
 
     async def rehearse(self, query: str, mapping: dict[str, Any] | str | None) -> Replayed:
         """How many `all` would replay; sends nothing. Raises as `all` does."""
@@ -309,17 +339,11 @@ class _Way:
 
 
 def _require_inward(letter: Document) -> None:
-    """Raises Unreplayable: it is a message that a destination could not send, of an event that is stored or a flow."""
+    """Raises Unreplayable: it is a message that a destination could not send, of an event that is stored."""
     if letter["stage"] == "destination":
-        id, _, place = letter["origin"].partition(":")[2].rpartition(":")
-        if place.startswith(OF_FLOW):
-            raise Unreplayable(
-                f"a flow has sent it by the destination {id!r}, which did not take it: mend that, then run the flow "
-                "again where that is right (POST /flows/{id}/run)"
-            )
         raise Unreplayable(
-            f"its event is stored, and was not sent: mend the destination {id!r} or its target, then let it send again "
-            "from before the event (POST /destinations/{id}/rewind)"
+            f"its event is stored, and was not sent: mend the destination {destination_of(letter)!r} or its target, "
+            "then let it send again from before the event (POST /destinations/{id}/rewind)"
         )
 
 

@@ -291,7 +291,8 @@ def _shown(tried: Tried) -> str:
         lines += (f"  {_effect(effect)}" for effect in leg.effects)
     if tried.response:
         lines.append(f"response {json.dumps(tried.response, ensure_ascii=False)}")
-    lines += (f"{node}: it was taken to be answered with 200 and {{}}, or nothing found" for node in tried.assumed)
+    words = "it was taken to be answered with 200 and {}, nothing to be found, or a profile to be there"
+    lines += (f"{node}: {words}" for node in tried.assumed)
     if tried.error:
         lines.append(f"error: {tried.error}")
     return "\n".join(lines)

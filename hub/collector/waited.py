@@ -23,6 +23,10 @@ class Remembering(Protocol):
         """Types that paused runs wait for."""
         ...
 
+    def ever_defined(self, kind: str) -> set[str]:
+        """See `hub.store.port.Versions`."""
+        ...
+
     def versions(self, kind: str, id: str, size: int, before: int | None) -> list[DefinitionVersion]:
         """See `hub.store.port.Versions`."""
         ...
@@ -44,9 +48,12 @@ class WaitedTypes:
         catalogue.on_record(self._learn)
 
     def remember(self, store: Remembering, flows: Iterable[str]) -> None:
-        """What was before this process. Args: flows: ids of those that there are. Raises Unavailable."""
+        """
+        What was before this process, also of flows that were deleted. Args: flows: ids of those that there are, as the
+        store may not have them yet. Raises Unavailable.
+        """
         self._add(store.waited_types())
-        for id in flows:
+        for id in store.ever_defined(FLOW).union(flows):
             before: int | None = None
             while page := store.versions(FLOW, id, _PAGE, before):
                 for one in page:

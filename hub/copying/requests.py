@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypedDict
 
 import msgspec
 
@@ -19,12 +19,38 @@ MOST_EVENTS: Final = 50
 """Of one Patch."""
 
 
+class _Metadata(TypedDict, total=False):
+    flags: list[str]
+    position: dict[str, int]
+    sent_as: str
+    forwarded_for: str
+
+
+class _Outcome(TypedDict, total=False):
+    mapped: dict[str, str]
+
+
+class _Part(TypedDict):
+    """As much of an event's document as says what is left to copy: to read the rest takes longer than all else here."""
+
+    id: str
+    type: str
+    profile: dict[str, Any] | None
+    metadata: _Metadata
+    outcome: _Outcome
+
+
+_part: Final = msgspec.json.Decoder(_Part).decode
+_whole: Final = msgspec.json.Decoder(dict[str, Any]).decode
+
+
 class Found(NamedTuple):
     """
     A page of stored events.
 
     Attributes:
-        copies: By profile id that is asked, documents of events of which something is left to copy, in their order.
+        copies: By profile id that is asked, events of which something is left to copy, in their order: parts of their
+            documents, or whole ones for a sample.
         counts: `to_copy`, `applied_already`: all lines were applied to it; `not_mapped`: events without a profile, or
             that are not to change it.
     """
@@ -43,17 +69,24 @@ def types_of(definitions: Definitions, mappings: Sequence[str]) -> list[str]:
 
 
 def look(
-    documents: Iterable[bytes], definitions: Definitions, mappings: list[str], promoted: Sequence[Promoted] = ()
+    documents: Iterable[bytes],
+    definitions: Definitions,
+    mappings: list[str],
+    promoted: Sequence[Promoted] = (),
+    *,
+    whole: bool = False,
 ) -> Found:
     """
     What is left to copy.
 
-    Args: documents: of events, in the order of the log. promoted: what promotions have applied to them.
+    Args: documents: of events, in the order of the log. promoted: what promotions have applied to them. whole: whether
+        they are wanted for a sample.
     """
+    decode: Callable[[bytes], Any] = _whole if whole else _part
     copies: dict[str, list[dict[str, Any]]] = {}
     counts = {"to_copy": 0, "applied_already": 0, "not_mapped": 0}
     for document in documents:
-        event = with_promoted(msgspec.json.decode(document), promoted)
+        event: dict[str, Any] = with_promoted(decode(document), promoted)
         if lines_left(event, definitions, mappings):
             counts["to_copy"] += 1
             copies.setdefault(target_of(event), []).append(event)
@@ -108,7 +141,7 @@ def sample(
     """
     What some of the copies would do: event, profile, and its fields before and after.
 
-    Args: profile: the document of one; None: there is none. most: of them.
+    Args: copies: whole events. profile: the document of one; None: there is none. most: of them.
     """
     found: list[dict[str, Any]] = []
     for id, events in copies.items():

@@ -82,13 +82,15 @@ class CallHttp(_Effect, frozen=True, tag="call-http"):
 class LookUp(_Effect, frozen=True, tag="look-up"):
     """
     A query on the store that the run waits for; nothing is changed by it. Its Answer's body: the documents, newest
-    first, at most `size`; with `counts`, how many there are.
+    first, at most `size`; with `counts`, how many there are. `id`: instead of a query, what this id answers with, one
+    document or none.
     """
 
     kind: Literal["profiles", "events", "sessions"]
     query: str
     size: int
     counts: bool = False
+    id: str = ""
 
 
 class SendMessage(_Effect, frozen=True, tag="send-message"):

@@ -29,6 +29,15 @@ class Outward(Protocol):
         """
         ...
 
+    def send_again(self, messages: Sequence[SendMessage]) -> Mapping[str, str]:
+        """
+        Send messages that became dead letters: each is durable where it goes when this returns, but for those that are
+        returned, by id, with why; they are no new letters.
+
+        Raises Unavailable: this process ends; the same call again.
+        """
+        ...
+
     def close(self) -> None:
         """Let go of all connections. Never raises."""
         ...

@@ -37,7 +37,8 @@ class Tried(msgspec.Struct, frozen=True):
         triggered: Whether the event would have let it run; it was run all the same.
         state: As of a run. `paused`: where pauses were not to be passed.
         legs: What would be done at once, then behind each pause.
-        assumed: Nodes whose calls were taken to be answered with 200 and an empty object, or look-ups to find nothing.
+        assumed: Nodes whose calls were taken to be answered with 200 and an empty object, look-ups to find nothing, or
+            profiles to merge with to be there.
     """
 
     run: str
@@ -143,8 +144,13 @@ def _leg(
             if isinstance(ask, LookUp) and look is not None:
                 answers[id] = look(ask)
                 continue
-            answers[id] = Answer(200, {}, 0 if ask.counts else []) if isinstance(ask, LookUp) else ASSUMED
+            answers[id] = _supposed(ask) if isinstance(ask, LookUp) else ASSUMED
             assumed.append(id)
+
+
+def _supposed(ask: LookUp) -> Answer:
+    """What is named by its id is there; a query finds nothing."""
+    return Answer(200, {}, [{"id": ask.id}] if ask.id else 0 if ask.counts else [])
 
 
 def _shown(now_ms: int, found: Run) -> Leg:

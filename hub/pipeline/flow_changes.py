@@ -95,11 +95,11 @@ def asked(properties: Mapping[str, Any], segments: Segments) -> Asked:
     return Asked(lines, problems, wanted.enter, wanted.leave)
 
 
-def lines_of(event: Mapping[str, Any]) -> Sequence[Field]:
-    """The lines of a stored event of TYPE; of any other none. Args: event: its document."""
+def asked_by(event: Mapping[str, Any]) -> Asked | None:
+    """What a stored event of TYPE asks for; None: it is another event. Args: event: its document."""
     if event["type"] != TYPE or event["source"]["id"] != SOURCE:
-        return ()
-    return asked(event["properties"], NO_SEGMENTS).lines
+        return None
+    return asked(event["properties"], NO_SEGMENTS)
 
 
 def is_overtaken(profile: Mapping[str, Any], at: str) -> bool:

@@ -100,10 +100,11 @@ def join(profile: Draft, other: Mapping[str, Any]) -> None:
 
 def part(now: Mapping[str, Any], survivor: Draft, loser: Draft) -> None:
     """
-    A merge is undone: what lists and flows have said since counts for the survivor, to whom it was said.
+    A merge is undone: what lists have said since counts for the survivor, to whom it was said; and what flows have
+    said by events that are not there any more.
 
-    Args: now: the document of both as one. survivor, loser: as their events make them, each with the memberships that
-    it had before the merge.
+    Args: now: the document of both as one. survivor, loser: as their events make them, what flows have said included,
+        each with the memberships that it had before the merge.
     """
     present, theirs, own = _told(now), _told(loser.doc), _told(survivor.doc)
     for id in (theirs.keys() | own.keys()) - present.keys():

@@ -11,6 +11,8 @@ from schemas.records import PATCH, Inbound
 
 HEARTBEAT: Final = "@heartbeat"
 COPY: Final = "@copy"
+BETWEEN: Final = b"],["
+"""Between two events of `CopyEvents` in JSON."""
 SOURCES: Final = frozenset({SOURCE, HEARTBEAT, COPY})
 """Event sources of the hub's own whose Patches change profiles; they are no events and count for nothing."""
 
@@ -52,6 +54,13 @@ def operations_of(inbound: Inbound) -> list[Operation]:
     """What a record asks for, in its order. Args: inbound: `is_patch`. Raises msgspec.DecodeError: of a newer hub."""
     body = inbound["body"]
     return msgspec.json.decode(body[1]["operations"], type=list[Operation]) if body[0] == PATCH else []
+
+
+def copies_of(inbound: Inbound) -> int:
+    """How many stored events a record asks to copy, without decoding it; 0: it asks for something else."""
+    if inbound["source"] != COPY or inbound["body"][0] != PATCH:
+        return 0
+    return 1 + inbound["body"][1]["operations"].count(BETWEEN)
 
 
 def copied_by(inbound: Inbound) -> list[tuple[str, str]]:

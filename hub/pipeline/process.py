@@ -119,7 +119,12 @@ class _Run:
 
     def _take(self, decoded: Decoded, told: int, *, fresh: bool) -> None:
         """It is applied here. Args: told: how many letters there were before it."""
-        counts = self._tally.counts_of(decoded) if fresh and not letters.is_outward(decoded.inbound) else Counts()
+        if not fresh:
+            counts = Counts()
+        elif letters.is_outward(decoded.inbound):
+            counts = Counts(received=1)  # counted nowhere: it says what became of a letter that is sent again
+        else:
+            counts = self._tally.counts_of(decoded)
         self._apply(decoded, counts)
         if counts.received and len(self._tally.told) == told:
             self._tally.resolve(decoded)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -11,7 +12,7 @@ from hub.edge.identifiers import Points, identifiers
 from hub.model import DAY_MS, OUTLIERS, Claim, EventKey, Wanted, month_of, partition_of, previous_month
 from hub.pipeline.documents import iso
 from hub.pipeline.modes import keeps_profile
-from hub.pipeline.patches import SOURCES
+from hub.pipeline.patches import COPY, SOURCES, copies_of
 from hub.pipeline.rules.hand import Hand
 from hub.pipeline.rules.steps import NO_STEPS, Steps
 from schemas.codec import CodecError, decode_inbound
@@ -110,7 +111,7 @@ def _check(inbound: Inbound) -> None:
 
 def batches(decoded: Iterable[Decoded], most_events: int) -> Iterator[list[Decoded]]:
     """
-    Cut into runs of about `most_events` events, so that large payloads do not make huge batches.
+    Cut into runs of about `most_events` events, sent or to be copied, so that large payloads do not make huge batches.
 
     A merge undone, a profile that lives again, and somebody's privacy, is a batch of its own: it needs what is stored
     of all before it, and what comes after it needs what it has changed.
@@ -126,6 +127,8 @@ def batches(decoded: Iterable[Decoded], most_events: int) -> Iterator[list[Decod
             continue
         batch.append(record)
         weight += record.weight
+        if record.inbound is not None and record.inbound["source"] == COPY:
+            weight += copies_of(record.inbound) - 1
         if weight >= most_events:
             yield batch
             batch, weight = [], 0
@@ -222,8 +225,7 @@ def lookup_partitions(time_ms: int | None, received_at_ms: int) -> tuple[str, ..
     clock is wrong is corrected by when it sends (`hub.edge.clocks`).
     """
     if time_ms is None:
-        month = month_of(received_at_ms)
-        return tuple(dict.fromkeys((month, previous_month(month), month_of(received_at_ms + DAY_MS))))
+        return _months_around(received_at_ms // DAY_MS)
     place = partition_of(time_ms, received_at_ms)
     if place == OUTLIERS:
         return (place,)
@@ -231,3 +233,10 @@ def lookup_partitions(time_ms: int | None, received_at_ms: int) -> tuple[str, ..
         return (place, OUTLIERS)
     near = (month_of(time_ms - WAVERING_MS), month_of(time_ms + WAVERING_MS))
     return tuple(dict.fromkeys((place, OUTLIERS, *near)))
+
+
+@lru_cache(maxsize=1_024)
+def _months_around(day: int) -> tuple[str, ...]:
+    """That of a day since 1970, the one before it, and that of the next day."""
+    month = month_of(day * DAY_MS)
+    return tuple(dict.fromkeys((month, previous_month(month), month_of((day + 1) * DAY_MS))))

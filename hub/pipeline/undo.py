@@ -15,7 +15,7 @@ from hub.pipeline.applied import applied
 from hub.pipeline.copying import apply, lines_copied, target_of
 from hub.pipeline.definitions import Definitions
 from hub.pipeline.draft import Draft
-from hub.pipeline.flow_changes import is_overtaken, lines_of
+from hub.pipeline.flow_changes import asked_by, is_overtaken
 from hub.pipeline.histories import SOURCE, note_event, times_ms
 from hub.pipeline.identity import IDENTIFIERS, LATE, Follower, Reason
 from hub.pipeline.made_sessions import note
@@ -204,8 +204,11 @@ def _event(parts: Parts, event: dict[str, Any], definitions: Definitions, sessio
         lines = applied(definitions.mappings.get(event["type"], ()), event)
         if is_done(metadata["origin"]):
             lines = taken_over.again(event, profile, lines)
-        elif own := lines_of(event):
-            sent, lines = sent._replace(late=sent.late or is_overtaken(profile.doc, sent.at)), [*own, *lines]
+        elif (own := asked_by(event)) is not None:
+            late = sent.late or (bool(own.lines) and is_overtaken(profile.doc, sent.at))
+            sent, lines = sent._replace(late=late), [*own.lines, *lines]
+            when = membership.At(times_ms(event)[1], received, event["id"])
+            membership.apply_list(profile, definitions.segments, when, add=own.enter, remove=own.leave, by="flow")
         map_event(lines, view, profile, sent)
         note_event(profile, definitions.segments.noted.get(event["type"], ()), event, *times_ms(event))
         view.update(as_sent(event))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from functools import partial
 from typing import Self
 
 from confluent_kafka import KafkaError, KafkaException, Message
@@ -12,6 +13,7 @@ from hub.errors import Refused, Unavailable
 from hub.log.config import producer_config
 from hub.log.polled import Polled
 from hub.log.window import Unhurried, Window
+from hub.pipeline.patches import copies_of
 from hub.settings import Kafka
 from schemas.codec import encode_inbound
 from schemas.records import Inbound
@@ -33,14 +35,14 @@ class _Sending:
         with self._changed:
             self._waiting += 1
 
-    def end(self, error: KafkaError | None, message: Message) -> None:
-        """One less: the delivery report."""
+    def end(self, events: int, error: KafkaError | None, message: Message) -> None:
+        """One less: the delivery report. Args: events: that it counts for."""
         partition, offset = message.partition() or 0, message.offset()
         place = partition, -1 if offset is None else offset
         if error is None:
-            self._window.landed(1, *place)
+            self._window.landed(events, *place)
         else:
-            self._window.lost(1)
+            self._window.lost(events)
         with self._changed:
             self._waiting -= 1
             if error is None:
@@ -87,17 +89,18 @@ class Sender:
         """
         sending = _Sending(self._window)
         for record in records:
-            self._window.wait(1)
-            self._produce(record, sending)
+            events = max(1, copies_of(record))
+            self._window.wait(events)
+            self._produce(record, sending, events)
         return sending.result(self._timeout_s)
 
-    def _produce(self, record: Inbound, sending: _Sending) -> None:
+    def _produce(self, record: Inbound, sending: _Sending, events: int) -> None:
         value, key = encode_inbound(record), record["profile_id"].encode()
         sending.begin()
         try:
-            self._polled.producer.produce(self._topic, value, key, on_delivery=sending.end)
+            self._polled.producer.produce(self._topic, value, key, on_delivery=partial(sending.end, events))
         except (BufferError, KafkaException) as exc:
-            self._window.lost(1)
+            self._window.lost(events)
             if isinstance(exc, BufferError):
                 raise Unavailable("kafka", "the queue of records that wait for Kafka is full") from exc
             # also a right that was taken away: it may be given back

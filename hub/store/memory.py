@@ -573,6 +573,11 @@ class MemoryStore(
         found = self.versions(kind, id, 1, version + 1)
         return found[0] if found and found[0].version == version else None
 
+    def ever_defined(self, kind: str) -> set[str]:
+        """See the port."""
+        with self._lock:
+            return {version.id for version in self._versions if version.kind == kind}
+
     def put_blob(self, data: bytes) -> str:
         """See the port."""
         sha256 = hashlib.sha256(data).hexdigest()

@@ -44,6 +44,12 @@ class CopiesInMemory:
         """See the port."""
         return list(self._between(span, query, types))[:most]
 
+    def owners_between(self, span: EventSpan, query: str, types: Sequence[str]) -> list[tuple[str, int]]:
+        """See the port."""
+        with self._lock:
+            owners = [event.profile_id for event in self._events[span.partition].values()]
+        return sorted((owners[seq - 1], seq) for seq, _ in self._between(span, query, types))
+
     def events_at(self, partition: str, numbers: Sequence[int]) -> list[tuple[int, bytes]]:
         """See the port."""
         with self._lock:

@@ -803,6 +803,13 @@ class Copies(Protocol):
         """
         ...
 
+    def owners_between(self, span: EventSpan, query: str, types: Sequence[str]) -> list[tuple[str, int]]:
+        """
+        Of those that `events_between` gives, all: (profile id, running number), in this order; the id is
+        empty of an event without a profile.
+        """
+        ...
+
     def events_at(self, partition: str, numbers: Sequence[int]) -> list[tuple[int, bytes]]:
         """Those of these running numbers that are there, as of `events_between`."""
         ...
@@ -993,6 +1000,10 @@ class Versions(Protocol):
 
     def version(self, kind: str, id: str, version: int) -> DefinitionVersion | None:
         """One of them; the newest of that number."""
+        ...
+
+    def ever_defined(self, kind: str) -> set[str]:
+        """Ids of all definitions of a kind of which a version is kept, deleted ones, too."""
         ...
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, closing
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
 import psutil
 import pytest
 
+from hub.jobs.queue import Call, JobQueue
+from hub.redis import client
 from hub.store.port import Store
 from hub.task import OVER, Task, summed
-from schemas.jobs import EVENT_TO_PROFILE, PROPERTIES_TO_TRAITS
+from schemas.jobs import DO, EVENT_TO_PROFILE, PLAN, PROPERTIES_TO_TRAITS
 from tests.bench import payloads, preload, processes
 from tests.bench.conftest import Bench
 from tests.bench.processes import Usage
@@ -41,6 +45,13 @@ def test_copies(bench: Bench, valkey: str) -> None:
     preload.events(bench.kafka, bench.namespace, EVENTS)
     variables = {**bench.variables(), "HUB_REDIS__URL": valkey}
     with ExitStack() as stack:
+        redis = stack.enter_context(closing(client(valkey)))
+
+        def ask(id: str, kind: str, queue: str) -> None:
+            """As the API does it."""
+            assert store.add_task(Task(id=id, kind=kind, queue=queue, arguments={}, asked_ms=0))
+            JobQueue(redis, bench.namespace, queue).enqueue([Call(DO, id, PLAN)])
+
         store = stack.enter_context(closing(bench.open_store()))
         collector = stack.enter_context(processes.hub("collector", bench.folder, variables))
         wait_for("all is stored", lambda: store.count("events", "") == EVENTS, 400)
@@ -51,15 +62,16 @@ def test_copies(bench: Bench, valkey: str) -> None:
                 fields = [{"event": event, "profile": f"traits.r{run}.{to}", "op": op} for event, to, op in LINES]
                 bench.define("mapping", f"late-{run}", {"event_type": type, "fields": fields})
                 used = Usage.of(collector)
-                copies.append(_run(store, worker, f"copy-{run}", "copy-events-to-profiles", EVENT_TO_PROFILE))
+                kind, id = "copy-events-to-profiles", f"copy-{run}"
+                copies.append(_run(store, worker, id, partial(ask, id, kind, EVENT_TO_PROFILE)))
                 owners.append((Usage.of(collector).cpu_s - used.cpu_s) / EVENTS * 100_000)
         indexed = []
         with processes.hub("worker", bench.folder, variables, arguments=[PROPERTIES_TO_TRAITS]) as worker:
             for run in range(RUNS):
                 copied = {f"traits.r{run}": "properties.product", f"traits.price{run}": "properties.price"}
                 bench.define("event-type", type, {"copied": copied})
-                kind = "copy-properties-to-traits"
-                indexed.append(_run(store, worker, f"index-{run}", kind, PROPERTIES_TO_TRAITS))
+                kind, id = "copy-properties-to-traits", f"index-{run}"
+                indexed.append(_run(store, worker, id, partial(ask, id, kind, PROPERTIES_TO_TRAITS)))
     write(
         "19. Copies of stored events",
         HOW,
@@ -74,10 +86,9 @@ def test_copies(bench: Bench, valkey: str) -> None:
     )
 
 
-def _run(store: Store, worker: psutil.Process, id: str, kind: str, queue: str) -> Course:
+def _run(store: Store, worker: psutil.Process, id: str, ask: Callable[[], None]) -> Course:
     used, began = Usage.of(worker), time.monotonic()
-    arguments: dict[str, Any] = {}
-    assert store.add_task(Task(id=id, kind=kind, queue=queue, arguments=arguments, asked_ms=0))
+    ask()
     wait_for(f"{id} has ended", lambda: (task := store.task(id)) is not None and task.state in OVER, 400)
     took_s = time.monotonic() - began
     task = store.task(id)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from bridges.replay import converter_with
-from hub.api.replay import Replayer
+from hub.api.replay import Replayer, Unreplayable
+from hub.api.sending_again import send_again
+from hub.api.tasks import TaskViews
 from hub.definitions.catalogue import Catalogue
-from hub.settings import Limits
+from hub.settings import Limits, Settings
 from hub.store.memory import MemoryStore
 from hub.store.port import Reading
 from hub.store.sqlite import SqliteStore, beside, schema
@@ -23,6 +27,7 @@ from schemas.replays import Replay
 from tests.contracts.batches import NOW_MS, batch, letter
 from tests.factories import event, track
 from tests.letters import Log
+from workers.jobs.kinds import kinds
 
 FIRST_VERSION = {
     "source": "shop",
@@ -60,7 +65,13 @@ def old(tmp_path: Path) -> SqliteStore:
     return SqliteStore(path)
 
 
-def _replayer(log: Log, store: Reading, catalogue: Catalogue, now_ms: Callable[[], int]) -> Replayer:
+def _replayer(
+    log: Log,
+    store: Reading,
+    catalogue: Catalogue,
+    now_ms: Callable[[], int],
+    send_again: Callable[[Sequence[Mapping[str, Any]]], str] | None = None,
+) -> Replayer:
     return Replayer(
         log,  # type: ignore[arg-type]
         store,
@@ -69,6 +80,7 @@ def _replayer(log: Log, store: Reading, catalogue: Catalogue, now_ms: Callable[[
         limits=Limits(),
         converter=converter_with({}),
         now_ms=now_ms,
+        send_again=send_again,
     )
 
 
@@ -133,3 +145,31 @@ async def test_letters_of_one_source_go_in_its_order_however_the_collector_came_
     assert (report.matched, report.refused) == (6, 6), "their bytes are no JSON"
     sent = [replay.letter_id for *_, replay in log.records if replay is not None]
     assert sent == [f"letter t/0/{number}" for number in (9, 10, 11, 100, 2, 1)]
+
+
+async def test_messages_of_flows_are_asked_of_a_task_and_once_as_long_as_that_is_under_way() -> None:
+    """What is stored of an event is not sent again by it, and what a flow has said is neither edited nor mapped."""
+    catalogue, store, log = Catalogue(), MemoryStore(), Log()
+    of_flow = replace(letter("m1"), stage="destination", origin="destination:crm:flow/1")
+    of_event = replace(letter("e1"), stage="destination", origin="destination:crm:hub.stored.v1/0/1")
+    store.write(batch(of_flow, of_event))
+    views = TaskViews(store, store, kinds(Settings()), None, lambda: NOW_MS)
+    replayer = _replayer(log, store, catalogue, lambda: NOW_MS, partial(send_again, views, store))
+    report = await replayer.all("", None, None, 0)
+    assert (report.matched, report.sent, report.skipped) == (2, 1, 1)
+    assert "POST /destinations/{id}/rewind" in report.problems[0].detail
+    (task,) = report.tasks
+    found = store.task(task)
+    assert found is not None
+    assert found.arguments == {"letters": [{"id": "m1", "attempts": 1, "resolved_at": None}]}
+    assert (await replayer.one("m1", None, None)).tasks == [task]
+    store.cancel_task(task, NOW_MS)
+    assert (await replayer.one("m1", None, None)).tasks != [task]
+    assert len(store.tasks(10, None)) == 2
+    mapping = {"event": {"type": "'a'"}}
+    mapped = await replayer.all("", mapping, None, 0)
+    assert (mapped.sent, mapped.skipped, mapped.tasks) == (0, 2, [])
+    for body, mapping_ in ((b"{}", None), (None, mapping)):
+        with pytest.raises(Unreplayable, match="sent as it is"):
+            await replayer.one("m1", body, mapping_)
+    assert log.records == []

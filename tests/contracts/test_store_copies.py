@@ -70,6 +70,19 @@ def test_pages_in_the_order_they_came(filled: Store) -> None:
         numbers(filled, "properties.n >")
 
 
+def test_owners_of_events_in_the_order_of_their_profiles(store: Store) -> None:
+    """Ids beyond ASCII and events without a profile included."""
+    owners = ["zoe", "", "ann", "Zoe", "\U0001f600", "\uffee", "ann", ""]
+    store.write(batch(*(event(f"e{n}", profile_id=owner, type="view", n=n) for n, owner in enumerate(owners))))
+    span = EventSpan(partition(store), 0, 7)
+    found = store.owners_between(span, "", ["view"])
+    assert found == [("", 2), ("Zoe", 4), ("ann", 3), ("ann", 7), ("zoe", 1), ("\uffee", 6), ("\U0001f600", 5)]
+    assert store.owners_between(span._replace(after=3), "properties.n < 6", ["view"]) == found[1:2] + found[5:]
+    assert store.owners_between(span, "", ["purchase"]) == []
+    with pytest.raises(QueryError):
+        store.owners_between(span, "properties.n >", ["view"])
+
+
 def test_a_document_is_written_only_as_it_was_read(filled: Store) -> None:
     rows = filled.events_between(EventSpan(partition(filled), 0, 100), "", ["purchase"], 2)
     changes = [(seq, old, old.replace(b'"n":', b'"m":')) for seq, old in rows]

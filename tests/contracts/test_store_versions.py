@@ -28,6 +28,7 @@ def test_versions_are_kept_once_and_found_newest_first(store: Store) -> None:
     assert store.version("bridge", "a", 3) == version(3, '{"n":3}')
     assert store.version("bridge", "a", 2) is None
     assert store.version("bridge", "b", 3) is None
+    assert (store.ever_defined("bridge"), store.ever_defined("source")) == ({"a", "b"}, set())
 
 
 def test_a_topic_that_is_made_anew_hides_no_version(store: Store) -> None:
@@ -56,6 +57,9 @@ class Away:
 
     def version(self, kind: str, id: str, version: int) -> DefinitionVersion | None:
         return self._store.version(kind, id, version)
+
+    def ever_defined(self, kind: str) -> set[str]:
+        return self._store.ever_defined(kind)
 
     def close(self) -> None:
         self.back.clear()

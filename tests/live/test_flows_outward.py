@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from hub.store.factory import open_store
+from tests.kafka_tools import eventually
 from tests.live.bridge_site import Site, site
 from tests.servers.running import Own, own
 from tests.targets.http import Answer, HttpServer, Received, server
@@ -123,3 +124,62 @@ def test_what_nobody_may_call_fails_at_its_error_port(hub: Site) -> None:
     hub.put("flow", "curious", {"triggers": on("curious"), "nodes": nodes})
     answer = track(hub, "curious")
     assert "no address of the public internet" in answer["response"]["error"]
+
+
+def test_a_message_that_became_a_dead_letter_is_sent_again_once_its_destination_is_mended(
+    hub: Site, other: HttpServer
+) -> None:
+    other.decide = lambda _: Answer(400, body=b"no such list")
+    hub.put("destination", "lists", {"type": "http", "sends": "flows", "settings": {"url": other.url}})
+    nodes = {
+        "start": {"type": "start", "to": {"out": "tell"}},
+        "tell": {"type": "send", "config": {"destination": "lists", "message": {"n": "event@properties.n"}}},
+    }
+    hub.put("flow", "lists", {"triggers": on("joined"), "nodes": nodes})
+    assert track(hub, "joined", n=7)["pending"] is False
+    open_ = "status = open AND stage = destination"
+    (letter,) = eventually(lambda: hub.get("/dead-letters", q=open_)["items"], 60)
+    id = letter["id"]
+    assert (letter["reason"], letter["attempts"]) == ("undeliverable", 1)
+    assert "no such list" in letter["detail"]
+    balance = hub.get("/balance")["totals"]
+
+    def done(task: str) -> dict[str, int]:
+        over = eventually(lambda: (one := hub.get(f"/tasks/{task}"))["state"] == "done" and one, 60)
+        counts: dict[str, int] = over["counts"]
+        return counts
+
+    def sent_again(asked: dict[str, Any]) -> dict[str, int]:
+        (task,) = asked["tasks"]
+        assert asked["sent"] == 1
+        return done(task)
+
+    # not mended yet: the same letter, with one attempt more
+    other.decide = lambda _: Answer(400, body=b"still no such list")
+    assert sent_again(hub.post(f"/dead-letters/{id}/replay")) == {"failed": 1}
+    letter = eventually(lambda: (one := hub.get(f"/dead-letters/{id}"))["attempts"] == 2 and one, 60)
+    assert (letter["status"], "still no such list" in letter["detail"]) == ("open", True)
+    # mended
+    other.decide = lambda _: Answer(200)
+    assert sent_again(hub.post("/dead-letters/replay", {"q": open_})) == {"sent": 1}
+    letter = eventually(lambda: (one := hub.get(f"/dead-letters/{id}"))["status"] == "resolved" and one, 60)
+    assert letter["attempts"] == 2
+    assert hub.get("/dead-letters", q=open_)["items"] == []
+    (taken,) = other.taken
+    assert (taken.headers["webhook-id"], json.loads(taken.body)) == (letter["headers"]["hub-event-id"], {"n": 7})
+    # whoever names it has it sent again all the same, also by the command
+    assert "1 sent" in hub.command("dead-letters", "replay", id)
+    eventually(lambda: len(other.taken) == 2, 60)
+    assert other.taken[0].headers["webhook-id"] == other.taken[1].headers["webhook-id"]
+    assert hub.get("/balance")["totals"] == balance
+    # whoever asked before that does not send it once more
+    before = {
+        "kind": "send-again",
+        "arguments": {"letters": [{"id": id, "attempts": 2}, {"id": "gone", "attempts": 1}]},
+    }
+    assert done(hub.post("/tasks", before, status=202)["id"]) == {"left_out": 2}
+    # it is sent as it is
+    answer = hub.post(f"/dead-letters/{id}/replay", {"body": "{}"}, status=422)
+    assert "cannot be edited" in answer["detail"]
+    hub.post(f"/dead-letters/{id}/replay", {"mapping": {"event": {"type": "'x'"}}}, status=422)
+    assert len(other.taken) == 2

@@ -15,9 +15,14 @@ import msgspec
 import psutil
 import pytest
 
+from hub.copying.requests import requests
 from hub.jobs.queue import Call, JobQueue
+from hub.log.admin import ensure_topics
+from hub.pipeline.requests import reevaluate
 from hub.redis import client
+from hub.segments.sender import Sender
 from hub.segments.timers import now_ms
+from hub.settings import Kafka
 from hub.task import OVER, Planned, Task, summed
 from schemas.jobs import DO, EVENT_TO_PROFILE, PROPERTIES_TO_TRAITS, QUEUES, queue_name
 from tests.factories import event, track
@@ -156,6 +161,37 @@ def test_index_fields_are_made_anew(kafka: str, namespace: str, tmp_path: Path, 
         assert after["traits"] == {"amount": 5}
         assert {**after, "traits": 0, "data": 0} == {**before, "traits": 0, "data": 0}
         assert at.store.count("events", "traits.amount = 5") == 4
+
+
+class Counting:
+    """A window that lets all through."""
+
+    def __init__(self) -> None:
+        self.entered: list[int] = []
+        self.stored: list[tuple[int, int, int]] = []
+
+    def wait(self, events: int) -> None:
+        self.entered.append(events)
+
+    def landed(self, events: int, partition: int, offset: int) -> None:
+        self.stored.append((events, partition, offset))
+
+    def lost(self, events: int) -> None:
+        raise AssertionError(events)
+
+
+def test_live_events_wait_for_no_more_copies_than_for_other_bulk(kafka: str, namespace: str) -> None:
+    """A request counts for as many events as it is about."""
+    settings, window = Kafka(bootstrap=kafka, partitions=1), Counting()
+    ensure_topics(settings, namespace)
+    copies = {"ann": [{"id": f"e{number}"} for number in range(70)], "bob": [{"id": "e70"}]}
+    asked = list(requests(copies, "2026-11", [], task="t", at_ms=now_ms(), definitions_offset=0))
+    look = reevaluate("ann", None, id="r", at_ms=now_ms(), definitions_offset=0)
+    with Sender(settings, namespace, window) as sender:
+        landed = sender.send([*asked, look])
+    assert window.entered == [50, 20, 1, 1]
+    assert window.stored == [(50, 0, 0), (20, 0, 1), (1, 0, 2), (1, 0, 3)]
+    assert sorted(landed) == [(0, number) for number in range(4)]
 
 
 def test_a_mapping_that_is_not_there(kafka: str, namespace: str, tmp_path: Path, redis_url: str) -> None:

@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 
 from hub.collector.copied import to_copy
 from hub.copying.requests import look, requests, sample, types_of
+from hub.copying.slices import by_profile, planned
 from hub.definitions.kinds import Mapping
 from hub.model import Copied
 from hub.pipeline.applied import Promoted, key_of, named
 from hub.pipeline.definitions import Definitions
 from hub.pipeline.mapping import compile_mappings
-from hub.pipeline.records import decode
+from hub.pipeline.patches import copies_of
+from hub.pipeline.records import batches, decode
 from hub.store import Store, open_store
 from hub.store.port import EventSpan
 from tests.contracts.batches import batch
@@ -52,19 +54,19 @@ def switch(hub: Hub, definitions: Definitions) -> None:
 
 
 def copy(hub: Hub, definitions: Definitions, *, mappings: list[str] | None = None, where: str = "") -> dict[str, int]:
-    """All of it, in pages of three; returns the counts."""
+    """All of it, in slices of seven events and pages of three; returns the counts."""
     counts: dict[str, int] = {}
     types = types_of(definitions, mappings or [])
-    for partition in hub.store.event_partitions():
-        after = 0
-        while rows := hub.store.events_between(EventSpan(partition, after, 10**9), where, types, 3):
-            after = rows[-1][0]
-            found = look((document for _, document in rows), definitions, mappings or [])
+    for one in planned(hub.store, where, types, 7):
+        span = EventSpan(**one.spec)
+        for _, documents in by_profile(hub.store, span, where, types, None, size=3):
+            found = look(documents, definitions, mappings or [])
             for name, number in found.counts.items():
                 counts[name] = counts.get(name, 0) + number
-            hub.put(
-                *requests(found.copies, partition, mappings or [], task="t", at_ms=NOW_MS + 50, definitions_offset=1)
+            asked = requests(
+                found.copies, span.partition, mappings or [], task="t", at_ms=NOW_MS + 50, definitions_offset=1
             )
+            hub.put(*asked)
     hub.settle(most=4)
     return counts
 
@@ -231,7 +233,7 @@ def test_a_sample_shows_before_and_after(store: Store) -> None:
     hub.settle()
     (partition,) = hub.store.event_partitions()
     rows = hub.store.events_between(EventSpan(partition, 0, 10), "", ["sign-in"], 10)
-    found = look((document for _, document in rows), AFTER, [])
+    found = look((document for _, document in rows), AFTER, [], whole=True)
     shown = sample(found.copies, AFTER, [], partial(hub.store.get, "profiles"), 5)
     totals = [one for part in shown for one in part["changes"] if one["field"] == "traits.total"]
     assert totals == [
@@ -255,6 +257,47 @@ def test_a_copy_of_a_crashed_collector_counts_once(store: Store) -> None:
         hub.owners[0].step(1, crash)
     hub.settle()
     assert hub.profile("p0")["traits"]["total"] == 6
+
+
+def test_pages_of_a_slice_go_profile_by_profile_and_on_from_each_checkpoint(store: Store) -> None:
+    hub = Hub(1, BEFORE, store)
+    hub.put(track("", event("e0", "sign-in", n=0)), *(sign_in(number, number % 3, number) for number in range(1, 12)))
+    hub.settle()
+    (partition,) = hub.store.event_partitions()
+    span = EventSpan(partition, 1, 11)
+
+    def pages(at: dict[str, Any] | None, size: int) -> list[tuple[dict[str, Any], list[str]]]:
+        found = by_profile(hub.store, span, "properties.n != 6", ["sign-in"], at, size=size)
+        return [(at, [msgspec.json.decode(one)["id"] for one in documents]) for at, documents in found]
+
+    every = pages(None, 4)
+    assert [ids for _, ids in every] == [["e3", "e9", "e1", "e4"], ["e7", "e10", "e2", "e5"], ["e8"]]
+    for number, (at, _) in enumerate(every):
+        assert pages(at, 4) == every[number + 1 :]
+    assert pages({"number": 99}, 4) == every, "the event has gone: all of it again"
+    assert pages({"seq": 5}, 4) == every, "one of a hub before this: the same"
+
+
+def test_many_events_of_a_profile_are_one_request_and_fill_a_batch() -> None:
+    hub = Hub(1, BEFORE)
+    hub.put(*(sign_in(number, number % 4, 1) for number in range(200)))
+    hub.settle()
+    (one,) = planned(hub.store, "", ["sign-in"], 1_000)
+    span = EventSpan(**one.spec)
+    asked = [
+        record
+        for _, documents in by_profile(hub.store, span, "", ["sign-in"], None, size=100)
+        for record in requests(
+            look(documents, AFTER, []).copies, span.partition, [], task="t", at_ms=NOW_MS, definitions_offset=1
+        )
+    ]
+    assert [copies_of(record) for record in asked] == [50, 50, 50, 50]
+    assert copies_of(sign_in(0, 0, 1)) == 0
+    assert [len(batch) for batch in batches(decode(log(*asked)), 75)] == [2, 2]
+    hub.put(*asked)
+    switch(hub, AFTER)
+    hub.settle()
+    assert {id: one["total"] for id, one in traits(hub).items()} == {f"p{number}": 50 for number in range(4)}
 
 
 def test_keys_of_lines_tell_what_would_be_added_twice() -> None:

@@ -149,6 +149,41 @@ def test_two_events_of_one_record_that_fail_again_are_one_attempt() -> None:
     assert hub.counts() == {"received": 4, "stored": 1, "duplicate": 0, "dropped": 0, "dead": 3}
 
 
+def test_a_message_of_a_flow_that_is_sent_again_counts_for_nothing_but_its_letter() -> None:
+    """Once as long as it fails, and resolved when a worker says so by a record without events."""
+    hub = Hub()
+
+    def undelivered(why: str) -> Inbound:
+        _, record = refused(
+            InvalidPayload("undeliverable", why),
+            body=b"the message",
+            headers={},
+            origin="destination:crm:flow/m1",
+            source="@flow",
+            now_ms=NOW_MS,
+            definitions_offset=-1,
+            payload_id="m1",
+        )
+        return record
+
+    sent = track("")
+    sent["origin"], sent["source"] = "destination:crm:flow/m1", "@flow"
+    (first,) = log(undelivered("no"))
+    (letter,) = hub.take(first).batch.dead_letters
+    assert hub.letter(letter.id) == ("open", 1, "undeliverable")
+    again = first._replace(offset=1, replay=Replay(letter.id, 2), value=log(undelivered("still no"))[0].value)
+    hub.take(again)
+    hub.take(again)  # told again after a crash
+    assert hub.letter(letter.id) == ("open", 2, "undeliverable")
+    (done,) = log(sent)
+    hub.take(done._replace(offset=2))  # no replay of anything
+    assert hub.letter(letter.id)[0] == "open"
+    hub.take(done._replace(offset=3, replay=Replay(letter.id, 3)))
+    assert hub.letter(letter.id) == ("resolved", 2, "undeliverable")
+    assert not any(hub.counts().values())
+    assert hub.store.count("dead-letters", "") == 1
+
+
 def test_only_what_dies_here_for_the_first_time_counts_for_the_stop_rule() -> None:
     """Not what a bridge refused, not what was dead before, not what is read again."""
     hub = Hub()

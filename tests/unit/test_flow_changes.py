@@ -279,6 +279,35 @@ def test_a_merge_undone_leaves_each_with_what_flows_changed_in_it() -> None:
     assert parted.profile("bob")["traits"] == {"gift": "milk", "list": [1]}
 
 
+def test_a_merge_undone_leaves_each_in_the_segments_that_flows_let_it_into() -> None:
+    """As if the two had never been one: into which of them somebody was let before, and since, and who left."""
+
+    def made(*, together: bool) -> Hub:
+        some = segments(friends=None, regulars=None, old=None, late=None)
+        hub = settled(sign_in("a1", "ann", 1), sign_in("b1", "bob", 1), hub=Hub(definitions=with_segments(some)))
+        settled(*leg("bob", ChangeSegment("old", enters=True), run="r0", at_ms=5), hub=hub)
+        if together:
+            settled(ask("ann", "bob"), hub=hub)
+        settled(
+            *leg("bob", GIFT, ChangeSegment("friends", enters=True), run="r1", at_ms=10),
+            *leg("ann", ChangeSegment("regulars", enters=True), run="r2", at_ms=11),
+            *leg("bob", ChangeSegment("late", enters=True), run="r3", at_ms=12),
+            *leg("bob", ChangeSegment("late", enters=False), ChangeSegment("old", enters=False), run="r4", at_ms=13),
+            hub=hub,
+        )
+        if together:
+            assert hub.profile("ann")["segments"] == ["friends", "regulars"]
+            settled(undo(hub, "bob"), hub=hub)
+        return hub
+
+    parted, apart = made(together=True), made(together=False)
+    for id in ("ann", "bob"):
+        found, wanted = parted.profile(id), apart.profile(id)
+        assert found["segments"] == wanted["segments"]
+        assert found["metadata"].get("segments", {}) == wanted["metadata"].get("segments", {})
+    assert (parted.profile("ann")["segments"], parted.profile("bob")["segments"]) == (["regulars"], ["friends"])
+
+
 def test_a_copy_of_mappings_applies_a_change_no_second_time() -> None:
     """Also when a mapping is defined for such events, which is then what is copied."""
     mapping = Mapping.model_validate(

@@ -334,10 +334,13 @@ def test_the_collector_knows_what_was_waited_for_before_it_began() -> None:
     store = MemoryStore()
     specs = [spec(pause(type)).model_dump_json() for type in ("older", "newer")]
     versions = [DefinitionVersion("flow", "tea", version, 0, text) for version, text in enumerate([*specs, None], 5)]
-    store.keep_versions([*versions, DefinitionVersion("flow", "other", 9, 0, spec(pause("others")).model_dump_json())])
+    deleted = [("other", 9, spec(pause("others")).model_dump_json()), ("other", 10, None)]
+    store.keep_versions([*versions, *(DefinitionVersion("flow", id, at, 0, text) for id, at, text in deleted)])
+    store.keep_versions([DefinitionVersion("flow-draft", "tea", 11, 0, spec(pause("never")).model_dump_json())])
     waited = WaitedTypes(Catalogue())
     waited.remember(store, ["tea"])
-    assert waited.types == {"older", "newer"}
+    # a run of a flow that is deleted by now may come to its pause later
+    assert waited.types == {"older", "newer", "others"}
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_a_run_shows_where_it_goes_and_all_that_would_be_done(folder: Path) -> N
     assert any('change-field         {"op": "set", "field": "traits.gift", "value": "tea"}' in line for line in lines)
     assert any("call-http" in line and "https://prices.example/tea" in line for line in lines)
     assert any("send-message" in line and "Tea for ann" in line and "Your tea" in line for line in lines)
-    assert "price: it was taken to be answered with 200 and {}, or nothing found" in lines
+    assert "price: it was taken to be answered with 200 and {}, nothing to be found, or a profile to be there" in lines
 
     (folder / "answers.yaml").write_text("price: {status: 200, body: {price: 3}}")
     found = json.loads(

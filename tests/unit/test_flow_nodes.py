@@ -369,10 +369,16 @@ def test_events_say_who_raised_them() -> None:
 
 
 def test_merges() -> None:
-    given = asked("merge-profiles", {"other": "bob"})
+    assert asked("merge-profiles", {"other": "bob"}) == Wait(LookUp("profiles", "", 1, id="bob"))
+    given = asked("merge-profiles", {"other": "bob"}, answer=Answer(200, {}, [{"id": "bob"}]))
     assert isinstance(given, Outcome)
     assert [effect.other for effect in given.effects if isinstance(effect, MergeProfiles)] == ["bob"]
-    assert asked("merge-profiles", {"other": "ann"}) == Outcome("out", {"a": 1})
+    for own in ("ann", "event@properties.none"):
+        assert asked("merge-profiles", {"other": own}) == Outcome("out", {"a": 1})
+    with pytest.raises(NodeFault, match="there is no profile 'bob'"):
+        asked("merge-profiles", {"other": "bob"}, answer=Answer(200, {}, []))
+    with pytest.raises(NodeFault, match="the store does not answer: it takes too long"):
+        asked("merge-profiles", {"other": "bob"}, answer=Answer(0, error="it takes too long"))
 
 
 def test_messages() -> None:

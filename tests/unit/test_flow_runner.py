@@ -279,6 +279,21 @@ def test_a_run_that_was_cancelled_meanwhile_goes_no_further(world: World) -> Non
     assert world.runner().begin([world.order("ann")]) == [cancelled]
 
 
+def test_a_profile_is_merged_only_with_one_that_there_is(world: World) -> None:
+    nodes = {"start": ("start", {}, "join"), "join": ("merge-profiles", {"other": "bob"})}
+    world.define(nodes)
+    for id in ("ann", "cid"):
+        world.profile(id)
+    (run,) = world.runner().begin([world.order("ann")])
+    assert (run.state, run.error) == ("failed", "join: other: there is no profile 'bob'")
+    assert world.sent == {}
+    world.profile("bob")
+    (run,) = world.runner().begin([world.order("cid")])
+    assert (run.state, run.error) == ("done", "")
+    ((_, body),) = (record["body"] for record in world.sent.values())
+    assert body["loser_id"] == "bob"
+
+
 def test_whoever_waits_is_told(world: World) -> None:
     world.define({"start": ("start", {}, "n"), "n": ("respond", {"body": {"gift": "tea"}})})
     world.profile("ann")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -35,10 +35,16 @@ class Outbox:
         self._config = producer_config(kafka, **{"linger.ms": LINGER_MS})
         self._producer = Producer(self._config)
 
-    def put_events(self, topic: str, records: Iterable[tuple[str, bytes]], window: Window | None = None) -> int:
+    def put_events(
+        self,
+        topic: str,
+        records: Iterable[tuple[str, bytes]],
+        window: Window | None = None,
+        headers: Sequence[tuple[str, bytes]] = (),
+    ) -> int:
         """As `put`, for events.v1: sealed if they are to be, and then their keys are durable before them."""
         if self._sealing is None:
-            return self.put(topic, records, window)
+            return self.put(topic, records, window, headers)
         sealed, keys = [], []
         for key, clear in records:
             value, data_key = self._sealing.sealer.seal(clear)
@@ -52,13 +58,19 @@ class Outbox:
             if window is not None:
                 window.lost(len(sealed))
             raise
-        return self.put(topic, sealed, window)
+        return self.put(topic, sealed, window, headers)
 
-    def put(self, topic: str, records: Iterable[tuple[str, bytes]], window: Window | None = None) -> int:
+    def put(
+        self,
+        topic: str,
+        records: Iterable[tuple[str, bytes]],
+        window: Window | None = None,
+        headers: Sequence[tuple[str, bytes]] = (),
+    ) -> int:
         """
         Write records, each a key and a value, in their order.
 
-        Args: window: of bulk events, in which they were let in.
+        Args: window: of bulk events, in which they were let in. headers: of each.
 
         Returns: how many.
         Raises:
@@ -70,7 +82,7 @@ class Outbox:
             batch.waiting += 1
             while True:
                 try:
-                    self._producer.produce(topic, value, key.encode(), on_delivery=batch.report)
+                    self._producer.produce(topic, value, key.encode(), headers=list(headers), on_delivery=batch.report)
                     break
                 except BufferError:
                     self._serve()

@@ -5,11 +5,11 @@ from __future__ import annotations
 from hub.copying.arguments import CopyArguments, IndexArguments, check
 from hub.imports.arguments import Checker
 from hub.imports.spec import ImportSpec
-from hub.jobs import flow_runs
+from hub.jobs import flow_letters, flow_runs
 from hub.jobs.kind import Kind, Kinds
 from hub.migration.spec import TakeoverSpec
 from hub.settings import Settings
-from schemas.jobs import EVENT_TO_PROFILE, IMPORT, MIGRATION, PROPERTIES_TO_TRAITS, SEGMENTATION
+from schemas.jobs import EVENT_TO_PROFILE, IMPORT, MIGRATION, PROPERTIES_TO_TRAITS, SCHEDULER, SEGMENTATION
 
 
 def kinds(settings: Settings) -> Kinds:
@@ -53,6 +53,13 @@ def kinds(settings: Settings) -> Kinds:
             "workers.flow_slices",
             "Run a flow for all profiles that match, or for one.",
             flow_runs.check,
+        ),
+        Kind(
+            flow_letters.KIND,
+            SCHEDULER,
+            flow_letters.SendAgain,
+            "workers.sending_again",
+            "Send messages of flows again that became dead letters (docs/dead-letters.md).",
         ),
     )
     return {kind.name: kind for kind in every}

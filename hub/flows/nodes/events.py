@@ -8,10 +8,10 @@ from pydantic import Field
 
 from hub.edge.admit import clean_id, event_type
 from hub.errors import InvalidPayload
-from hub.flows.effects import MergeProfiles, RaiseEvent
+from hub.flows.effects import LookUp, MergeProfiles, RaiseEvent
 from hub.flows.fields import Template
 from hub.flows.loops import raised_by
-from hub.flows.node import OUT, Call, Config, NodeFault, Outcome, node
+from hub.flows.node import OUT, Call, Config, NodeFault, Outcome, Wait, node
 
 GROUP: Final = "Events"
 _CHARS: Final = 256
@@ -53,14 +53,24 @@ class Merge(Config):
 
 
 @node("merge-profiles", group=GROUP)
-def merge_profiles(config: Merge, call: Call) -> Outcome:
-    """Make the profile and another one, of a given id, one person; it can be undone (docs/identity.md)."""
+def merge_profiles(config: Merge, call: Call) -> Outcome | Wait:
+    """Make the profile and another that there is, of a given id, one person; it can be undone (docs/identity.md)."""
     own, other = call.scope["profile"].get("id"), config.other(call.scope)
     if own is None:
         raise NodeFault("there is no profile that could be merged")
-    if other is None or other == own:
+    if other is None:
         return call.go()
-    return call.go(OUT, MergeProfiles(call.id("merge"), _id(other, "other")))
+    id = _id(other, "other")
+    if id == own or id in call.scope["profile"].get("ids", ()):
+        return call.go()
+    if call.answer is None:
+        return Wait(LookUp("profiles", "", 1, id=id))
+    if call.answer.error:
+        raise NodeFault(f"the store does not answer: {call.answer.error}")
+    if not call.answer.body:
+        # to become part of nobody would make somebody of that id
+        raise NodeFault(f"other: there is no profile {id!r}")
+    return call.go(OUT, MergeProfiles(call.id("merge"), id))
 
 
 def _id(value: Any, where: str) -> str:

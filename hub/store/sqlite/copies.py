@@ -85,6 +85,17 @@ class CopySide:
             ).fetchall()
         return [(seq, doc.encode()) for seq, doc in rows]
 
+    def owners_between(self, span: EventSpan, query: str, types: Sequence[str]) -> list[tuple[str, int]]:
+        """See the port. Raises QueryError, Unavailable."""
+        with self._db.reading() as connection:
+            where, parameters = _between(connection, span, query, types)
+            rows: list[tuple[str, int]] = connection.execute(
+                # + as in `_between`: sorted once they are found, not found by the index of profiles
+                f"SELECT profile_id, seq FROM {events_table(span.partition)} WHERE {where} ORDER BY +profile_id, seq",
+                parameters,
+            ).fetchall()
+        return rows
+
     def events_at(self, partition: str, numbers: Sequence[int]) -> list[tuple[int, bytes]]:
         """See the port. Raises Unavailable."""
         with self._db.reading() as connection:

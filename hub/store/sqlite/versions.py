@@ -43,3 +43,9 @@ class VersionSide:
                 (kind, id, version),
             ).fetchone()
         return None if row is None else DefinitionVersion(*row)
+
+    def ever_defined(self, kind: str) -> set[str]:
+        """See the port."""
+        with self._db.reading() as connection:
+            rows = connection.execute("SELECT DISTINCT id FROM definition_versions WHERE kind = ?", (kind,))
+            return {id for (id,) in rows}
