@@ -7,6 +7,7 @@ from importlib.metadata import version as version_of
 import typer
 
 from hub.cli import (
+    audit,
     balance,
     bridge,
     chaos,
@@ -19,6 +20,7 @@ from hub.cli import (
     heartbeat,
     identity,
     importing,
+    key,
     mapping,
     migrate,
     privacy,
@@ -66,6 +68,8 @@ condition.register(app)
 segment.register(app)
 identity.register(app)
 privacy.register(app)
+key.register(app)
+audit.register(app)
 balance.register(app)
 trace.register(app)
 serve.register(app)

@@ -56,6 +56,13 @@ class Api(_Part):
 
     host: Annotated[str, Field(description="Address to listen on. Loopback unless you say otherwise.")] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on; 0 takes a free one.")] = 8686
+    collect_key: Annotated[
+        bool,
+        Field(
+            description="`/track`, `/collect/…` and `/customer/consent` ask for an API key with the role `collect`. "
+            "For hubs that only servers send to: pages cannot keep a key."
+        ),
+    ] = False
 
 
 class Limits(_Part):
@@ -315,6 +322,10 @@ class Settings(BaseSettings):
     admin_key: Annotated[
         SecretStr | None,
         Field(description="Key of admin calls. Unset: made at first start, kept in the data folder."),
+    ] = None
+    key: Annotated[
+        SecretStr | None,
+        Field(description="API key that commands send (docs/security.md). Unset: the admin key."),
     ] = None
     secret_key: Annotated[
         SecretStr | None,

@@ -98,5 +98,17 @@ KEYS: Final = Topic(
     # ten minutes until a segment is closed, ten more until it is compacted: then a key that was thrown away is gone
     config={"segment.ms": "600000", "max.compaction.lag.ms": "600000"},
 )
+AUDIT: Final = Topic(
+    "audit.v1",
+    carries="JSON: a request to the API that may change something, by whom, and what came of it",
+    # each request has a key of its own, and two records: what compaction takes away is the one of before
+    key="id of the entry",
+    written_by=("api",),
+    read_by=("api",),
+    retention=None,
+    compacted=True,
+    # one, so that they are in order
+    partitions=1,
+)
 
-TOPICS: Final = (EVENTS, STORED, TRIGGERS, DEAD, DEFINITIONS, KEYS)
+TOPICS: Final = (EVENTS, STORED, TRIGGERS, DEAD, DEFINITIONS, KEYS, AUDIT)

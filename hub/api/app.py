@@ -10,12 +10,14 @@ from importlib.metadata import version
 from typing import Final, Protocol
 
 import structlog
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
 
 from hub.api import (
+    api_keys,
+    audit_pages,
     balance,
     bridges,
     conditions,
@@ -38,8 +40,9 @@ from hub.api import (
     trace,
     versions,
 )
-from hub.api.access import Front
+from hub.api.access import TRACK, Front, Keys
 from hub.api.asgi import App, Message, Receive, Scope, Send, respond
+from hub.api.audit import Audit
 from hub.api.collect import COLLECT, Collect
 from hub.api.consent import CONSENT, Consents
 from hub.api.control import Control
@@ -56,12 +59,15 @@ from hub.api.redirect import REDIRECT, Redirects
 from hub.api.refusals import Refusals
 from hub.api.replay import Replayer
 from hub.api.responses import response
+from hub.api.roles import guard
+from hub.api.sending_again import send_again
 from hub.api.sheet import Offsets
 from hub.api.track import Track
 from hub.api.tracker import TRACKER, Tracker
 from hub.api.vendors import ROUTES
 from hub.api.webhooks import Webhooks
-from hub.api.sending_again import send_again
+from hub.definitions.api_keys import KIND as API_KEY
+from hub.definitions.api_keys import KeyVault
 from hub.definitions.catalogue import Catalogue
 from hub.edge.hook import Hooks
 from hub.edge.message import ConverterOf
@@ -74,6 +80,7 @@ from hub.pipeline.definitions import MOST_PROFILES
 from hub.segments.runs import Runs as SegmentRuns
 from hub.settings import Agents, Limits
 from hub.store.port import FlowRuns, Reading, Scanning, Segments, Tasks, Versions
+from schemas.topics import AUDIT
 
 log: Final = structlog.get_logger()
 
@@ -134,13 +141,16 @@ def create_app(
     queue_of: Callable[[str], JobQueue] | None = None,
     import_door: imports.Door | None = None,
     waiters: Waiters | None = None,
+    collect_key: bool = False,
+    audited: audit_pages.Past = lambda _: iter(()),
     now_ms: Callable[[], int] = now_ms,
 ) -> App:
     """
     Put the API together; it opens and closes nothing.
 
     Args:
-        admin_key: Not empty; for every route but those that take events, /live, /ready, /metrics and the documentation.
+        admin_key: Not empty; for every route but those that take events, /live, /ready, /metrics and the documentation,
+            as are the keys in the catalogue.
         offsets: By partition of events.v1, where it begins and ends. Blocks.
         record_at: One record of events.v1 by its coordinates, if Kafka still has it. Blocks.
         converter: The way of a bridge's messages, for those that are replayed.
@@ -163,12 +173,15 @@ def create_app(
         queue_of: Of RQ, by name; None: there is no Redis.
         import_door: What imports may look at; None: there are no routes for them.
         waiters: Who wait for what flows answer; None: nobody does.
+        collect_key: Whether /track, /collect and /customer/consent ask for a key.
+        audited: What is on audit.v1. Blocks.
         now_ms: The clock, milliseconds since 1970.
     """
     possible = heartbeats.checker(store, most_heartbeats_per_s, limits.event_bytes)
     warner = flows.warner(catalogue)
     rules = rules._replace(
         validators={**rules.validators, "heartbeat": possible, "flow": flows.checker},
+        vaults={**rules.vaults, API_KEY: KeyVault()},
         warners={flows.FLOW: warner, flows.DRAFT: warner},
     )
     refusals = Refusals(now_ms())
@@ -201,13 +214,19 @@ def create_app(
         redoc_url=None,
     )
     app.openapi = partial(describe, app)  # type: ignore[method-assign]
+
+    audit = Audit(publisher, AUDIT.name(namespace), catalogue.identity_key, now_ms)
+
+    def include(router: APIRouter) -> None:
+        app.include_router(guard(router, audit))
+
     checks = {"kafka": publisher.ping, "store": store.ping, **(checks or {})}
-    app.include_router(health.router(checks, BalanceGauges(store, offsets).refresh))
+    include(health.router(checks, BalanceGauges(store, offsets).refresh))
     # before the queries' /events/{id:path}, which would take it for an id
-    app.include_router(trace.router(store, catalogue, namespace, offsets, record_at))
-    app.include_router(dead_letters.router(replayer))
+    include(trace.router(store, catalogue, namespace, offsets, record_at))
+    include(dead_letters.router(replayer))
     identities = identity.Identities(publisher, store, namespace, most_profiles, now_ms)
-    app.include_router(identity.router(identities))
+    include(identity.router(identities))
     people = privacy.People(
         publisher,
         store,
@@ -217,22 +236,24 @@ def create_app(
         kept=kept,
         now_ms=now_ms,
     )
-    app.include_router(privacy.router(people))
-    app.include_router(select.router(store, now_ms))
+    include(privacy.router(people))
+    include(select.router(store, now_ms))
     # before /{kind}/{id:path} and /flows/{id:path}, which would take what they are called for an id
-    app.include_router(flow_runs.router(flow_runs.RunViews(store, task_writer or store, now_ms)))
-    app.include_router(figures.router(store, now_ms))
-    app.include_router(queries.router(store))
-    app.include_router(conditions.router(store, now_ms))
-    app.include_router(balance.router(store, offsets, refusals, now_ms))
+    include(flow_runs.router(flow_runs.RunViews(store, task_writer or store, now_ms)))
+    include(figures.router(store, now_ms))
+    include(queries.router(store))
+    include(conditions.router(store, now_ms))
+    include(balance.router(store, offsets, refusals, now_ms))
     editor = definitions.Editor(publisher, catalogue, namespace, now_ms)
+    include(api_keys.router(api_keys.ApiKeys(editor, catalogue, namespace, now_ms)))
+    include(audit_pages.router(audit_pages.AuditPages(audited, store, rules, settle)))
     # before /definitions/{kind}/{id:path}, which would take them for ids
-    app.include_router(versions.router(editor, catalogue, rules, store, settle))
-    app.include_router(definitions.router(editor, catalogue, rules))
-    app.include_router(
+    include(versions.router(editor, catalogue, rules, store, settle))
+    include(definitions.router(editor, catalogue, rules))
+    include(
         bridges.router(bridges.Bridges(editor, catalogue, rules, control=control, webhooks=webhooks, now_ms=now_ms))
     )
-    app.include_router(
+    include(
         destinations.router(
             destinations.Destinations(
                 editor,
@@ -246,18 +267,26 @@ def create_app(
             )
         )
     )
-    app.include_router(heartbeats.router(heartbeats.Heartbeats(editor, catalogue, runs, now_ms)))
-    app.include_router(flows.router(flows.Flows(editor, catalogue, rules, store, now_ms)))
+    include(heartbeats.router(heartbeats.Heartbeats(editor, catalogue, runs, now_ms)))
+    include(flows.router(flows.Flows(editor, catalogue, rules, store, now_ms)))
     views = segments.SegmentViews(publisher, store, catalogue, namespace, runs=segment_runs, now_ms=now_ms)
-    app.include_router(segments.router(views, now_ms))
-    app.include_router(tasks.router(task_views))
+    include(segments.router(views, now_ms))
+    include(tasks.router(task_views))
     asks = flow_asks.FlowAsks(task_views, catalogue, store, most_bytes=limits.event_bytes, now_ms=now_ms)
-    app.include_router(flow_asks.router(asks))
+    include(flow_asks.router(asks))
     if import_door is not None:
-        app.include_router(imports.router(imports.ImportViews(task_views, catalogue, limits, import_door, now_ms)))
+        include(imports.router(imports.ImportViews(task_views, catalogue, limits, import_door, now_ms)))
     _add_docs(app)
     _add_errors(app, limits)
-    return Front(Track(parts, bulk, waiters), app, admin_key, webhooks, Doors(ROUTES, parts), others=others)
+    return Front(
+        Track(parts, bulk, waiters),
+        app,
+        Keys(admin_key, namespace, catalogue, now_ms),
+        webhooks,
+        Doors(ROUTES, parts),
+        others=others,
+        with_key=frozenset({TRACK, COLLECT, CONSENT}) if collect_key else frozenset(),
+    )
 
 
 def _add_docs(app: FastAPI) -> None:

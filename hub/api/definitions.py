@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from functools import cache
+from re import fullmatch
 from typing import Annotated, Any, Final, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import msgspec
@@ -12,12 +13,13 @@ from fastapi import APIRouter, Header, Path, Request
 from pydantic import BaseModel, ValidationError
 from starlette.responses import Response
 
+from hub.api.audit import Change, note
 from hub.api.body import read_body
 from hub.api.lines import check_lines
 from hub.api.parts import Publish
 from hub.api.problems import Conflict, NotFound
 from hub.api.responses import json_response
-from hub.definitions import heartbeats
+from hub.definitions import api_keys, heartbeats
 from hub.definitions.catalogue import Catalogue, Entry
 from hub.definitions.event_types import built_in
 from hub.definitions.kinds import KINDS, Definition, Segment, Source
@@ -120,11 +122,13 @@ class Editor:
             Unavailable: Kafka did not take it, or it was not read back within 10 s; it may come into force later.
         """
         async with self._turn:
-            condition(self._catalogue.entry(kind, id))
+            before = self._catalogue.entry(kind, id)
+            condition(before)
             if isinstance(spec, Source):
                 self._check_keys(id, spec)
             value = None if spec is None else self._value(kind, id, spec)
             offset = await self._publish(self._topic, f"{kind}/{id}".encode(), value)
+            note(Change(kind, id, None if before is None else before.version, offset, deleted=spec is None))
             if not await asyncio.to_thread(self._catalogue.wait_for, offset, READ_BACK_S):
                 raise Unavailable("kafka", f"the definition is written, but was not read back within {READ_BACK_S:g} s")
         return self._catalogue.entry(kind, id)
@@ -196,6 +200,8 @@ def _check_id(kind: str, id: str) -> None:
         raise InvalidPayload("bad_id", "there is space around it", "id")
     if id.endswith(VERSIONS) or id.rpartition("/")[0].endswith(VERSIONS):
         raise InvalidPayload("bad_id", f"with {VERSIONS} in it, it would be taken for versions of another one", "id")
+    if kind == api_keys.KIND and not fullmatch(api_keys.ID, id):
+        raise InvalidPayload("bad_id", f"the id of an API key is like {api_keys.ID}", "id")
     if kind == "event-type" and id != event_type(id):
         raise InvalidPayload("bad_id", f"no event is of this type: it would be {event_type(id)!r}", "id")
 

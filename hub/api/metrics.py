@@ -13,6 +13,11 @@ UNAVAILABLE: Final = Counter("hub_unavailable_answers", "Payloads answered with 
 BULK_UNAVAILABLE: Final = Counter(
     "hub_bulk_unavailable_answers", "Bulk payloads answered with 503: live events left no room in time."
 )
+DENIED: Final = Counter(
+    "hub_denied_requests",
+    "Requests without a key that is good (401), or with one that may not do this (403).",
+    ["status"],
+)
 REDIRECTED: Final = Counter(
     "hub_redirects",
     "Links that were followed, by what became of the event: event (Kafka has it), late (nobody waited), refused, "

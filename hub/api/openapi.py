@@ -13,9 +13,11 @@ from pydantic.json_schema import models_json_schema
 from hub.api.doors import Reply, Route
 from hub.api.openapi_own import own_doors
 from hub.api.openapi_problems import REFUSALS, add_failures, refusals
+from hub.api.roles import ADMIN, OPEN, ROLES
 from hub.api.vendors import CLOUDEVENTS, ROUTES
 from hub.definitions.kinds import KINDS
 
+_KEY: Final = "The admin key, or an API key with the role that an operation names, as `Authorization: Bearer KEY`."
 _TEMPLATE: Final = "#/components/schemas/{model}"
 _REF: Final = {"type": "object", "properties": {"id": {"type": ["string", "null"]}}}
 _OBJECT: Final = {"type": ["object", "null"]}
@@ -196,6 +198,8 @@ def describe(app: FastAPI) -> dict[str, Any]:
         document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         for path, methods in document["paths"].items():
             for method, operation in methods.items():
+                if (role := ROLES[f"{method.upper()} {path}"]) != OPEN:
+                    operation["security"] = [{"key": [role]}]
                 add_failures(path, method, operation)
         document["paths"] = {
             "/track": {"post": _track(), "put": {**_track(), "operationId": "track-put"}},
@@ -210,8 +214,8 @@ def describe(app: FastAPI) -> dict[str, Any]:
         for name in ("HTTPValidationError", "ValidationError"):
             schemas.pop(name, None)  # the framework's, which no route answers with
         schemas.update(definitions["$defs"], Payload=_PAYLOAD, Accepted=_ACCEPTED, Taken=_TAKEN, Problem=_PROBLEM)
-        components["securitySchemes"] = {"admin": {"type": "http", "scheme": "bearer"}}
-        document["security"] = [{"admin": []}]
+        components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer", "description": _KEY}}
+        document["security"] = [{"key": [ADMIN]}]
         app.openapi_schema = document
     return app.openapi_schema
 
@@ -221,8 +225,8 @@ _PAGE: Final = """<!doctype html>
 body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }}
 code {{ background: #eee; padding: .1rem .3rem }} dt {{ margin-top: 1rem }} dd {{ margin: .2rem 0 0 1rem; color: #444 }}
 </style></head><body><h1>{title} {version}</h1><p>{description}</p>
-<p>The whole description, for tools: <a href="openapi.json">openapi.json</a>. Routes marked * need the admin key,
-<code>Authorization: Bearer KEY</code>.</p>
+<p>The whole description, for tools: <a href="openapi.json">openapi.json</a>. A word in brackets is the role
+that a key needs, <code>Authorization: Bearer KEY</code>; the admin key has all.</p>
 <dl>{routes}</dl></body></html>
 """
 
@@ -241,7 +245,7 @@ def page(document: Mapping[str, Any]) -> str:
 def _entries(document: Mapping[str, Any]) -> Iterator[str]:
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
-            mark = "" if operation.get("security") == [] else " *"
+            mark = "".join(f" [{role}]" for needed in operation["security"] for role in needed["key"])
             words = " ".join(filter(None, (operation.get("summary"), operation.get("description"))))
             names = ", ".join(parameter["name"] for parameter in operation.get("parameters", ()))
             extra = f" Parameters: {escape(names)}." if names else ""

@@ -16,7 +16,10 @@ REFUSALS: Final = {
 }
 """Of the hub's own doors for events."""
 
-_KEY: Final = {"401": "The admin key is missing or wrong."}
+_KEY: Final = {
+    "401": "There is no key, or one that is not good.",
+    "403": "The key has not the role that is needed; the answer names it.",
+}
 _ANY: Final = {"503": "Kafka, the store or a process that is needed does not answer now; the answer names it."}
 _ASKED: Final = {"422": "A parameter or the body is malformed, or asks for what cannot be; the answer names it."}
 _BODY: Final = {"400": "The body is not text in UTF-8, or its compression is damaged.", "413": "The body is too large."}

@@ -32,6 +32,7 @@ from hub.jobs.kind import Kinds
 from hub.jobs.late import LateTasks
 from hub.jobs.queue import JobQueue
 from hub.log.admin import LogAdmin
+from hub.log.audit import AuditLog
 from hub.log.bulk import BulkWindow
 from hub.log.config import producer_config
 from hub.log.follower import Follower
@@ -93,6 +94,7 @@ class Parts(NamedTuple):
     shredding: bool = False
     import_door: Door | None = None
     flows: Flows = Flows()
+    collect_key: bool = False
 
 
 def run(parts: Parts, api: Api) -> None:
@@ -240,6 +242,8 @@ async def _opened(parts: Parts) -> AsyncIterator[App]:
             kinds=parts.kinds,
             import_door=parts.import_door,
             waiters=waiters,
+            collect_key=parts.collect_key,
+            audited=AuditLog(kafka, namespace).newest,
             task_writer=late_tasks,
             queue_of=None if redis is None else lambda queue: JobQueue(redis, namespace, queue),
         )

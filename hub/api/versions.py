@@ -27,6 +27,7 @@ from hub.api.definitions import (
 )
 from hub.api.problems import Conflict, NotFound
 from hub.api.responses import json_response
+from hub.definitions import api_keys
 from hub.definitions.catalogue import Catalogue
 from hub.errors import Unavailable
 from hub.store.port import MAX_PAGE, DefinitionVersion, Versions
@@ -103,6 +104,7 @@ def router(
     )
     async def rollback(kind: Kind, id: str, request: Request, if_match: IfMatch = None) -> Response:
         wanted = await read(Rollback, request)
+        _check_goes_back(kind)
         row = await asyncio.to_thread(found, kind, id, wanted.version)
         if row.spec is None:
             raise Invalid(f"version {row.version} is a deletion: DELETE the definition, or name another version")
@@ -116,3 +118,9 @@ def router(
         return answer(kind, id, entry, rules, 200 if old is not None else 201)
 
     return routes
+
+
+def _check_goes_back(kind: str) -> None:
+    """Raises Invalid."""
+    if kind == api_keys.KIND:
+        raise Invalid("a key that was changed for another one must not be good again: PUT what else has changed")

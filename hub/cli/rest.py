@@ -25,12 +25,14 @@ class Rest:
         folder = data or settings.data
         running = state.read(folder) if folder.is_dir() else None
         base = url or (running.url if running else f"http://127.0.0.1:{settings.api.port}")
-        if settings.admin_key is None and not (folder / NAME).is_file():
+        given = settings.key or settings.admin_key
+        if given is None and not (folder / NAME).is_file():
             typer.echo(
-                f"no admin key: set HUB_ADMIN_KEY, or name the hub's data folder (there is none in {folder})", err=True
+                f"no key: set HUB_KEY or HUB_ADMIN_KEY, or name the hub's data folder (there is none in {folder})",
+                err=True,
             )
             raise typer.Exit(FAILED)
-        key = admin_key(settings.admin_key, folder)
+        key = admin_key(given, folder)
         self._http = httpx.Client(base_url=base, headers={"Authorization": f"Bearer {key}"}, timeout=ANSWER_S)
 
     def get(self, path: str, **query: Any) -> httpx.Response:
@@ -46,8 +48,9 @@ class Rest:
         return self._ask("PUT", path, json=document).json()
 
     def delete(self, path: str) -> Any:
-        """DELETE; the answer's JSON."""
-        return self._ask("DELETE", path).json()
+        """DELETE; the answer's JSON, None if it has none."""
+        answer = self._ask("DELETE", path)
+        return answer.json() if answer.content else None
 
     def tried(self, method: str, path: str, **more: Any) -> httpx.Response:
         """Ask, and take whatever answer there is. Args: more: as httpx has it."""

@@ -82,6 +82,7 @@ def api() -> None:
                 blobs,
             ),
             flows=settings.flows,
+            collect_key=settings.api.collect_key,
         )
         run(parts, settings.api)
 

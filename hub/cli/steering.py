@@ -67,7 +67,7 @@ class Commands:
         if as_json:
             typer.echo(json.dumps(found))
         else:
-            _table(found, self._columns)
+            table(found, self._columns)
 
     def show(self, id: Id, as_json: AsJson = False, url: Url = "", data: Data = None) -> None:
         """How it is doing."""
@@ -124,7 +124,7 @@ class Commands:
             }
             for row in found
         ]
-        _table(rows, ("version", "at", "current", "what"))
+        table(rows, ("version", "at", "current", "what"))
 
     def rollback(
         self,
@@ -203,7 +203,8 @@ def _at(at_ms: int) -> str:
     return iso(at_ms)
 
 
-def _table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
+def table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
+    """Print these columns of rows."""
     import rich
     import rich.table
     from rich.markup import escape

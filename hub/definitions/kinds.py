@@ -24,6 +24,9 @@ Origin: TypeAlias = Annotated[str, Field(pattern=r"^[a-z][a-z0-9+.-]*://[^/\sA-Z
 Network: TypeAlias = Annotated[str, AfterValidator(_network)]
 IndexField: TypeAlias = Annotated[str, Field(pattern=INDEXED)]
 EventPath: TypeAlias = Annotated[str, Field(pattern=SOURCE)]
+ApiRole: TypeAlias = Literal["collect", "read", "operate", "admin"]
+KEY_HASH: Final = r"^([0-9a-f]{64}|sealed|)$"
+"""SHA-256 as hub.definitions.api_keys makes it; `sealed` stands for the one that is kept."""
 
 
 class _Definition(BaseModel, frozen=True, extra="forbid"):
@@ -528,6 +531,35 @@ class FlowDraft(Flow):
     """A flow that is being worked on: it may be wrong, and nothing runs by it until it is deployed."""
 
 
+class ApiKey(_Definition):
+    """
+    Who may call the API, and what for (docs/security.md); its id is the key's name in the audit log.
+
+    Of the key itself only a hash is kept: `POST /api-keys` makes one and shows it once.
+    """
+
+    roles: Annotated[
+        list[ApiRole],
+        Field(
+            min_length=1,
+            description="collect: send events, no more. read: look at everything but keys and the audit log. operate: "
+            "read, and start, pause, rewind, replay, run, merge. admin: everything.",
+        ),
+    ]
+    hash: Annotated[
+        str, Field(pattern=KEY_HASH, description="Of the key, never shown. `sealed`, or left out: as it is.")
+    ] = ""
+    expires_at: Annotated[
+        AwareDatetime | None, Field(description="From then on it opens nothing; RFC 3339. Unset: never.")
+    ] = None
+    also: Annotated[
+        str, Field(pattern=KEY_HASH, description="Of the key before it, which is good until `also_until`.")
+    ] = ""
+    also_until: Annotated[
+        AwareDatetime | None, Field(description="When the key before it is over. Unset: it is over.")
+    ] = None
+
+
 KINDS: Final[dict[str, type[_Definition]]] = {
     "source": Source,
     "redirect": Redirect,
@@ -547,6 +579,7 @@ KINDS: Final[dict[str, type[_Definition]]] = {
     "heartbeat": Heartbeat,
     "flow": Flow,
     "flow-draft": FlowDraft,
+    "api-key": ApiKey,
 }
 Definition: TypeAlias = (
     Source
@@ -567,4 +600,5 @@ Definition: TypeAlias = (
     | Heartbeat
     | Flow
     | FlowDraft
+    | ApiKey
 )

@@ -19,7 +19,7 @@ from hub.errors import Refused
 
 PREFIX: Final = "env:"
 KEY: Final = "HUB_SECRET_KEY"
-OWN: Final = frozenset({KEY, "HUB_ADMIN_KEY", "HUB_IDENTITY__KEY"})
+OWN: Final = frozenset({KEY, "HUB_ADMIN_KEY", "HUB_KEY", "HUB_IDENTITY__KEY"})
 """The hub's own secrets, which no other server is to be told."""
 HOW: Final = "a secret: write env:NAME, the variable of the bridge process that holds it, or let the API seal it"
 

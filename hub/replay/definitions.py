@@ -21,10 +21,10 @@ Files: TypeAlias = Mapping[Key, "dict[str, Any] | None"]
 Changes: TypeAlias = "dict[Key, dict[str, Any] | None]"
 """Definitions to write; None for those that have to go."""
 
-LEFT_OUT: Final = frozenset({"bridge", "destination", "flow", "flow-draft"})
+LEFT_OUT: Final = frozenset({"bridge", "destination", "flow", "flow-draft", "api-key"})
 """
 Kinds that a shadow does not get: with live's bridges it would take messages away from live, with live's destinations
-and flows do what live has done.
+and flows do what live has done. Keys are of one namespace.
 """
 
 

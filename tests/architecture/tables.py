@@ -92,14 +92,23 @@ def reasons() -> str:
 
 
 def routes() -> str:
-    """Every route of the API, from the OpenAPI document that it serves: method, path, what it is."""
-    document = asyncio.run(_openapi())
+    """Every route of the API, from the OpenAPI document that it serves: method, path, role needed, what it is."""
     rows = [
-        f"| `{method.upper()} {path}` | {operation.get('summary', '')} |"
-        for path, operations in document["paths"].items()
+        f"| `{method.upper()} {path}` | {role_of(operation)} | {operation.get('summary', '')} |"
+        for path, operations in openapi()["paths"].items()
         for method, operation in operations.items()
     ]
-    return "\n".join(["| route | what it is |", "|---|---|", *sorted(rows)])
+    return "\n".join(["| route | role | what it is |", "|---|---|---|", *sorted(rows)])
+
+
+def openapi() -> dict[str, Any]:
+    """What the API says of itself, with all its routes."""
+    return asyncio.run(_openapi())
+
+
+def role_of(operation: dict[str, Any]) -> str:
+    """That a key needs for it; empty: none does."""
+    return " ".join(role for needed in operation["security"] for role in needed["key"])
 
 
 def event_types() -> str:

@@ -25,6 +25,7 @@ from hub.imports.local import within
 from hub.imports.sources import Reach
 from hub.jobs.queue import JobQueue
 from hub.log.admin import LogAdmin, ensure_topics
+from hub.log.audit import AuditLog
 from hub.log.config import consumer_config, producer_config
 from hub.log.follower import Follower
 from hub.log.kept import Kept
@@ -59,6 +60,7 @@ class Running(NamedTuple):
     log: LogAdmin
     kafka: Kafka
     namespace: str
+    catalogue: Catalogue
 
     async def records(self) -> list[Inbound]:
         """Every record that is on events.v1 now, in no order across partitions."""
@@ -100,11 +102,13 @@ async def running(
     redis_url: str = "",
     imports: Imports | None = None,
     waiting: tuple[str, Flows] | None = None,
+    collect_key: bool = False,
 ) -> AsyncIterator[Running]:
     """
     Args: reading: instead of the store. catalogue: instead of one that follows. environ: for secrets. wrapping: of the
     keys that records are sealed with; None: they are not. redis_url: of the queues of tasks; empty: there is none.
-    imports: what they may read. waiting: for answers of flows: URL of Redis, and for how long.
+    imports: what they may read. waiting: for answers of flows: URL of Redis, and for how long. collect_key: whether
+    senders need one.
     """
     with ExitStack() as stack:
         if catalogue is None:
@@ -137,6 +141,8 @@ async def running(
             kinds=kinds(Settings(namespace=namespace, data=folder, kafka=kafka, imports=imports or Imports())),
             task_writer=store,
             waiters=waiters,
+            collect_key=collect_key,
+            audited=AuditLog(kafka, namespace).newest,
             queue_of=None if redis is None else lambda queue: JobQueue(redis, namespace, queue),
             import_door=Door(
                 Seal("key"),
@@ -156,7 +162,7 @@ async def running(
             httpx.AsyncClient(base_url=base, timeout=20, verify=NO_TLS) as public,
             httpx.AsyncClient(base_url=base, timeout=20, verify=NO_TLS, headers=ADMIN) as admin,
         ):
-            yield Running(public, admin, store, log, kafka, namespace)
+            yield Running(public, admin, store, log, kafka, namespace, catalogue)
         server.should_exit = True
         await task
         await publisher.close(2)
