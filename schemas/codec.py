@@ -11,6 +11,7 @@ from typing import Any, Final, cast
 import fastavro
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
+from schemas.reader import compile_reader
 from schemas.records import DeadLetter, Inbound, Stored, Trigger
 from schemas.writer import compile_writer
 
@@ -34,6 +35,7 @@ class Codec:
         self._parsed = fastavro.parse_schema(self.schema)
         self._header = MARKER + _fingerprint(self.schema)
         self._write = compile_writer(self.schema, self._header)
+        self._read = compile_reader(self.schema)
         self._writers: dict[bytes, Any] = {self._header: self._parsed}
         for path in sorted((AVRO / "past" / name).glob("*.avsc")):
             past = json.loads(path.read_text())
@@ -51,16 +53,20 @@ class Codec:
         writer = self._writers.get(data[:HEADER_BYTES])
         if writer is None:
             raise CodecError(f"not a {self.name} record: unknown header {data[:HEADER_BYTES].hex() or '(empty)'}")
-        source = io.BytesIO(data)
-        source.seek(HEADER_BYTES)
-        reader = self._parsed if writer is not self._parsed else None
         try:
-            record = fastavro.schemaless_reader(source, writer, reader, return_record_name=True)
+            record, end = self._read(data, HEADER_BYTES) if writer is self._parsed else self._read_past(data, writer)
         except (ValueError, TypeError, KeyError, IndexError, EOFError, OverflowError, MemoryError) as exc:
             raise CodecError(f"broken {self.name} record: {exc}") from exc
-        if source.tell() != len(data):
-            raise CodecError(f"broken {self.name} record: {len(data) - source.tell()} bytes too many")
+        if end != len(data):
+            what = f"{len(data) - end} bytes too many" if end < len(data) else f"{end - len(data)} bytes too few"
+            raise CodecError(f"broken {self.name} record: {what}")
         return record
+
+    def _read_past(self, data: bytes, writer: Any) -> tuple[Any, int]:
+        """A record as an earlier version wrote it, as today's, and the place behind it."""
+        source = io.BytesIO(data)
+        source.seek(HEADER_BYTES)
+        return fastavro.schemaless_reader(source, writer, self._parsed, return_record_name=True), source.tell()
 
 
 def _fingerprint(schema: dict[str, Any]) -> bytes:

@@ -9,6 +9,8 @@ from typing import Any, Final
 
 _SMALLEST: Final = -(2**63)
 _LARGEST: Final = 2**63 - 1
+_SIX_BYTES: Final = 1 << 35
+_SEVEN_BYTES: Final = 1 << 42
 
 
 class UnsupportedSchema(ValueError):
@@ -141,6 +143,18 @@ def _long(value: int) -> bytes:
     if not _SMALLEST <= value <= _LARGEST:
         raise OverflowError(f"{value} does not fit into 64 bits")
     rest = value << 1 ^ value >> 63
+    if _SIX_BYTES <= rest < _SEVEN_BYTES:
+        # times of today and versions of profiles, each of which is another one
+        return bytes(
+            (
+                rest & 127 | 128,
+                rest >> 7 & 127 | 128,
+                rest >> 14 & 127 | 128,
+                rest >> 21 & 127 | 128,
+                rest >> 28 & 127 | 128,
+                rest >> 35,
+            )
+        )
     out = bytearray()
     while rest > 0x7F:
         out.append(rest & 0x7F | 0x80)

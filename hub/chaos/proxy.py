@@ -10,6 +10,8 @@ from typing import Final
 
 CHUNK: Final = 65_536
 HOST: Final = "127.0.0.1"
+_STEPS: Final = 5
+"""Of the event loop: more than lie between a connection that comes and its handler."""
 
 
 class Proxy:
@@ -23,6 +25,7 @@ class Proxy:
         self._open: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._cut = False
+        self._ends = False
         self._delay_s = 0.0
         self._flows = asyncio.Event()
         self._flows.set()
@@ -34,8 +37,8 @@ class Proxy:
     async def close(self) -> None:
         """Close everything."""
         if self._server is not None:
-            self._server.close()
-            await self._server.wait_closed()
+            await stop_listening(self._server)
+        self._ends = True
         self.heal()
         self.drop()
         # each ends by itself now; cancelled, asyncio would print a traceback for every connection
@@ -70,7 +73,7 @@ class Proxy:
         assert task is not None
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        if self._cut:
+        if self._cut or self._ends:
             _reset(writer)
             return
         try:
@@ -79,6 +82,10 @@ class Proxy:
             _reset(writer)  # as the server would: nobody is there
             return
         ends = {writer, forth}
+        if self._ends:
+            for end in ends:
+                _reset(end)
+            return
         self._open |= ends
         try:
             # whichever way ends first ends the connection: neither HTTP clients nor Kafka's leave one half open
@@ -102,6 +109,20 @@ class Proxy:
                     await asyncio.sleep(self._delay_s)
                 sink.write(data)
                 await sink.drain()
+
+
+async def stop_listening(server: asyncio.Server) -> None:
+    """
+    Close it, once what it has taken is with its handler.
+
+    What asyncio accepts in the very moment in which a server is closed is seen by nobody, and its socket stays open.
+    """
+    loop = asyncio.get_running_loop()
+    for listening in server.sockets:
+        loop.remove_reader(listening.fileno())
+    for _ in range(_STEPS):
+        await asyncio.sleep(0)
+    server.close()
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

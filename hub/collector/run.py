@@ -55,6 +55,13 @@ partition with a backlog fills it, and records of the others wait for seconds. H
 after the back-off, whose default of a second would leave us idle.
 """
 
+TELLING: Final[dict[str, Any]] = {
+    "delivery.timeout.ms": 0,
+    "message.max.bytes": MAX_TOLD_BYTES,
+    "delivery.report.only.error": True,
+}
+"""How outcomes are told: without a limit of time, and without a call for each record that has arrived."""
+
 
 class Shredding(NamedTuple):
     """`wrapping`: of the keys of sealed records. `seals`: whether this process seals what it sends."""
@@ -100,7 +107,7 @@ def run_collector(
             stack.callback(opener.close)
             if shredding.seals:
                 sealing = Sealing(Sealer(shredding.wrapping, identity_key), KEYS.name(namespace))
-        telling = producer_config(kafka, **{"delivery.timeout.ms": 0, "message.max.bytes": MAX_TOLD_BYTES})
+        telling = producer_config(kafka, **TELLING)
         loop = Loop(
             consumer=consumer,
             ownership=Ownership(consumer, LogAdmin(kafka, namespace), reading, namespace, accept_gap=accept_gap),

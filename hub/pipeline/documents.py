@@ -210,7 +210,7 @@ def event_document(
         EventDocument(
             id=event["id"],
             type=event["type"],
-            name=event["type"].replace("-", " ").title(),
+            name=_title(event["type"]),
             source=Ref(inbound["source"]),
             profile=Ref(inbound["profile_id"]) if inbound["profile_id"] else None,
             session=Ref(session_id) if session_id else None,
@@ -248,6 +248,11 @@ def event_document(
             **index,
         )
     )
+
+
+@lru_cache(maxsize=4096)
+def _title(event_type: str) -> str:
+    return event_type.replace("-", " ").title()
 
 
 def _tags(sent: list[str], more: Sequence[str]) -> Tags:

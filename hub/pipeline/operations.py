@@ -11,6 +11,8 @@ from hub.definitions.fields import Operation
 
 MISSING: Final = object()
 _INT64: Final = 1 << 63
+_FEW_CENTS: Final = 10.0**12
+"""Below it a number of cents is exact, and is written in 15 digits at most: there is one number that is written so."""
 
 
 class OperationError(ValueError):
@@ -46,7 +48,12 @@ def _add(current: Any, value: Any) -> Any:
         if not -_INT64 <= total < _INT64:
             raise OperationError("the sum does not fit into 64 bits")
         return total
-    # by way of decimals, so that money adds up to the cent: 0.1 + 0.2 is 0.3 here
+    # money adds up to the cent: 0.1 + 0.2 is 0.3 here
+    if -_FEW_CENTS < current < _FEW_CENTS and -_FEW_CENTS < value < _FEW_CENTS:
+        left, right = round(current * 100), round(value * 100)
+        if left / 100 == current and right / 100 == value:
+            return (left + right) / 100
+    # the same by way of decimals, for whatever is no number of cents
     total = float(Decimal(repr(current)) + Decimal(repr(value)))
     if not isfinite(total):
         raise OperationError("the sum is too large for a number")

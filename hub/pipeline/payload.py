@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from hub.model import OUTLIERS, partition_of
 from hub.pipeline.documents import NOTHING
@@ -18,7 +20,7 @@ NO_PROFILE: Final = "profile_not_saved"
 NO_SESSION: Final = "session_not_saved"
 
 
-class Payload(NamedTuple):
+class Payload(msgspec.Struct, frozen=True):
     """
     A Track in hand: whose it is, and whether the profile and session still lack this record.
 

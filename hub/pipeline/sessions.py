@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 
@@ -18,7 +18,7 @@ ENDED_BY: Final = "visit-ended"
 _EMPTY: Final = b"{}"
 
 
-class Seen(NamedTuple):
+class Seen(msgspec.Struct, frozen=True):
     """
     An event that a session learns of.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 
@@ -49,7 +49,7 @@ _FOR_WHO_IS_THERE: Final = frozenset({heartbeat.SOURCE, flow_changes.SOURCE})
 """Event sources of the hub's own of which some records make nobody."""
 
 
-class _Done(NamedTuple):
+class _Done(msgspec.Struct, frozen=True):
     """What one event did, and what its type makes of it: index fields, tags, where the customer is on the way."""
 
     changes: Sequence[Change] = ()
@@ -163,7 +163,8 @@ class Tracks:
             before, session_id, begins = None, made_sessions.begun_by(profile.holder, event["id"]), True
             session = opened(session_id)
         ends = opened(before) if begins and before is not None else None
-        return payload._replace(
+        return msgspec.structs.replace(
+            payload,
             track={**payload.track, "session_id": session_id},
             session=session,
             is_made=True,
@@ -236,7 +237,7 @@ class Tracks:
         """
         number = len(payload.track["events"]) + len(system_events.EVERY) * position.place
         inbound, known = system_events.as_its_source(payload.inbound), self._state.replayed
-        payload = payload._replace(inbound=inbound, flags=())
+        payload = msgspec.structs.replace(payload, inbound=inbound, flags=())
         created, started = first and payload.begins_profile, first and payload.starts_visit
         learned = 0
         for place, event in enumerate(system_events.made(cause, profile_created=True, visit_started=True), number):

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from hub.chaos.proxy import stop_listening
 from tests.servers import tls
 
 
@@ -31,13 +32,30 @@ async def relay(port: int, folder: Path) -> AsyncIterator[int]:
         writer.close()
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+        ends.append(writer)
         try:
+            await writer.start_tls(context)
             back, forth = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:  # the server is gone, and so are we
+        except OSError:  # who came speaks no TLS or does not trust us; or the server is gone, and so are we
             writer.close()
             return
+        ends.append(forth)
         await asyncio.gather(pump(reader, forth), pump(back, writer))
 
-    listening = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=context)
-    async with listening:
+    tasks: set[asyncio.Task[None]] = set()
+    ends: list[asyncio.StreamWriter] = []
+    # TLS begins in `accept`: what is still shaking hands as the test ends could not be closed otherwise
+    listening = await asyncio.start_server(accept, "127.0.0.1", 0)
+    try:
         yield listening.sockets[0].getsockname()[1]
+    finally:
+        await stop_listening(listening)
+        while tasks:
+            for end in ends:
+                end.transport.abort()
+            await asyncio.wait(tasks, timeout=0.1)
+        await asyncio.sleep(0)  # what was aborted is closed

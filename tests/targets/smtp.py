@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from email import message_from_bytes, policy
@@ -11,6 +12,7 @@ from typing import Any, Final
 import msgspec
 from aiosmtpd.controller import Controller
 
+from hub.chaos.proxy import stop_listening
 from hub.stack import ports
 from tests.sources import World
 from tests.targets import Arrived, Open, Sink
@@ -23,6 +25,28 @@ MAPPING: Final = {
 }
 
 
+class _Controller(Controller):
+    """One that leaves no connection open behind it."""
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self._sessions: list[Any] = []
+
+    def factory(self) -> Any:
+        made = super().factory()  # type: ignore[no-untyped-call]
+        self._sessions.append(made)
+        return made
+
+    async def hang_up(self) -> None:
+        """On its loop, before it is stopped."""
+        assert isinstance(self.server, asyncio.Server)
+        await stop_listening(self.server)
+        for session in self._sessions:
+            if session.transport is not None:
+                session.transport.abort()
+        await asyncio.sleep(0)  # what was aborted is closed
+
+
 class MailServer:
     """Attributes: mails: what was taken, in its order; answers: by recipient, what is said to RCPT."""
 
@@ -30,13 +54,14 @@ class MailServer:
         self.mails: list[EmailMessage] = []
         self.answers: dict[str, str] = {}
         self.port = ports.free_port()
-        self._controller = Controller(self, hostname="127.0.0.1", port=self.port)
+        self._controller = _Controller(self, hostname="127.0.0.1", port=self.port)
 
     def start(self) -> None:
-        self._controller.start()  # type: ignore[no-untyped-call]
+        self._controller.start()
 
     def stop(self) -> None:
-        self._controller.stop()  # type: ignore[no-untyped-call]
+        asyncio.run_coroutine_threadsafe(self._controller.hang_up(), self._controller.loop).result()
+        self._controller.stop()
 
     async def handle_RCPT(self, _: Any, __: Any, envelope: Any, address: str, ___: Any) -> str:  # noqa: N802
         answer = self.answers.get(address, "250 OK")

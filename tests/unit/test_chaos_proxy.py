@@ -3,21 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import socket
 import time
+import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from typing import TypeAlias
 
 import pytest
 
-from hub.chaos.proxy import HOST, Proxy
+from hub.chaos.proxy import HOST, Proxy, stop_listening
 from hub.stack.ports import free_port
 
 
-async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(1024):
-        writer.write(data)
-    writer.close()
+@asynccontextmanager
+async def echoing() -> AsyncIterator[int]:
+    """The port of a server that sends everything back. Who is connected at its end has to go by then."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        with suppress(ConnectionError):
+            while data := await reader.read(1024):
+                writer.write(data)
+        writer.close()
+
+    server = await asyncio.start_server(echo, HOST, 0)
+    yield server.sockets[0].getsockname()[1]
+    await stop_listening(server)
+    await asyncio.gather(*tasks)
+    await asyncio.sleep(0)  # what they have closed is closed
 
 
 Connect: TypeAlias = Callable[[Proxy], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
@@ -42,12 +60,11 @@ async def connect() -> AsyncIterator[Connect]:
 
 @pytest.fixture
 async def proxy() -> AsyncIterator[Proxy]:
-    server = await asyncio.start_server(echo, HOST, 0)
-    proxy = Proxy(free_port(), HOST, server.sockets[0].getsockname()[1])
-    await proxy.start()
-    yield proxy
-    await proxy.close()
-    server.close()
+    async with echoing() as port:
+        proxy = Proxy(free_port(), HOST, port)
+        await proxy.start()
+        yield proxy
+        await proxy.close()
 
 
 async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
@@ -101,3 +118,29 @@ async def test_nobody_behind_it(connect: Connect) -> None:
     with pytest.raises(ConnectionResetError):
         await ask(reader, writer)
     await lonely.close()
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+@pytest.mark.parametrize("steps", range(7))
+def test_whoever_comes_as_it_is_closed_is_let_go(steps: int, leaves: bool) -> None:
+    """However far the connection has got on the event loop, no socket of it stays open: a later test would fail."""
+
+    async def run() -> None:
+        async with echoing() as port:
+            proxy = Proxy(free_port(), HOST, port)
+            await proxy.start()
+            with socket.create_connection((HOST, proxy.port)) as client:
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+                if leaves:
+                    client.close()
+                await asyncio.wait_for(proxy.close(), 10)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        gc.collect()  # what other tests have left is not meant
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        asyncio.run(run())
+        gc.collect()
+    assert not [str(one.message) for one in caught]

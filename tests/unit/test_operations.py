@@ -208,6 +208,22 @@ def test_counts_are_the_same_in_whatever_order_they_come(steps: list[Any], rando
     assert profile.doc["traits"] == {"sum": total}
 
 
+NUMBERS = (
+    st.integers(-(10**16), 10**16).map(lambda cents: cents / 100)
+    | st.integers(-(10**13), 10**13)
+    | st.floats(-1e15, 1e15)
+    | st.decimals(-1000, 1000, places=3).map(float)
+)
+
+
+@given(NUMBERS, NUMBERS)
+def test_numbers_add_up_as_they_are_written(current: float, value: float) -> None:
+    """Whether they are cents, which is quick, or anything else: as by hand, on paper."""
+    total = apply("add", current, value)
+    by_hand = Decimal(repr(current)) + Decimal(repr(value))
+    assert total == (by_hand if isinstance(total, int) else float(by_hand))
+
+
 @pytest.mark.parametrize("op", ["set", "set-if-empty", "set-if-newer", "add", "append", "append-unique", "min"])
 def test_what_is_older_than_a_deletion_does_not_bring_the_field_back(op: str) -> None:
     line = {"event": "properties.n", "profile": "traits.x", "op": op}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple, cast
@@ -51,14 +51,16 @@ class ComplianceStep:
             return
         given = {} if hand.profile is None else hand.profile.get("consents", {})
         for field in self._fields:
-            missing = [id for id in field.consents if not is_given(given.get(id), hand.received_at)]
+            missing: Sequence[str] = field.consents
+            if given:
+                missing = [id for id in missing if not is_given(given.get(id), hand.received_at)]
             if missing:
                 self._take_out(field, hand, missing)
 
-    def _take_out(self, field: Guarded, hand: Hand, missing: list[str]) -> None:
+    def _take_out(self, field: Guarded, hand: Hand, missing: Sequence[str]) -> None:
         whole = _part(hand, field.part)
         value = found_at(whole, field.path)
-        if value is None or (field.is_hashed and type(value) is str and _HASH.fullmatch(value)):
+        if value is None or (field.is_hashed and _is_hashed(value)):
             return
         new = f"{HASHED}{_hash(value, self._key)}" if field.is_hashed else None
         hand.put(field.part, _replaced(whole, field.path, new))
@@ -103,6 +105,10 @@ def _part(hand: Hand, part: Part) -> Mapping[str, Any]:
     if part == "properties":
         return hand.properties
     return hand.context if part == "context" else hand.client.document
+
+
+def _is_hashed(value: Any) -> bool:
+    return type(value) is str and value.startswith(HASHED) and _HASH.fullmatch(value) is not None
 
 
 def _hash(value: Any, key: bytes) -> str:

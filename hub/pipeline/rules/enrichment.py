@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from hub.pipeline.rules.agent import NO_AGENT, agent_of
-from hub.pipeline.rules.client import agent_text, client_of, ip_of
+from hub.pipeline.rules.client import MOST_BYTES, agent_text, client_of, ip_of
 from hub.pipeline.rules.clock import hour_of
 from hub.pipeline.rules.language import language_of
 from hub.pipeline.rules.page import campaign_of, page_of
@@ -37,8 +38,14 @@ def enriched(request: bytes, context: Mapping[str, Any], time_ms: int, places: P
         request: As in `client_of`.
         time_ms: When it happened, milliseconds since 1970.
     """
-    if not context and request == _EMPTY:
-        return NOTHING
+    if context or places is not None or len(request) > MOST_BYTES:
+        return _enriched(request, context, time_ms, places)
+    # devices repeat their requests
+    return NOTHING if request == _EMPTY else _by_request(request)
+
+
+def _enriched(request: bytes, context: Mapping[str, Any], time_ms: int, places: Places | None) -> Enriched:
+    """As `enriched`."""
     client = client_of(request)
     fields: dict[str, Any] = {}
     text = agent_text(client, context)
@@ -64,6 +71,12 @@ def enriched(request: bytes, context: Mapping[str, Any], time_ms: int, places: P
     zone = _zone(context)
     hour = hour_of(time_ms, zone) if zone else None
     return Enriched(fields) if hour is None else Enriched(fields, zone, hour)
+
+
+@lru_cache(maxsize=4_096)
+def _by_request(request: bytes) -> Enriched:
+    """What a request alone tells. It is shared, so nobody may change it."""
+    return _enriched(request, {}, 0, None)
 
 
 def _language(context: Mapping[str, Any], accepted: str) -> str:

@@ -36,6 +36,8 @@ class FilterStep:
         return False
 
     def _meets(self, hand: Hand) -> bool:
+        if not (self._networks or self._bots):
+            return True
         client, context = hand.client, hand.context
         if self._networks and not self._inside(ip_of(client, context)):
             return False

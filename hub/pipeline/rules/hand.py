@@ -50,6 +50,7 @@ class Hand:
     """
 
     __slots__ = (
+        "_client",
         "_view",
         "changed",
         "context",
@@ -93,12 +94,15 @@ class Hand:
         self.flags: list[str] = []
         self.changed: set[Part] = set()
         self.raw: dict[str, Any] = {}
+        self._client: Client | None = None
         self._view: dict[str, Any] | None = None
 
     @property
     def client(self) -> Client:
         """Who sent it."""
-        return client_of(self.request)
+        if self._client is None:
+            self._client = client_of(self.request)
+        return self._client
 
     @property
     def view(self) -> dict[str, Any]:
@@ -123,8 +127,10 @@ class Hand:
             self.context = value
         else:
             self.request = msgspec.json.encode(value)
+            self._client = None
         self.changed.add(part)
-        self._view = None
+        if self._view is not None:
+            self._view = {**self._view, part: value}
 
     def note(self, did: Did, flag: str = "") -> None:
         """Say what a rule did."""

@@ -43,9 +43,13 @@ class Schema:
             raise SchemaError(f"{place}: {detail[:MOST_CHARS]}") from exc
         self._name = name
 
+    def fits(self, value: dict[str, Any]) -> bool:
+        """Whether a value is as the schema says."""
+        return self._validator.is_valid(value)
+
     def faults(self, value: dict[str, Any]) -> Iterator[tuple[str, str]]:
         """(field, what is wrong) of a value that is not as the schema says; no more than MOST_FAULTS."""
-        if self._validator.is_valid(value):
+        if self.fits(value):
             return
         for number, error in enumerate(self._validator.iter_errors(value)):
             if number == MOST_FAULTS:

@@ -38,9 +38,9 @@ class ValidatorStep:
             self.scope.failed(hand, "", self._fault)
             return False
         found: list[tuple[str, str]] = []
-        if self._properties is not None:
+        if self._properties is not None and not self._properties.fits(hand.properties):
             found += self._properties.faults(hand.properties)
-        if self._context is not None:
+        if self._context is not None and not self._context.fits(hand.context):
             found += self._context.faults(hand.context)
         for field, detail in found:
             hand.note(Did(self.scope.rule, "invalid", field, detail), INVALID)
