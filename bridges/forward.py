@@ -39,6 +39,8 @@ HELD_S: Final = 0.5
 """How long a stop may take that finds the forwarder waiting for live events."""
 LARGEST_BATCH: Final = 500
 """Conversion blocks the loop: 500 messages of ordinary size are about 10 ms."""
+TURNS: Final = 3
+"""Of the loop, before that: a bridge that reads ahead asks for its next messages, and its server works meanwhile."""
 
 
 class Observer(Protocol):
@@ -188,6 +190,8 @@ class Forwarder:
                 await self._changed.wait()
 
     async def _forward(self, batch: Batch) -> None:
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
         now_ms = self._now_ms()
         made = [self._converter.convert(delivery, now_ms) for delivery in batch.deliveries]
         await self._judge(made)

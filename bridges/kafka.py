@@ -31,8 +31,10 @@ FETCH_AGAIN_MS: Final = 1_000
 """Longer than `take` waits."""
 FETCH_WAIT_MS: Final = 1_000
 """How long the broker keeps a fetch that finds nothing. Longer, and partitions that come later wait for its end."""
-LATE_S: Final = 0.25
+LATE_S: Final = 1.0
 """How late librdkafka's timers may be. Each of its threads wakes up every second, most of them for nothing."""
+FULL_AGAIN_MS: Final = 250
+"""When it looks again whether there is room for more messages; LATE_S comes on top, and until then it has enough."""
 COMMIT_EVERY_S: Final = 0.5
 CALL_TIMEOUT_S: Final = 10.0
 REST_AFTER_S: Final = 5.0
@@ -228,6 +230,7 @@ class KafkaBridge(Bridge):
             # so long it is seen that a topic is gone: librdkafka goes on in a new one where it was in the old one
             "fetch.error.backoff.ms": FETCH_AGAIN_MS,
             "fetch.wait.max.ms": FETCH_WAIT_MS,
+            "fetch.queue.backoff.ms": FULL_AGAIN_MS,
             "queued.max.messages.kbytes": 65_536,
             # a broker sends a first message whole, however large: room for 60 MB beside a full fetch
             "receive.message.max.bytes": 134_217_728,
@@ -300,7 +303,9 @@ class KafkaBridge(Bridge):
     def _glance(self) -> bool:
         """On the cluster's thread, while it rests: whether there is something to do. Serves rebalances, too."""
         consumer = self._open()
-        self._held += consumer.consume(1, 0)
+        message = consumer.poll(0)
+        if message is not None:
+            self._held.append(message)
         now = time.monotonic()
         if now >= self._look_at:
             self._look_at = now + LOOK_EVERY_S

@@ -14,6 +14,10 @@ from bridges.bell import Bell
 
 GLANCE_S: Final = 0.1
 """How long a message may wait for somebody to look. Shorter, and idle bridges cost more."""
+LONGEST_GLANCE_S: Final = 0.25
+"""The same where many rest."""
+LOOKS_A_SECOND: Final = 400
+"""At a consumer each: with more than forty of them, each waits longer."""
 
 
 class Resting:
@@ -86,7 +90,7 @@ class Lounge:
                     if not self._resting:
                         self._runs = False
                         return
-            time.sleep(GLANCE_S)
+            time.sleep(min(LONGEST_GLANCE_S, max(GLANCE_S, len(everyone) / LOOKS_A_SECOND)))
 
 
 @cache

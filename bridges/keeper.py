@@ -46,7 +46,8 @@ class Keeper(Kept):
         self.watch.enter("starting")
         bridge = trial.build(self._id, definition, hub.namespace, hub.environ)
         converter = trial.converter(self._id, definition, hub.catalogue, hub.limits)
-        outlet = Outlet(producer_config(hub.kafka, **OPTIONS), EVENTS.name(hub.namespace), sealing=hub.sealing)
+        config, topic = producer_config(hub.kafka, **OPTIONS), EVENTS.name(hub.namespace)
+        outlet = Outlet(config, topic, sealing=hub.sealing, reserve=hub.reserve)
         try:
             await bridge.connect()
             self._forwarder = Forwarder(

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 import structlog
 
 from bridges.registry import BridgeError
+from bridges.reserve import Reserve
 from bridges.state import Meters, Watch
 from hub import settings
 from hub.definitions.catalogue import Catalogue, Entry
@@ -51,6 +52,7 @@ class Hub(NamedTuple):
     bulk: BulkWindow | None = None
     process: str = ""
     sealing: Sealing | None = None
+    reserve: Reserve | None = None
 
 
 class Kept(ABC):

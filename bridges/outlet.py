@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
@@ -12,6 +10,7 @@ from typing import Any, Final
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from bridges.reserve import Reserve
 from hub.errors import Unavailable
 from hub.log.fatal import Fatal, give_up, serve
 from hub.log.sealing import Sealing
@@ -19,23 +18,28 @@ from hub.pipeline.data_keys import key_record
 
 log: Final = structlog.get_logger()
 
-POLL_S: Final = 0.2
+POLL_S: Final = 0.001
+"""How long after records were sent, or a report came, it is asked for more reports."""
+MOST_POLL_S: Final = 0.1
+"""The longer none comes, the seldomer it is asked, up to here: our Kafka may be away for long."""
+PATIENCE: Final = 4
+"""So much of the time since the last report passes until it is asked again: a quarter."""
 REST_S: Final = 30.0
-"""How long a bridge keeps its producer that has nothing to send: a new one costs a message some milliseconds."""
+"""How long a bridge keeps its producer that has nothing to send: another one costs a message some milliseconds."""
 OPTIONS: Final[Mapping[str, Any]] = {
     # Never give a record up by itself: librdkafka sends them again in their order, without doubles, however long our
     # Kafka is away. What is in flight is bounded by the forwarder, and the broker of the source still has all of it.
     "delivery.timeout.ms": 0,
     "queue.buffering.max.messages": 0,
     "queue.buffering.max.kbytes": 65_536,
-    # thousands are under way, so waiting for company costs nobody anything and makes larger batches
-    "linger.ms": 5,
+    # messages come in batches, so their company is there at once: longer makes no larger requests, and each is later
+    "linger.ms": 1,
 }
 """To be laid over `hub.log.config.producer_config`."""
 
 
 class Shipment:
-    """Records that were sent together. `left` is written by the poll thread only."""
+    """Records that were sent together."""
 
     __slots__ = ("error", "left", "on_done", "sent_at")
 
@@ -49,36 +53,54 @@ class Shipment:
 
 class Outlet:
     """
-    One producer of one bridge on one event loop: a callback a message, a wake-up a poll, a future a shipment.
+    One producer of one bridge on one event loop: a callback a message, a future a shipment.
+
+    The loop itself asks for delivery reports. A thread that waits for them would need the interpreter for each single
+    one, and while messages are converted it would get it two hundred times a second.
 
     The producer is there while there is something to send: each has threads and buffers of its own, and of a hundred
     bridges most have nothing to do most of the time.
     """
 
     def __init__(
-        self, config: Mapping[str, Any], topic: str, *, rest_s: float = REST_S, sealing: Sealing | None = None
+        self,
+        config: Mapping[str, Any],
+        topic: str,
+        *,
+        rest_s: float = REST_S,
+        sealing: Sealing | None = None,
+        reserve: Reserve | None = None,
     ) -> None:
         """
         Args:
             config: librdkafka's producer options, OPTIONS included. topic: full name of events.v1.
             rest_s: The producer goes when it has had nothing to send for so long, seconds.
             sealing: Records are sealed before they are sent; None: they are not.
+            reserve: Where producers come from, with options of its own; None: a new one each time.
         """
         self._sealing = sealing
+        self._reserve = reserve
+        if reserve is not None:
+            reserve.prepare()
         self._loop = asyncio.get_running_loop()
         self._topic = topic
         self._config = {**config, "error_cb": self._on_error}
         self._rest_s = rest_s
-        self._line: _Line | None = None
-        self._rested: _Line | None = None
+        self._producer: Producer | None = None
+        self._finished: list[Shipment] = []
         self._open = 0
-        self._used_at = 0.0
+        self._moved_at = 0.0
+        """When records were sent or a report came, loop time."""
+        self._timer: asyncio.Handle | None = None
+        """When reports are asked for next, or when it rests if nothing is open."""
+        self._asks_at = 0.0
+        self._ending: asyncio.Task[None] | None = None
         self._progress = asyncio.Event()
 
     @property
     def resting(self) -> bool:
         """Whether there is no producer now."""
-        return self._line is None
+        return self._producer is None
 
     async def send(
         self, records: Sequence[tuple[bytes, bytes, int]], landed: Callable[[int, int, int], None] | None = None
@@ -124,17 +146,17 @@ class Outlet:
         landed: Callable[[int, int, int], None] | None,
     ) -> Shipment:
         shipment = Shipment(len(records), self._loop.create_future(), self._loop.time())
-        line = self._line = self._line or _Line(self._config, self._settle, self._loop, self._rest_s)
+        produce = self._opened().produce
         self._open += 1
-        self._used_at = shipment.sent_at
-        produce = line.producer.produce
+        self._moved_at = shipment.sent_at
+        self._ask_by(shipment.sent_at + POLL_S)
 
         def delivered(error: KafkaError | None, _: Message) -> None:
             if error is not None:
                 shipment.error = error
             shipment.left -= 1
             if not shipment.left:
-                line.finished.append(shipment)
+                self._finished.append(shipment)
 
         def placed(events: int, error: KafkaError | None, message: Message) -> None:
             assert landed is not None
@@ -163,14 +185,53 @@ class Outlet:
 
     async def close(self) -> None:
         """Ends the producer; what it still holds is thrown away, unacknowledged at the source."""
-        lines = (self._line, self._rested)
-        self._line = self._rested = None
-        for line in lines:
-            if line is not None:
-                await asyncio.to_thread(line.end)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._end()
+        if self._ending is not None:
+            await self._ending
 
-    def _settle(self, line: _Line, finished: list[Shipment]) -> None:
-        """Called for each poll that brought something, and at times for one that did not."""
+    def _opened(self) -> Producer:
+        if self._producer is None:
+            self._producer = Producer(self._config) if self._reserve is None else self._reserve.take()
+        return self._producer
+
+    def _end(self) -> None:
+        """On a thread: it may take a while."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            self._ending = asyncio.create_task(asyncio.to_thread(_end, [producer]), name="bridge-outlet-end")
+
+    def _ask_by(self, at: float) -> None:
+        """Not later, that is: who sends again and again puts it off no further. Args: at: loop time."""
+        if self._timer is not None:
+            if self._asks_at <= at:
+                return
+            self._timer.cancel()
+        self._timer, self._asks_at = self._loop.call_at(at, self._ask), at
+
+    def _ask(self) -> None:
+        """For delivery reports. When nothing is open it has rested long enough to go."""
+        self._timer = None
+        if not self._open:
+            self._end()
+            return
+        now = self._loop.time()
+        if self._served():
+            self._moved_at = now
+            self._settle()
+        wait_s = min(max(POLL_S, (now - self._moved_at) / PATIENCE), MOST_POLL_S) if self._open else self._rest_s
+        self._ask_by(now + wait_s)
+
+    def _served(self) -> bool:
+        """Whether anything was told. Of a fatal error all shipments are told, and the bridge begins again."""
+        try:
+            return serve(self._opened(), 0) > 0
+        except Fatal:
+            return True
+
+    def _settle(self) -> None:
+        finished, self._finished = self._finished, []
         self._progress.set()
         self._open -= len(finished)
         for shipment in finished:
@@ -180,67 +241,12 @@ class Outlet:
                 shipment.on_done.set_result(None)
             else:
                 shipment.on_done.set_exception(Unavailable("kafka", shipment.error.str()))
-        now = self._loop.time()
-        if finished or self._open:
-            self._used_at = now
-        elif self._line is line and now - self._used_at >= self._rest_s:
-            self._line, self._rested = None, line
-            line.rest()
 
     def _on_error(self, error: KafkaError) -> None:
         log.warning("outlet.trouble", topic=self._topic, error=error.str())
 
 
-class _Line:
-    """A producer and the thread that polls it."""
-
-    def __init__(
-        self,
-        config: Mapping[str, Any],
-        settle: Callable[[_Line, list[Shipment]], None],
-        loop: asyncio.AbstractEventLoop,
-        rest_s: float,
-    ) -> None:
-        self.producer = Producer(dict(config))
-        self.finished: list[Shipment] = []
-        self._settle = settle
-        self._loop = loop
-        self._rest_s = rest_s
-        self._stop = self._resting = False
-        self._thread = threading.Thread(target=self._poll, name="bridge-outlet", daemon=True)
-        self._thread.start()
-
-    def rest(self) -> None:
-        """Nothing is in it: the thread ends soon, and the producer with it."""
-        self._resting = self._stop = True
-
-    def end(self) -> None:
-        """Blocks until the thread has ended, which calls into the loop. What is in it is thrown away."""
-        self._stop = True
-        self._thread.join()
-        if self._resting:
-            return
-        give_up(self.producer)
-        del self.producer  # it holds our callback, so the two would wait for the garbage collector
-
-    def _poll(self) -> None:
-        moved_at = time.monotonic()
-        while not self._stop:
-            now = time.monotonic()
-            if self._served():
-                moved_at = now
-            elif now - moved_at < self._rest_s:
-                continue
-            else:
-                moved_at = now  # nothing for long: the loop decides whether that is all
-            finished, self.finished = self.finished, []
-            self._loop.call_soon_threadsafe(self._settle, self, finished)
-        if self._resting:
-            del self.producer
-
-    def _served(self) -> bool:
-        """Whether anything was told. Of a fatal error all shipments are told, and the bridge begins again."""
-        try:
-            return serve(self.producer, POLL_S) > 0
-        except Fatal:
-            return True
+def _end(only: list[Producer]) -> None:
+    """Throws away what it holds, and the producer with it. Args: only: the last reference to it."""
+    give_up(only[0])
+    only.clear()

@@ -15,10 +15,12 @@ from bridges.postgres_link import Link, PostgresServer, Row
 from bridges.postgres_table import MOST_COUNTED, Statements, quoted, statements
 from hub.errors import Refused
 
-GATHER_S: Final = 0.005
+GATHER_S: Final = 0.002
 """How long after a notification rows are read: so that those of its neighbours come with them."""
-HELD_BACK_S: Final = 0.05
-"""How soon rows are looked for again that wait for an older transaction to end: nobody notifies of that."""
+HELD_BACK_S: Final = 0.002
+"""How soon rows are looked for again that wait for an older transaction to end, as our own that moves the cursor."""
+MOST_HELD_BACK_S: Final = 0.1
+"""Each look that finds them still waiting doubles it up to here: nobody notifies of the end of a transaction."""
 FIRST_COUNT: Final = 50
 MOST_COUNT: Final = 1000
 ENOUGH_BYTES: Final = 16_777_216
@@ -152,6 +154,8 @@ class PostgresBridge(Bridge):
         self._full = False
         """The last read found all that it asked for: there is a backlog."""
         self._look_at = 0.0
+        self._held_back_s = 0.0
+        """Of a cursor: how soon to look again for rows that are held back; 0: there are none."""
         self._quiet = False
         """The last look found nothing, and nothing is held back."""
         self._lag: int | None = None
@@ -270,11 +274,15 @@ class PostgresBridge(Bridge):
             found = await self._read()
             held_back = not found and await self._is_held_back()
         self._quiet = not (found or held_back)
-        self._look_at = 0.0 if found else _now() + (HELD_BACK_S if held_back else self._settings.look_every_s)
+        self._held_back_s = min(self._held_back_s * 2 or HELD_BACK_S, MOST_HELD_BACK_S) if held_back else 0.0
+        self._look_at = 0.0 if found else _now() + (self._held_back_s or self._settings.look_every_s)
         return found
 
     async def _wait(self, seconds: float) -> bool:
         """Whether it is time to look for rows."""
+        if self._held_back_s:
+            await asyncio.sleep(seconds)
+            return True
         if not self._settings.channel:
             await asyncio.sleep(max(seconds, 0.0))
         elif await self._reader.notified(seconds):

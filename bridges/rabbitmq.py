@@ -26,8 +26,8 @@ from hub.errors import PortError, Refused, Unavailable
 
 log: Final = structlog.get_logger()
 
-GATHER_S: Final = 0.005
-"""How long it then waits for company: a handful of milliseconds of latency for batches instead of single messages."""
+GATHER_S: Final = 0.002
+"""How long it then waits for company: two milliseconds of latency for batches instead of single messages."""
 TICK_S: Final = 0.5
 """How often offsets of streams are written; twice as long passes between two looks at the lag."""
 HELD_BYTES: Final = 64 * 1024 * 1024

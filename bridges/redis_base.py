@@ -14,8 +14,8 @@ from bridges.base import WAIT_S, Batch, Bridge, Context, Delivery
 from bridges.redis_link import FAILURES, RedisSettings, client, port_error
 from hub.errors import Unavailable
 
-GATHER_S: Final = 0.005
-"""How long after a handful of messages the next are asked for: a few milliseconds for batches, not single messages."""
+GATHER_S: Final = 0.002
+"""How long after a handful of messages the next are asked for: two milliseconds for batches, not single messages."""
 FIRST_COUNT: Final = 16
 MOST_COUNT: Final = 500
 ENOUGH_BYTES: Final = 16_777_216

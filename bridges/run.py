@@ -22,15 +22,18 @@ from bridges import packages
 from bridges.answers import BLOCK_S, Answers
 from bridges.blobs import LateBlobs
 from bridges.leases import RedisLeases
+from bridges.outlet import OPTIONS
 from bridges.outward.keeper import DESTINATIONS
 from bridges.registry import MODULES
 from bridges.reports import Reports
+from bridges.reserve import Reserve
 from bridges.runner import BRIDGES, Family, Hub, Runner
 from bridges.secrets import environ
 from hub.definitions.catalogue import Catalogue
 from hub.ending import end_in
 from hub.health import serve_health
 from hub.log.bulk import BulkWindow
+from hub.log.config import producer_config
 from hub.log.follower import Follower
 from hub.log.progress import Progress
 from hub.log.sealing import Sealing
@@ -63,6 +66,7 @@ def run(settings: Settings) -> None:
         stack.callback(blobs.close)
         progress = stack.enter_context(closing(Progress(settings.kafka, settings.namespace)))
         bulk = stack.enter_context(BulkWindow(progress, settings.bulk))
+        reserve = stack.enter_context(Reserve(producer_config(settings.kafka, **OPTIONS)))
         hub = Hub(
             kafka=settings.kafka,
             namespace=settings.namespace,
@@ -76,6 +80,7 @@ def run(settings: Settings) -> None:
             bulk=bulk,
             process=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
             sealing=_sealing(settings) if settings.privacy.shredding else None,
+            reserve=reserve,
         )
         runners: list[Runner] = []
 

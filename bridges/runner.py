@@ -229,6 +229,8 @@ class Runner:
             await asyncio.sleep(LOOK_S)
             for keeper in (*self._running.values(), *self._leaving.values()):
                 keeper.look()
+            if self._hub.reserve is not None:
+                self._hub.reserve.look()
             if self._reports is not None:
                 await self._reports.publish(self.statuses())
 

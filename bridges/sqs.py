@@ -11,16 +11,18 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Annotated, Any, Final, Literal, TypeVar, cast
+from functools import partial
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import structlog
 from botocore import exceptions as errors
 from pydantic import Field
 
 from bridges.base import WAIT_S, Batch, Bridge, BridgeSpec, Context, Delivery
-from bridges.bell import together
+from bridges.bell import Bell
 from bridges.encoding import inflated
 from bridges.sqs_link import ATTEMPTS, FAILURES, MOST, SqsServer, client, port_error, queue_url
+from bridges.threads import Threads
 from hub.errors import PortError, Unavailable
 
 T = TypeVar("T")
@@ -28,13 +30,13 @@ log: Final = structlog.get_logger()
 
 GATHER_S: Final = 0.005
 """How long it then waits for other receives that are under way."""
-POLL_S: Final = 10
-"""How long SQS holds a request that finds nothing: each request costs money."""
+POLL_S: Final = 20
+"""How long SQS holds a request that finds nothing, as long as it can: each costs money, and us two milliseconds."""
 SHORT_POLL_S: Final = 1
 """Of the requests beside the first: they are for a backlog, and end soon when there is none."""
 CONNECT_S: Final = 4.0
 ANSWER_S: Final = 4.0
-"""Beyond what SQS was asked to wait: so a connection that is cut is noticed in 14 s."""
+"""Beyond what SQS was asked to wait: so a connection that says nothing more is noticed in 24 s."""
 IN_HAND: Final = 1000
 """Taken and not acknowledged: each has to be kept invisible, so more would be work and no gain."""
 CALLERS: Final = 4
@@ -48,6 +50,8 @@ FIFO: Final = ".fifo"
 """How the names of queues end whose messages may wait for others of their group, and are not given meanwhile."""
 LAG_EVERY_S: Final = 5.0
 IDLE_LAG_EVERY_S: Final = 60.0
+_receivers: Final = Threads("sqs-receive")
+"""Of all bridges: a receive lasts seconds when there is nothing, and then comes the next."""
 
 
 class SqsSettings(SqsServer, frozen=True, extra="forbid"):
@@ -92,7 +96,7 @@ class SqsBridge(Bridge):
     """
     Several receives at once while there is a backlog, one when there is none.
 
-    boto's calls block. Each receive has a thread of its own, which nobody has to wait for: it lasts seconds when there
+    boto's calls block. Each receive has a thread to itself, which nobody has to wait for: it lasts seconds when there
     is nothing. The other calls share a few.
     """
 
@@ -107,6 +111,8 @@ class SqsBridge(Bridge):
         self._url = ""
         self._abandoned = threading.Event()
         self._receives: set[asyncio.Future[list[dict[str, Any]]]] = set()
+        self._ended = Bell()
+        """One of them has."""
         self._parallel = 1
         self._held: list[SqsDelivery] = []
         self._receipts: dict[str, tuple[str, float]] = {}
@@ -201,8 +207,7 @@ class SqsBridge(Bridge):
     async def _wait(self, timeout_s: float) -> None:
         """Until something has come."""
         if self._receives:
-            timeout_s = together(_now(), timeout_s)
-            await asyncio.wait(self._receives, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+            await self._ended.rings(timeout_s)
             self._collect()
         else:  # too much is in hand
             self._deleted.clear()
@@ -213,9 +218,13 @@ class SqsBridge(Bridge):
     def _ask(self) -> None:
         """As many receives as there should be, unless much is in hand already."""
         while len(self._receives) < self._parallel and len(self._receipts) + len(self._receives) * MOST < IN_HAND:
-            self._receives.add(_thread(lambda wait_s=SHORT_POLL_S if self._receives else POLL_S: self._receive(wait_s)))  # type: ignore[misc]
+            wait_s = SHORT_POLL_S if self._receives else POLL_S
+            receive = _receivers.run(partial(self._receive, wait_s))
+            receive.add_done_callback(lambda _: self._ended.ring())
+            self._receives.add(receive)
 
     def _collect(self) -> None:
+        self._ended.hush()
         done = [receive for receive in self._receives if receive.done()]
         self._receives.difference_update(done)
         failure: BaseException | None = None
@@ -406,33 +415,6 @@ def _now() -> float:
 
 def _tens(items: Sequence[str]) -> list[list[str]]:
     return [list(items[start : start + MOST]) for start in range(0, len(items), MOST)]
-
-
-def _thread(call: Callable[[], T]) -> asyncio.Future[T]:
-    """Runs it on a thread that does not keep the process from ending, as an executor's would."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
-
-    def settle(result: T | None, error: Exception | None) -> None:
-        if future.done():
-            return  # whoever waited has gone
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(cast("T", result))
-
-    def run() -> None:
-        result: T | None = None
-        error: Exception | None = None
-        try:
-            result = call()
-        except Exception as exc:  # noqa: BLE001 - whoever waits for it gets it
-            error = exc
-        with contextlib.suppress(RuntimeError):  # the loop has ended, and with it the interest
-            loop.call_soon_threadsafe(settle, result, error)
-
-    threading.Thread(target=run, name="sqs-receive", daemon=True).start()
-    return future
 
 
 def _value(attribute: dict[str, Any]) -> bytes:

@@ -18,6 +18,10 @@ from schemas.topics import DEFINITIONS
 log: Final = structlog.get_logger()
 POLL_S: Final = 0.2
 AT_ONCE: Final = 500
+PARTITION: Final = 0
+"""It has no other."""
+FETCH_WAIT_MS: Final = 250
+"""How long the broker keeps a fetch that finds nothing: what comes ends it at once, an empty topic waits for it."""
 
 
 class Follower:
@@ -36,7 +40,11 @@ class Follower:
             consumer_config(
                 kafka,
                 f"{namespace}.definitions",
-                **{"auto.offset.reset": "earliest", "enable.partition.eof": True},
+                **{
+                    "auto.offset.reset": "earliest",
+                    "enable.partition.eof": True,
+                    "fetch.wait.max.ms": FETCH_WAIT_MS,
+                },
             )
         )
         self._catalogue = catalogue
@@ -48,7 +56,7 @@ class Follower:
         """Raises Unavailable when the topic cannot be read within 30 s."""
         # 0 and not OFFSET_BEGINNING, which librdkafka has to ask the broker for: half a second later, as it does not
         # know yet who leads the partition. Were 0 gone, `auto.offset.reset` would bring it to the beginning
-        self._consumer.assign([TopicPartition(self._topic, 0, 0)])
+        self._consumer.assign([TopicPartition(self._topic, PARTITION, 0)])
         self._thread.start()
         if not self._level.wait(30):
             self.__exit__()
@@ -75,11 +83,19 @@ class Follower:
                 for another in self._consumer.consume(AT_ONCE, 0):
                     self._take(another)
 
+    def _end(self) -> int:
+        """Of the topic, as of the fetch that brought what is being read: the next one would tell it later."""
+        _, end = self._consumer.get_watermark_offsets(TopicPartition(self._topic, PARTITION), cached=True)
+        return int(end)
+
     def _take(self, message: Message) -> None:
         error = message.error()
         if error is None:
             _, at_ms = message.timestamp()
-            self._catalogue.apply(message.key() or b"", message.value(), message.offset() or 0, at_ms)
+            offset = message.offset() or 0
+            self._catalogue.apply(message.key() or b"", message.value(), offset, at_ms)
+            if not self._level.is_set() and offset + 1 == self._end():
+                self._level.set()
         elif error.code() == KafkaError._PARTITION_EOF:
             self._level.set()
         else:

@@ -3,7 +3,7 @@ moto's server, for SQS only: `python -m tests.servers.moto_sqs PORT`.
 
 moto's queues are not made for several requests at once: a set changes while another thread walks it, and a request that
 waits does not notice that a FIFO group has come into other hands. Several at once is what a bridge does; so here each
-call has the queues for itself, and one that waits asks again and again.
+call has the queues for itself, and one that waits asks again and again, and at once when something was sent.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ CALLS: Final = (
 )
 AGAIN_S: Final = 0.05
 _queues: Final = threading.RLock()
+_sent: Final = threading.Condition(_queues)
 
 
 def alone(call: Callable[..., Any]) -> Callable[..., Any]:
@@ -42,17 +43,31 @@ def alone(call: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
+def telling(send: Callable[..., Any]) -> Callable[..., Any]:
+    """Those who wait for messages ask at once."""
+
+    @wraps(send)
+    def run(*args: Any, **keywords: Any) -> Any:
+        answer = send(*args, **keywords)
+        with _sent:
+            _sent.notify_all()
+        return answer
+
+    return run
+
+
 def patient(receive: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
     """Waits as long as the request says, by asking without waiting."""
 
     @wraps(receive)
     def run(backend: Any, queue: str, count: int, wait_s: int, *args: Any) -> list[Any]:
         deadline = time.monotonic() + wait_s
-        while True:
-            found = receive(backend, queue, count, 0, *args)
-            if found or time.monotonic() >= deadline:
-                return found
-            time.sleep(AGAIN_S)
+        with _sent:
+            while True:
+                found = receive(backend, queue, count, 0, *args)
+                if found or time.monotonic() >= deadline:
+                    return found
+                _sent.wait(AGAIN_S)
 
     return run
 
@@ -76,5 +91,6 @@ if __name__ == "__main__":
     SQSBackend.is_message_valid_based_on_retention_period = lambda *_: True  # type: ignore[method-assign]
     for name in CALLS:
         setattr(SQSBackend, name, alone(getattr(SQSBackend, name)))
+    SQSBackend.send_message_batch = telling(SQSBackend.send_message_batch)  # type: ignore[method-assign]
     SQSBackend.receive_message = patient(SQSBackend.receive_message)  # type: ignore[method-assign]
     main(["-H", "127.0.0.1", "-p", sys.argv[1]])

@@ -78,7 +78,9 @@ def environment(home: Path, ports: Mapping[str, int]) -> dict[str, str]:
         "RABBITMQ_LOG_BASE": str(home / "log"),
         "RABBITMQ_NODENAME": f"hub{ports['amqp']}@localhost",
         "RABBITMQ_DIST_PORT": str(ports["dist"]),
-        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1} +S 2:2",
+        # its schedulers would spin for a while before they sleep, on cores that others need
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1} +S 2:2 "
+        "+sbwt none +sbwtdcpu none +sbwtdio none",
         "detached": "1",  # the script is replaced by the server, which so gets our signals
     }
 
