@@ -51,6 +51,13 @@ class Statement(BaseModel):
     parameters: dict[str, Any]
 
 
+class Search(BaseModel):
+    """A query of Elasticsearch and OpenSearch; unless it is `exact`, Python is asked of each document that it finds."""
+
+    query: dict[str, Any]
+    exact: bool
+
+
 class Kept(BaseModel):
     """What profiles have to keep of these events. `keep_ms`: longest span of time that is asked for."""
 
@@ -65,6 +72,7 @@ class Explained(BaseModel):
     condition: str
     tree: Part
     sql: Statement
+    search: Search
     python: list[str]
     histories: list[Kept]
     moves: bool

@@ -100,6 +100,9 @@ def _shown(found: dict[str, Any]) -> str:
     lines += [
         f"  :{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in found["sql"]["parameters"].items()
     ]
+    search = found["search"]
+    lines += ["", f"Elasticsearch, OpenSearch{'' if search['exact'] else ': candidates, of which Python is asked'}"]
+    lines.append(f"  {json.dumps(search['query'], ensure_ascii=False)}")
     lines += ["", "Python asks, in this order, until it knows", *(f"  {leaf}" for leaf in found["python"])]
     if found["histories"]:
         lines += ["", "Profiles keep", *(_kept(one) for one in found["histories"])]

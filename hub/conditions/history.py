@@ -249,6 +249,11 @@ def _rounded(value: float) -> float:
     return round(value, DECIMALS)
 
 
+def complete_after(state: Mapping[str, Any]) -> int:
+    """Its entries are complete for what is later than this, milliseconds since 1970."""
+    return _begin(state)
+
+
 def _begin(state: Mapping[str, Any]) -> int:
     """Entries are complete for what is later than this."""
     if "since" in state:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
+import httpx
 import pytest
 
 from hub.store import Store, open_store
+from hub.store.elastic import ElasticStore
+from hub.store.elastic.indices import Layout
+from tests.servers.running import shared
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -16,3 +21,28 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     opened = open_store(url)
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="session", params=["elasticsearch", pytest.param("opensearch", marks=pytest.mark.long)])
+def search_engine(request: pytest.FixtureRequest, shared_folder: Path) -> Iterator[str]:
+    """The store's URL of a real search engine; use `namespace`."""
+    with shared(request.param, shared_folder / request.param) as url:
+        yield f"elasticsearch+{url}/"
+
+
+@pytest.fixture
+def elastic(search_engine: str, namespace: str) -> Iterator[ElasticStore]:
+    """A store of its own namespace, which is removed afterwards."""
+    try:
+        with closing(ElasticStore(search_engine, namespace, layout=Layout(copies=0))) as opened:
+            yield opened
+    finally:
+        remove_namespace(search_engine, namespace)
+
+
+def remove_namespace(url: str, namespace: str) -> None:
+    """All indices and templates of a namespace."""
+    with httpx.Client(base_url=url.removeprefix("elasticsearch+"), timeout=60) as http:
+        names = http.get(f"/{namespace}-*", params={"filter_path": "*.settings.index.uuid"}).json()
+        for path in (",".join(names), f"_index_template/{namespace}-*", f"_component_template/{namespace}-*"):
+            assert http.delete(f"/{path}").is_success

@@ -47,6 +47,7 @@ async def test_which_part_is_true_of_a_profile(hub: Running) -> None:
     assert (plan["verdict"], plan["kind"], plan["parts"][0]["seen"][0]["state"]) == ("unknown", "not", "missing")
     assert found["changes_at"] > time.strftime("%Y-%m-%d", time.gmtime())
     assert "hub_history" in found["sql"]["where"]
+    assert found["search"]["exact"]
     assert found["histories"][0]["keep_ms"] == 7 * 86_400_000
     event_asked = {"condition": "properties.amount > 10", "kind": "events", "id": "e1"}
     answer = await hub.admin.post("/conditions/explain", json=event_asked)

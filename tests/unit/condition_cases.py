@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from hypothesis import strategies as st
@@ -163,7 +163,7 @@ def documents(draw: st.DrawFn, asked: list[History]) -> dict[str, Any]:
     """A profile. Args: asked: histories of which it may have kept what they need."""
     document: dict[str, Any] = draw(st.dictionaries(KEYS, VALUES, max_size=4))
     some = {key_of(history): history for history in asked}
-    if some and draw(_MOSTLY):
+    if some and bool(draw(_MOSTLY)):
         kept = {
             one.key: draw(states(one))
             for one in series_of(Compare(history, "=", Constant(0, "0")) for history in some.values()).values()
@@ -227,8 +227,24 @@ _ON_ITEM = st.one_of(
     st.builds(Compare, st.just(Field(())), st.just("=") | ORDERS, CONSTANTS | MOMENTS),
     st.builds(IsNull, st.just(Field(()))),
 )
-_HOWS = st.sampled_from(["any", "all", "none"])
-ATOMS = st.one_of(_ATOMS, _ATOMS, _ATOMS, st.builds(Items, FIELDS, _HOWS, _ON_ITEM), _of_history(), _of_history())
+_HOWS: st.SearchStrategy[Literal["any", "all", "none"]] = st.sampled_from(["any", "all", "none"])
+
+
+@st.composite
+def _wheres(draw: st.DrawFn) -> Condition:
+    """On an item."""
+    one = draw(_ON_ITEM)
+    how = draw(st.sampled_from(["one", "one", "not", "and", "or", "items"]))
+    if how == "not":
+        return Not(one, draw(st.booleans()))
+    if how == "items":
+        return Items(draw(FIELDS), draw(_HOWS), one)
+    if how == "one":
+        return one
+    return (And if how == "and" else Or)((one, draw(_ON_ITEM)))
+
+
+ATOMS = st.one_of(_ATOMS, _ATOMS, _ATOMS, st.builds(Items, FIELDS, _HOWS, _wheres()), _of_history(), _of_history())
 CONDITIONS = st.recursive(
     ATOMS,
     lambda inner: st.one_of(

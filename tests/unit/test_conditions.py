@@ -71,6 +71,7 @@ from tests.unit.condition_cases import (
     in_sql,
     leaves,
 )
+from tests.unit.search_cases import in_search
 
 DAY_MS = 86_400_000
 
@@ -89,6 +90,9 @@ def check(condition: Condition, document: Any, found: bool | None) -> None:
     assert compile_python(Not(condition))(document) is (found is False)
     assert in_sql(condition, document) is (found is True), condition
     assert in_sql(Not(condition), document) is (found is False), condition
+    for asked, answer in ((condition, found is True), (Not(condition), found is False)):
+        sure, maybe = in_search(asked, document)  # finds less, finds more
+        assert sure <= answer <= maybe, asked
 
 
 def agree(data: st.DataObject, conditions: list[Condition]) -> None:
@@ -608,6 +612,8 @@ def test_explained_with_what_was_made_of_it() -> None:
     assert found.tree.verdict is None
     assert "hub_history" in found.sql.where
     assert "hub_holds" in found.sql.where
+    assert found.search.exact
+    assert ".traits.a=sx" in msgspec.json.encode(found.search.query).decode()
     assert [(one.events, one.keep_ms) for one in found.histories] == [("buy WHERE properties.n > 1", 2 * DAY_MS)]
     assert found.moves
     profile = kept("count(buy) in last 2d >= 1", [(DAY_MS, None)])

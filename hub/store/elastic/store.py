@@ -1,0 +1,76 @@
+"""
+The store in one: a class of all its parts.
+
+How a batch is written whole or not at all: `hub.store.elastic.head`.
+"""
+
+from __future__ import annotations
+
+from hub.store.elastic.apply import Applying
+from hub.store.elastic.blobs import BlobSide
+from hub.store.elastic.books import BooksSide
+from hub.store.elastic.client import Engine
+from hub.store.elastic.copies import CopySide
+from hub.store.elastic.flow_runs import FlowRunSide
+from hub.store.elastic.head import HeadDocument
+from hub.store.elastic.identity import IdentitySide
+from hub.store.elastic.indices import Layout, prepare, require
+from hub.store.elastic.keys import KeySide
+from hub.store.elastic.privacy import PrivacySide
+from hub.store.elastic.promotion import PromotionSide
+from hub.store.elastic.read import ReadSide
+from hub.store.elastic.scan import ScanSide
+from hub.store.elastic.segments import SegmentSide
+from hub.store.elastic.tasks import TaskSide
+from hub.store.elastic.versions import VersionSide
+from hub.store.elastic.walk import Settled, WalkSide
+from hub.store.elastic.write import WriteSide
+
+
+class ElasticStore(
+    WriteSide,
+    IdentitySide,
+    PrivacySide,
+    PromotionSide,
+    BooksSide,
+    ReadSide,
+    SegmentSide,
+    ScanSide,
+    WalkSide,
+    CopySide,
+    TaskSide,
+    FlowRunSide,
+    VersionSide,
+    KeySide,
+    BlobSide,
+):
+    """What there is of the port, on one namespace of a cluster. Any number of them may write."""
+
+    def __init__(self, url: str, namespace: str, *, readonly: bool = False, layout: Layout = Layout()) -> None:  # noqa: B008 - frozen
+        """
+        Make what is not there yet, when it is not read-only.
+
+        Args: url: `hub.store.elastic.client.address_of`. layout: of new indices.
+
+        Raises: Refused, Unavailable.
+        """
+        self._engine = Engine(url, namespace, readonly=readonly)
+        self._head = HeadDocument(self._engine)
+        self._applying = Applying(self._engine, self._head)
+        self._settled = Settled(self._engine)
+        self._done: list[str] = []
+        try:
+            if readonly:
+                require(self._engine)
+                self._promotions = 0
+            else:
+                prepare(self._engine, layout)
+                self._promotions = self._head.read().promotions
+                self.sweep()
+        except BaseException:
+            self._engine.close()
+            raise
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.close()

