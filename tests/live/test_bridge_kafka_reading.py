@@ -47,7 +47,9 @@ class Topics:
     def make(self, name: str, partitions: int = 1) -> str:
         topic = f"{self.prefix}.{name}"
         admin = AdminClient({"bootstrap.servers": self.bootstrap})
-        admin.create_topics([NewTopic(topic, partitions, 1)])[topic].result()
+        # what is dated months ago stays, too: else the broker removes it when it looks, each five minutes
+        new = NewTopic(topic, partitions, 1, config={"retention.ms": "-1"})
+        admin.create_topics([new])[topic].result()
         return topic
 
     def put(self, topic: str, bodies: Sequence[bytes], partition: int = 0, at_ms: int = 0) -> None:

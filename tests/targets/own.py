@@ -102,7 +102,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         lambda server, ca, _: {"url": f"amqps://localhost:{port_of(server, 'amqps')}", "ca_file": str(ca)},
     ),
     "redis_streams": Kind(
-        "valkey",
+        "valkey_kept",
         lambda server, name: nullcontext(RedisSink(server.url, name)),
         lambda _, ca, port: {"url": f"rediss://localhost:{port}", "ca_file": str(ca)},
         relayed=True,

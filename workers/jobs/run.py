@@ -94,6 +94,8 @@ def run(settings: Settings, queue: str, outward: OpenOutward | None = None, now_
             try:
                 for upkeep in upkeeps:
                     upkeep()
+            except StopRequested:  # a signal came meanwhile: no fault
+                raise
             except Unavailable as exc:  # the next time, in a moment
                 log.warning("worker.upkeep_failed", error=str(exc))
             except Exception as exc:  # RQ would log it, and end without a word to us
