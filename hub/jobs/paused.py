@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
@@ -13,6 +14,7 @@ from hub.flows.kept import OVER, KeptRun, failed
 from hub.flows.scheduled import Scheduled
 from hub.jobs.queue import Call, JobQueue
 from hub.jobs.turns import Turns
+from hub.model import FOREVER_MS
 from hub.store.port import FlowRuns, Reading
 from schemas.jobs import DUE, GO_ON, RESUME, due_at, due_span, job_id, place_of
 
@@ -72,6 +74,8 @@ class Paused:
     ) -> None:
         """Args: now_ms: the clock, milliseconds since 1970."""
         self._turns = turns
+        self._waiting_s: dict[str, float] = {}
+        """Of runs that were `waiting` at the last look: time.monotonic of the first one that saw them so."""
         self._store = store
         self._runner = runner
         self._jobs = jobs
@@ -140,7 +144,7 @@ class Paused:
         """
         now_ms = self._now_ms()
         seconds = self._store.due_seconds(MOST_SECONDS)
-        left = self._store.left_flow_runs(now_ms - LEFT_MS, MOST_LEFT)
+        left = self._left(now_ms)
         if not seconds and not left:
             return
         # in the order in which they move on, so that one that moves meanwhile is seen
@@ -160,6 +164,14 @@ class Paused:
         self._alone(left, lost, there)
         if late or later:
             log.info("flows.enqueued", late=len(late), later=len(later))
+
+    def _left(self, now_ms: int) -> list[str]:
+        """Runs that have been `waiting` for LEFT_MS, as the store says or as was seen: a clock may have been ahead."""
+        now_s = time.monotonic()
+        waiting = self._store.left_flow_runs(FOREVER_MS, MOST_LEFT)
+        self._waiting_s = {id: self._waiting_s.get(id, now_s) for id in waiting}
+        seen = [id for id, since_s in self._waiting_s.items() if now_s - since_s >= LEFT_MS / 1_000]
+        return list(dict.fromkeys([*self._store.left_flow_runs(now_ms - LEFT_MS, MOST_LEFT), *seen]))
 
     def _go(self, resumed: Resumed, *, is_last: bool, may_block: bool) -> None:
         """Raises: as of `resume`."""

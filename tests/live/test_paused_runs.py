@@ -16,6 +16,7 @@ from rq.serializers import JSONSerializer
 from hub.flows.ended import by_event
 from hub.flows.kept import KeptRun
 from hub.flows.scheduled import second
+from hub.jobs import paused
 from hub.jobs.flow_queue import MOST_LATER, SOON_S
 from hub.jobs.paused import PAGE, SLACK_S
 from hub.jobs.queue import Call
@@ -173,7 +174,8 @@ def test_after_a_long_time_without_workers_one_job_is_about_all_that_is_late(at:
     assert at.raised() == {"too-late": 40}
 
 
-def test_whoever_was_killed_between_two_saves_is_gone_on_with(at: Site) -> None:
+def killed_between_two_saves(at: Site) -> None:
+    """A run that is `waiting`, and that no job is about."""
     at.define(LATER)
     at.person("ann")
     at.begin("ann")
@@ -188,6 +190,22 @@ def test_whoever_was_killed_between_two_saves_is_gone_on_with(at: Site) -> None:
         at.paused.resume(DUE, second(at.now_ms), is_last=False)
     at.runner._put = put
     assert at.run("ann").state == "waiting"
+
+
+def test_whoever_was_killed_with_a_clock_that_was_ahead_is_gone_on_with(
+    at: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed_between_two_saves(at)
+    at.now_ms -= 300_000
+    at.work()
+    assert at.run("ann").state == "waiting", "whoever saved it may be at it"
+    monkeypatch.setattr(paused, "LEFT_MS", 0)  # as after ten seconds
+    at.work()
+    assert at.run("ann").state == "done"
+
+
+def test_whoever_was_killed_between_two_saves_is_gone_on_with(at: Site) -> None:
+    killed_between_two_saves(at)
     at.now_ms += 10_001
     at.work()
     assert at.run("ann").state == "done"
