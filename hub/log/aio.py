@@ -36,7 +36,9 @@ def access(kafka: Kafka) -> Access:
     mechanism = str(options.get("sasl.mechanisms", options.get("sasl.mechanism", "PLAIN"))).upper()
     if mechanism not in _MECHANISMS:
         raise Refused(
-            "kafka", f"HUB_KAFKA__OPTIONS: agents cannot use sasl.mechanism {mechanism}; {', '.join(_MECHANISMS)} work"
+            "kafka",
+            f"HUB_KAFKA__OPTIONS: agents, and collectors that take a member that is gone out of their group, cannot "
+            f"use sasl.mechanism {mechanism}; {', '.join(_MECHANISMS)} work",
         )
     username, password = str(options.get("sasl.username", "")), str(options.get("sasl.password", ""))
     return Access(protocol, context, mechanism, username, password)

@@ -83,8 +83,9 @@ class Ghosts:
         while not self._stop.wait(self._look_s):
             try:
                 self.look()
-            except HubError:
-                self._still.clear()  # Kafka is away, so nobody gets on
+            except HubError as exc:  # Kafka is away, so nobody gets on; or it does not let us
+                self._still.clear()
+                log.warning("ghosts.wait", group=self._group, why=str(exc))
             except Exception:
                 log.exception("ghosts.failed")  # looked for again the next time
 
