@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Annotated, Any, Final, Literal, TypeVar, cast
@@ -21,6 +21,8 @@ from bridges.offsets import Chunk, Tracker
 from bridges.slack import late_timers
 from hub.definitions.secrets import SecretRef
 from hub.errors import PortError, Refused, Unavailable
+from hub.log.ghosts import LOOK_S, PATIENCE_S, Ghosts, Place
+from hub.settings import Kafka
 
 T = TypeVar("T")
 log: Final = structlog.get_logger()
@@ -109,11 +111,21 @@ class KafkaBridge(Bridge):
     while it rests, on the one of all that rest (bridges.kafka_rest).
     """
 
-    def __init__(self, settings: KafkaSettings, context: Context, *, rest_after_s: float = REST_AFTER_S) -> None:
-        """Does not connect yet."""
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        context: Context,
+        *,
+        rest_after_s: float = REST_AFTER_S,
+        look_s: float = LOOK_S,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        """Does not connect yet. Args: look_s, patience_s: with others of its group who are gone."""
         self._settings = settings
         self._context = context
         self._rest_after_s = rest_after_s
+        self._look_s = look_s
+        self._patience_s = patience_s
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"kafka-{context.bridge}")
         self._consumer: Consumer | None = None
         self._trackers: dict[tuple[str, int], Tracker] = {}
@@ -135,14 +147,18 @@ class KafkaBridge(Bridge):
         self._rest_at = self._look_at = 0.0
         self._moved = False
         """Partitions have come or gone since it rests."""
-        self._keeper: asyncio.Task[None] | None = None
+        self._every: Sequence[Place] = ()
+        """Partitions that there were when it connected."""
+        self._tasks: list[asyncio.Task[None]] = []
         self._decode = decoder(settings, context)
 
     async def connect(self) -> None:
         """Raises Unavailable when no broker answers or a topic is missing, Refused when the broker denies access."""
         self._loop = asyncio.get_running_loop()
         await self._run(self._connect)
-        self._keeper = asyncio.create_task(self._keep_alive(), name=f"keep-alive-{self._context.bridge}")
+        self._begin_task("keep-alive", self._keep_alive())
+        if self._settings.protocol == "consumer":
+            self._begin_task("ghosts", self._look_for_ghosts())
 
     async def take(self, limit: int) -> Batch:
         """See Bridge.take."""
@@ -158,9 +174,9 @@ class KafkaBridge(Bridge):
 
     async def close(self) -> None:
         """See Bridge.close."""
-        if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.gather(self._keeper, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._run(self._close)
         self._thread.shutdown(wait=False)
 
@@ -210,6 +226,25 @@ class KafkaBridge(Bridge):
         finally:
             self._thread.shutdown(wait=False)
 
+    def _begin_task(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks.append(asyncio.create_task(work, name=f"{name}-{self._context.bridge}"))
+
+    def _cluster(self) -> Kafka:
+        """As it is reached by what reads nothing."""
+        settings = self._settings
+        return Kafka(bootstrap=settings.bootstrap, options=settings.resolved(self._context.environ))
+
+    async def _look_for_ghosts(self) -> None:
+        group = self._config()["group.id"]
+        ghosts = Ghosts(
+            self._cluster(), group, lambda: tuple(self._trackers), lambda: self._every, patience_s=self._patience_s
+        )
+        while True:
+            await asyncio.sleep(self._look_s)
+            # whoever has all partitions needs no thread to see that
+            if not self._trackers.keys() >= set(self._every):
+                await asyncio.to_thread(ghosts.glance)
+
     async def _run(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)
 
@@ -246,7 +281,8 @@ class KafkaBridge(Bridge):
         with late_timers(LATE_S):
             consumer = self._consumer = self._consumer_with(self._config())
         try:
-            kafka_aside.matching(consumer, self._settings.topics)
+            found = kafka_aside.matching(consumer, self._settings.topics)
+            self._every = [(where.topic, where.partition) for where in found]
             consumer.subscribe(
                 self._settings.topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
             )

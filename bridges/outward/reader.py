@@ -61,6 +61,9 @@ class StoredReader(KafkaBridge):
             },
         )
 
+    def _cluster(self) -> Kafka:
+        return self._kafka
+
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         super()._on_assign(consumer, partitions)
         try:

@@ -28,7 +28,7 @@ from hub.health import serve_health
 from hub.log.admin import LogAdmin
 from hub.log.config import consumer_config, producer_config
 from hub.log.follower import Follower
-from hub.log.ghosts import Ghosts
+from hub.log.ghosts import Ghosts, Watch
 from hub.log.kept import Kept
 from hub.log.keys import KeepingOpener, KeyLog
 from hub.log.progress import collector_group
@@ -143,9 +143,16 @@ def run_collector(
         )
         stack.enter_context(closing(sweeper))
         sweeper.start()
-        ghosts = Ghosts(kafka, namespace, collector_group(namespace), lambda: loop.partitions)
-        stack.enter_context(closing(ghosts))
-        ghosts.start()
+        topic, log_admin = EVENTS.name(namespace), LogAdmin(kafka, namespace)
+        ghosts = Ghosts(
+            kafka,
+            collector_group(namespace),
+            lambda: ((topic, number) for number in loop.partitions),
+            lambda: [(topic, number) for number in log_admin.partitions(EVENTS)],
+        )
+        watch = Watch(ghosts)
+        stack.enter_context(closing(watch))
+        watch.start()
         # meanwhile the group makes up its mind, which takes longer
         threading.Thread(target=agent.load, name="patterns", daemon=True).start()
         log.info("collector.started", namespace=namespace)

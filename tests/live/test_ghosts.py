@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 
 import pytest
+import structlog
 from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient
 
+from bridges.base import Context
+from bridges.kafka import KafkaBridge, KafkaSettings
 from hub.errors import Unavailable
 from hub.log.admin import LogAdmin
 from hub.log.config import admin_config, consumer_config
@@ -54,24 +57,24 @@ def ghost(ours: Kafka, namespace: str) -> str:
     return member
 
 
-@contextmanager
-def looking(ours: Kafka, namespace: str, *mine: int, patience_s: float = 0.0) -> Iterator[Ghosts]:
-    group = collector_group(namespace)
-    with closing(Ghosts(ours, namespace, group, lambda: mine, patience_s=patience_s)) as ghosts:
-        yield ghosts
+def looking(ours: Kafka, namespace: str, *mine: int, patience_s: float = 0.0) -> Ghosts:
+    topic = EVENTS.name(namespace)
+    every = [(topic, number) for number in LogAdmin(ours, namespace).partitions(EVENTS)]
+    had = [(topic, number) for number in mine]
+    return Ghosts(ours, collector_group(namespace), lambda: had, lambda: every, patience_s=patience_s)
 
 
 def test_one_whose_records_wait_is_taken_out_and_others_get_its_partitions(
     ours: Kafka, namespace: str, ghost: str
 ) -> None:
     group = collector_group(namespace)
-    with looking(ours, namespace) as ghosts:
-        assert ghosts.look() == []  # nothing waits
-        assert members(ours, group) == [ghost]
-        write(ours, EVENTS.name(namespace), [(b"k", b"1")])
-        assert ghosts.look() == []  # it may come to it yet
-        assert ghosts.look() == [ghost]
-        assert members(ours, group) == []
+    ghosts = looking(ours, namespace)
+    assert ghosts.look() == []  # nothing waits
+    assert members(ours, group) == [ghost]
+    write(ours, EVENTS.name(namespace), [(b"k", b"1")])
+    assert ghosts.look() == []  # it may come to it yet
+    assert ghosts.look() == [ghost]
+    assert members(ours, group) == []
     with closing(Consumer({**consumer_config(ours, group), "auto.offset.reset": "earliest"})) as next:
         next.subscribe([EVENTS.name(namespace)])
         found = eventually(lambda: next.poll(0.2))
@@ -80,15 +83,35 @@ def test_one_whose_records_wait_is_taken_out_and_others_get_its_partitions(
 
 
 def test_nobody_is_taken_out_who_may_only_be_slow(ours: Kafka, namespace: str, ghost: str) -> None:
-    write(ours, EVENTS.name(namespace), [(b"k", b"1")])
-    with looking(ours, namespace, patience_s=3600) as ghosts:
-        assert ghosts.look() == []
-        assert ghosts.look() == []
+    topic = EVENTS.name(namespace)
+    write(ours, topic, [(b"k", b"1")])
+    ghosts = looking(ours, namespace, patience_s=3600)
+    assert ghosts.look() == []
+    assert ghosts.look() == []
     # ours do not get on either: there is another reason
-    with looking(ours, namespace, *LogAdmin(ours, namespace).partitions(EVENTS)) as ghosts:
-        assert ghosts.look() == []
-        assert ghosts.look() == []
+    (waits,) = [number for number, end in LogAdmin(ours, namespace).end_offsets().items() if end]
+    ghosts = looking(ours, namespace, waits)
+    assert ghosts.look() == []
+    assert ghosts.look() == []
     assert members(ours, collector_group(namespace)) == [ghost]
+
+
+async def test_a_bridge_gets_the_partitions_of_one_that_was_killed(ours: Kafka, namespace: str, ghost: str) -> None:
+    """Long before the cluster would miss it, if it ever does."""
+    topic, group = EVENTS.name(namespace), collector_group(namespace)
+    write(ours, topic, [(b"k", b"1")])
+    settings = KafkaSettings(bootstrap=ours.bootstrap, topics=[topic], group=group, protocol="consumer")
+    bridge = KafkaBridge(settings, Context("b", namespace, {}), look_s=0.1, patience_s=0.0)
+    await bridge.connect()
+    try:
+        with structlog.testing.capture_logs() as logs:
+            async with asyncio.timeout(30):
+                while not (batch := await bridge.take(10)).deliveries:
+                    pass
+    finally:
+        await bridge.close()
+    assert [one.body for one in batch.deliveries] == [b"1"]
+    assert ghost in {line.get("member") for line in logs}
 
 
 def test_one_that_has_left_already_may_be_taken_out(ours: Kafka, namespace: str) -> None:
