@@ -5,6 +5,8 @@
 BIN := .venv/bin
 READY := .venv/ready
 PYTEST := $(BIN)/pytest
+UV := .venv/tools/bin/uv
+PIP_AUDIT := pip-audit==2.10.1
 # Six workers fit on two cores: the tests with real servers, which take nearly all of the time, wait for these most of it.
 # They steal from each other, as such tests stand side by side.
 WORKERS ?= 6
@@ -12,7 +14,7 @@ WORKERS ?= 6
 SEEDS ?= 1
 FUZZ_S ?= 600
 
-.PHONY: help setup demo test check format live fuzz chaos bench clean
+.PHONY: help setup demo test check format live fuzz chaos bench audit sbom clean
 
 help: ## Show this.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +54,16 @@ chaos: $(READY) ## Load a hub while everything is killed, stopped, cut off (5 mi
 
 bench: $(READY) ## Measure; ratios to the bare clients in the same run.
 	$(PYTEST) -q -s -m bench
+
+audit: $(READY) ## Look for known faults in what uv.lock names. Asks PyPI's list of advisories.
+	@mkdir -p dist
+	@$(UV) export --frozen --quiet --all-extras --all-groups --no-emit-project --output-file dist/requirements.txt
+	$(UV) tool run --quiet $(PIP_AUDIT) --disable-pip --require-hashes --strict --progress-spinner off -r dist/requirements.txt
+
+sbom: $(READY) ## Write what an installed hub consists of to dist/sbom.cdx.json (CycloneDX).
+	@mkdir -p dist
+	@$(UV) export --frozen --quiet --no-dev --all-extras --format cyclonedx1.5 --preview-features sbom-export --output-file dist/sbom.cdx.json
+	@echo dist/sbom.cdx.json
 
 clean: ## Remove what set-up and tests have made here. Data of a hub stays.
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist

@@ -10,10 +10,10 @@ from typing import Final, NamedTuple, Protocol
 
 import structlog
 
-from bridges.base import Batch, Bridge
+from bridges.base import Batch, Bridge, Delivery
 from bridges.convert import Converted, Converter
 from bridges.kept import NotByItself
-from bridges.outlet import Outlet, Shipment
+from bridges.outlet import Headers, Outlet, Shipment
 from hub.edge.token_bucket import TokenBucket
 from hub.errors import Unavailable
 from hub.log.bulk import BulkWindow
@@ -67,6 +67,26 @@ class Observer(Protocol):
         ...
 
 
+class Forwarded(Protocol):
+    """A batch of which some messages belong to traces."""
+
+    def headers(self, place: int) -> Headers | None:
+        """Of the record of the message at this place in the batch."""
+        ...
+
+    def done(self, *_: object) -> None:
+        """Kafka has the batch, or never will."""
+        ...
+
+
+class Traces(Protocol):
+    """Of a bridge: `hub.telemetry.bridging.Bridging`."""
+
+    def batch(self, deliveries: Sequence[Delivery]) -> Forwarded | None:
+        """None: none of these messages belongs to a trace that is kept."""
+        ...
+
+
 class _InFlight(NamedTuple):
     batch: Batch
     shipments: Sequence[Shipment]
@@ -95,6 +115,7 @@ class Forwarder:
         bulk: BulkWindow | None = None,
         rate_limit: float = 0.0,
         clock: Callable[[], float] | None = None,
+        traces: Traces | None = None,
     ) -> None:
         """
         Args:
@@ -106,6 +127,7 @@ class Forwarder:
             bulk: Where messages wait for live events; None: they do not.
             rate_limit: Most messages a second; 0: as many as come.
             clock: Seconds, for the rate limit; None: the loop's.
+            traces: None: nobody wants any.
         """
         self._clock = clock or asyncio.get_running_loop().time
         self._bucket = TokenBucket(rate_limit, self._clock()) if rate_limit else None
@@ -119,6 +141,7 @@ class Forwarder:
         self._stop_rule = stop_rule
         self._now_ms = now_ms
         self._bulk = bulk
+        self._traces = traces
         self._sent: deque[_InFlight] = deque()
         self._count = 0
         self._shipped = asyncio.Event()
@@ -202,24 +225,30 @@ class Forwarder:
                 self._observer.refused(converted.reason)
             if converted.blob is not None:
                 await asyncio.to_thread(self._blobs.put_blob, converted.blob)
-        self._sent.append(_InFlight(batch, await self._ship(made)))
+        forwarded = None if self._traces is None else self._traces.batch(batch.deliveries)
+        shipments = await self._ship(made, forwarded)
+        if forwarded is not None:
+            shipments[-1].on_done.add_done_callback(forwarded.done)
+        self._sent.append(_InFlight(batch, shipments))
         self._shipped.set()
 
-    async def _ship(self, made: Sequence[Converted]) -> list[Shipment]:
+    async def _ship(self, made: Sequence[Converted], forwarded: Forwarded | None) -> list[Shipment]:
         """Send all, in as many parts as live events leave room for."""
         bulk = self._bulk
+        headers = None if forwarded is None else [forwarded.headers(place) for place in range(len(made))]
         if bulk is None:
-            return [await self._outlet.send([(one.key, one.value, one.events) for one in made])]
+            return [await self._outlet.send([(one.key, one.value, one.events) for one in made], headers=headers)]
         shipments: list[Shipment] = []
         part: list[tuple[bytes, bytes, int]] = []
-        for one in made:
+        first = 0
+        for place, one in enumerate(made):
             if not bulk.try_enter(one.events):
                 if part:
-                    shipments.append(await self._outlet.send(part, bulk.landed))
-                    part = []
+                    shipments.append(await self._outlet.send(part, bulk.landed, headers and headers[first:place]))
+                    part, first = [], place
                 await self._enter(bulk, one.events)
             part.append((one.key, one.value, one.events))
-        shipments.append(await self._outlet.send(part, bulk.landed))
+        shipments.append(await self._outlet.send(part, bulk.landed, headers and headers[first:]))
         return shipments
 
     async def _enter(self, bulk: BulkWindow, events: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bridges import trial
 from bridges.base import Bridge
-from bridges.forward import Forwarder
+from bridges.forward import Forwarder, Traces
 from bridges.kept import Hub, Kept, first_status
 from bridges.outlet import OPTIONS, Outlet
 from bridges.registry import BridgeError, spec_of
@@ -41,6 +41,15 @@ class Keeper(Kept):
     def _secrets(self) -> list[str]:
         return trial.secrets(self._definition, self._hub.environ)
 
+    def _traces(self, topic: str) -> Traces | None:
+        """Args: topic: full name of events.v1."""
+        hub = self._hub
+        if hub.tracing is None:
+            return None
+        from hub.telemetry.bridging import Bridging  # noqa: PLC0415 - what is off is not imported
+
+        return Bridging(hub.tracing, hub.telemetry, bridge=self._id, kind=self._definition.type, events=topic)
+
     async def _session(self) -> None:
         hub, definition = self._hub, self._definition
         self.watch.enter("starting")
@@ -62,6 +71,7 @@ class Keeper(Kept):
                 now_ms=hub.now_ms,
                 bulk=None if definition.priority == "live" else hub.bulk,
                 rate_limit=definition.rate_limit,
+                traces=self._traces(topic),
             )
             self._bridge = bridge
             if not self._stopping.is_set():

@@ -9,7 +9,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
 
@@ -25,6 +25,9 @@ from hub.log.sealing import Sealing
 from hub.pipeline.stop_rule import StopRule
 from hub.store.port import Blobs
 from schemas.bridges import Status
+
+if TYPE_CHECKING:  # what is off is not imported
+    from hub.telemetry.tracing import Tracing
 
 log: Final = structlog.get_logger()
 
@@ -53,6 +56,8 @@ class Hub(NamedTuple):
     process: str = ""
     sealing: Sealing | None = None
     reserve: Reserve | None = None
+    tracing: Tracing | None = None
+    telemetry: settings.Telemetry = settings.Telemetry()
 
 
 class Kept(ABC):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -26,6 +26,8 @@ PATIENCE: Final = 4
 """So much of the time since the last report passes until it is asked again: a quarter."""
 REST_S: Final = 30.0
 """How long a bridge keeps its producer that has nothing to send: another one costs a message some milliseconds."""
+FIRST_S: Final = 1.0
+"""How long nothing else is sent behind the first shipment of all."""
 OPTIONS: Final[Mapping[str, Any]] = {
     # Never give a record up by itself: librdkafka sends them again in their order, without doubles, however long our
     # Kafka is away. What is in flight is bounded by the forwarder, and the broker of the source still has all of it.
@@ -36,6 +38,10 @@ OPTIONS: Final[Mapping[str, Any]] = {
     "linger.ms": 1,
 }
 """To be laid over `hub.log.config.producer_config`."""
+
+
+Headers: TypeAlias = "list[tuple[str, str | bytes | None]]"
+"""Of a record on Kafka."""
 
 
 class Shipment:
@@ -96,6 +102,8 @@ class Outlet:
         self._asks_at = 0.0
         self._ending: asyncio.Task[None] | None = None
         self._progress = asyncio.Event()
+        self._tried = False
+        """Whether the first shipment was waited for."""
 
     @property
     def resting(self) -> bool:
@@ -103,7 +111,10 @@ class Outlet:
         return self._producer is None
 
     async def send(
-        self, records: Sequence[tuple[bytes, bytes, int]], landed: Callable[[int, int, int], None] | None = None
+        self,
+        records: Sequence[tuple[bytes, bytes, int]],
+        landed: Callable[[int, int, int], None] | None = None,
+        headers: Sequence[Headers | None] | None = None,
     ) -> Shipment:
         """
         Hand 1 or more (key, value, events) to the producer, in order. Waits while its buffer is full.
@@ -111,6 +122,7 @@ class Outlet:
         Args:
             landed: Called once for each, on any thread, with events, partition and offset; with an offset below 0 when
                 it did not get onto the log, as far as anybody knows.
+            headers: Of each of the records; None: none has any.
 
         Returns: the shipment, whose `on_done` is resolved when Kafka has acknowledged all of it.
         Raises: Unavailable: the producer is broken; the bridge has to begin again.
@@ -123,7 +135,13 @@ class Outlet:
                     for _, _, events in records:
                         landed(events, -1, -1)
                 raise
-        return await self._ship(self._topic, records, landed)
+        shipment = await self._ship(self._topic, records, landed, headers)
+        if not self._tried:
+            # While the log is held (`hub.log.hold`) each of those under way is refused by itself. Of two, the second
+            # could be taken just when that ends, before the first is sent again
+            await asyncio.wait([shipment.on_done], timeout=FIRST_S)
+            self._tried = True
+        return shipment
 
     async def _sealed(
         self, sealing: Sealing, records: Sequence[tuple[bytes, bytes, int]]
@@ -144,6 +162,7 @@ class Outlet:
         topic: str,
         records: Sequence[tuple[bytes, bytes, int]],
         landed: Callable[[int, int, int], None] | None,
+        headers: Sequence[Headers | None] | None = None,
     ) -> Shipment:
         shipment = Shipment(len(records), self._loop.create_future(), self._loop.time())
         produce = self._opened().produce
@@ -169,7 +188,10 @@ class Outlet:
                 report = delivered if landed is None else partial(placed, events)
                 while True:
                     try:
-                        produce(topic, value, key, on_delivery=report)
+                        if headers is None:
+                            produce(topic, value, key, on_delivery=report)
+                        else:
+                            produce(topic, value, key, on_delivery=report, headers=headers[produced])
                         break
                     except BufferError:
                         self._progress.clear()

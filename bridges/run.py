@@ -41,6 +41,7 @@ from hub.pipeline.data_keys import Wrapping
 from hub.pipeline.sealed import Sealer
 from hub.settings import Settings
 from hub.stack.keys import identity_key, secret_key
+from hub.telemetry.start import opened as telemetry_of
 from schemas.bridges import Keys
 from schemas.topics import KEYS
 
@@ -81,6 +82,8 @@ def run(settings: Settings) -> None:
             process=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
             sealing=_sealing(settings) if settings.privacy.shredding else None,
             reserve=reserve,
+            tracing=stack.enter_context(telemetry_of(settings.telemetry, "bridges", settings.namespace)),
+            telemetry=settings.telemetry,
         )
         runners: list[Runner] = []
 
@@ -95,7 +98,7 @@ def run(settings: Settings) -> None:
 
         stack.enter_context(serve_health(settings.health, ready))
         log.info("bridges.started", namespace=settings.namespace, process=hub.process)
-        uvloop.run(_until_signal(hub, settings.redis.url, runners))
+        uvloop.run(_until_signal(hub, settings.redis.address, runners))
         log.info("bridges.stopped")
 
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import gc
+
+# What is loaded stays. The cycle collector would look through it again and again, for a sixth of the time that loading
+# takes. A process of the hub has thresholds of its own, once it is loaded (hub/cli/serve.py).
+gc.set_threshold(100_000, 50, 50)
+
 from importlib.metadata import version as version_of
 
 import typer
 
 from hub.cli import (
     audit,
+    backup,
     balance,
     bridge,
     chaos,
@@ -16,6 +23,7 @@ from hub.cli import (
     dead_letters,
     demo,
     destination,
+    doctor,
     flow,
     heartbeat,
     identity,
@@ -23,6 +31,7 @@ from hub.cli import (
     key,
     mapping,
     migrate,
+    partitions,
     privacy,
     query,
     replay,
@@ -49,6 +58,9 @@ def version() -> None:
 
 
 stack.register(app)
+doctor.register(app)
+backup.register(app)
+partitions.register(app)
 demo.register(app)
 chaos.register(app)
 send.register(app)

@@ -7,11 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
-from typing import Any
+from typing import Any, Final
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from hub.settings import Health
+
+SLOW_S: Final = 10.0
+"""Who sends nothing for so long is let go: each connection is a thread."""
 
 
 @contextmanager
@@ -26,6 +29,8 @@ def serve_health(health: Health, ready: Callable[[], dict[str, Any]]) -> Iterato
         return
 
     class Handler(BaseHTTPRequestHandler):
+        timeout = SLOW_S
+
         def do_GET(self) -> None:
             if self.path == "/live":
                 self._answer(200, "application/json", b'{"live": true}')

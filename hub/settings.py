@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Self
+from urllib.parse import quote, urlencode, urlsplit
 
-from pydantic import BaseModel, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, Field, SecretStr, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from hub.references import everywhere
+from hub.search_engine import Layout, filled_in, is_engine
 
 
 class _Part(BaseModel, frozen=True, extra="forbid"):
@@ -29,7 +35,11 @@ class Kafka(_Part):
     linger_ms: Annotated[float, Field(ge=0, description="How long a record waits in the producer for company.")] = 0.5
     options: Annotated[
         dict[str, str | int | float | bool],
-        Field(description="Further librdkafka options as JSON, such as security.protocol and sasl.*."),
+        Field(
+            repr=False,
+            description="Further librdkafka options as JSON, such as security.protocol, sasl.* and ssl.* "
+            "(docs/security.md).",
+        ),
     ] = {}
     fsync: Annotated[
         bool,
@@ -42,13 +52,106 @@ class Kafka(_Part):
 class Redis(_Part):
     """Redis or Valkey."""
 
-    url: Annotated[str, Field(description="redis:// URL. Empty: `hub up` starts its own Valkey.")] = ""
+    url: Annotated[
+        str,
+        Field(repr=False, description="redis:// URL, rediss:// for TLS. Empty: `hub up` starts its own Valkey."),
+    ] = ""
+    username: Annotated[str, Field(description="ACL user. Empty: the server's default user.")] = ""
+    password: Annotated[SecretStr | None, Field(description="Of that user.")] = None
+    ca_file: Annotated[
+        Path | None, Field(description="Authority of the server's certificate, a PEM file. Unset: the system's.")
+    ] = None
+    cert_file: Annotated[Path | None, Field(description="Our certificate, a PEM file, if the server asks for one.")] = (
+        None
+    )
+    key_file: Annotated[Path | None, Field(description="Its key, a PEM file without a passphrase.")] = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        parts = urlsplit(self.url)
+        if self.url and (parts.scheme not in ("redis", "rediss") or not parts.hostname):
+            raise ValueError("url: write redis://host:port/database, or rediss://… for TLS")
+        if (self.username or self.password) and (not self.url or "@" in parts.netloc):
+            raise ValueError("username and password go with a url, and one that has none of its own")
+        if (self.ca_file or self.cert_file or self.key_file) and parts.scheme != "rediss":
+            raise ValueError("ca_file, cert_file and key_file are for TLS: write rediss://… in url")
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("cert_file and key_file go together")
+        return self
+
+    @property
+    def address(self) -> str:
+        """
+        All of it as one URL, with the password: for clients, not for people. Empty if there is none.
+
+        One text, because that is what every client of Redis takes, those on a loop and RQ's as well.
+        """
+        parts = urlsplit(self.url)
+        host, query = parts.netloc, parts.query
+        if self.username or self.password:
+            password = self.password.get_secret_value() if self.password else ""
+            host = f"{quote(self.username, safe='')}:{quote(password, safe='')}@{host}"
+        files = {"ssl_ca_certs": self.ca_file, "ssl_certfile": self.cert_file, "ssl_keyfile": self.key_file}
+        given = urlencode({name: str(file.absolute()) for name, file in files.items() if file is not None})
+        return parts._replace(netloc=host, query="&".join(filter(None, (query, given)))).geturl()
 
 
 class Store(_Part):
     """Where events and profiles are kept."""
 
-    url: Annotated[str, Field(description="sqlite:///FILE. Empty: hub.sqlite in the data folder.")] = ""
+    url: Annotated[
+        str,
+        Field(
+            repr=False,
+            description="sqlite:///FILE, or a search engine: elasticsearch+https://HOST:PORT,HOST:PORT or "
+            "opensearch+https://… (docs/store.md). Empty: hub.sqlite in the data folder.",
+        ),
+    ] = ""
+    username: Annotated[str, Field(description="Whom the search engine knows us as.")] = ""
+    password: Annotated[SecretStr | None, Field(description="Of that user.")] = None
+    api_key: Annotated[
+        SecretStr | None, Field(description="Of Elasticsearch, encoded, instead of a user and a password.")
+    ] = None
+    ca_file: Annotated[
+        Path | None,
+        Field(description="Authority to trust in the search engine's TLS, a PEM file. Unset: whom the system trusts."),
+    ] = None
+    shards: Annotated[
+        int, Field(ge=1, le=1_024, description="Shards of each new index of profiles, sessions, letters and a month.")
+    ] = 1
+    copies: Annotated[
+        int, Field(ge=0, le=100, description="Replicas of each shard of new indices; 0 on a single node.")
+    ] = 1
+    refresh_ms: Annotated[
+        int,
+        Field(ge=50, le=60_000, description="A search finds what a collector has stored at most so much later."),
+    ] = 1_000
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if is_engine(self.url):
+            filled_in(self.url, "", Layout())
+        elif self.username or self.password or self.api_key or self.ca_file:
+            raise ValueError("username, password, api_key and ca_file are for a search engine: name one in url")
+        if (self.username or "@" in self.url) and self.api_key:
+            raise ValueError("a username or an api_key: one of them is enough")
+        if self.password and not self.username:
+            raise ValueError("password goes with a username")
+        return self
+
+    def located(self, namespace: str) -> str:
+        """The URL for `open_store`; empty: none is set. Args: namespace: the hub's."""
+        if not is_engine(self.url):
+            return self.url
+        return filled_in(
+            self.url,
+            namespace,
+            Layout(self.shards, self.copies, self.refresh_ms),
+            username=self.username,
+            password=self.password.get_secret_value() if self.password else "",
+            api_key=self.api_key.get_secret_value() if self.api_key else "",
+            ca_file=str(self.ca_file.absolute()) if self.ca_file else "",
+        )
 
 
 class Api(_Part):
@@ -56,6 +159,27 @@ class Api(_Part):
 
     host: Annotated[str, Field(description="Address to listen on. Loopback unless you say otherwise.")] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on; 0 takes a free one.")] = 8686
+    cert_file: Annotated[
+        Path | None,
+        Field(description="Certificate with its chain, a PEM file: then it speaks HTTPS alone (docs/security.md)."),
+    ] = None
+    key_file: Annotated[Path | None, Field(description="Key of the certificate, a PEM file.")] = None
+    key_password: Annotated[SecretStr | None, Field(description="Passphrase of the key. Unset: it has none.")] = None
+    ca_file: Annotated[
+        Path | None,
+        Field(description="Authority that commands trust when they ask the API, a PEM file. Unset: the system's."),
+    ] = None
+    connections: Annotated[
+        int,
+        Field(ge=10, description="Connections at a time, in one API process; then those that wait are closed first."),
+    ] = 10_000
+    head_s: Annotated[
+        float, Field(gt=0, description="How long the head of a request may take to come, or a TLS handshake.")
+    ] = 10.0
+    body_s: Annotated[float, Field(gt=0, description="How long the body of a request may take to come.")] = 60.0
+    stalled_s: Annotated[
+        float, Field(gt=0, description="Whoever has taken nothing of an answer for so long is gone.")
+    ] = 60.0
     collect_key: Annotated[
         bool,
         Field(
@@ -63,6 +187,17 @@ class Api(_Part):
             "For hubs that only servers send to: pages cannot keep a key."
         ),
     ] = False
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("cert_file and key_file go together")
+        return self
+
+    @property
+    def scheme(self) -> str:
+        """Of its URLs."""
+        return "http" if self.cert_file is None else "https"
 
 
 class Limits(_Part):
@@ -73,6 +208,8 @@ class Limits(_Part):
     event_bytes: Annotated[int, Field(ge=1, description="Properties and context of one event, as JSON.")] = 262_144
     depth: Annotated[int, Field(ge=4, le=200, description="Nesting of objects and lists in the body.")] = 32
     id_chars: Annotated[int, Field(ge=36, description="Length of an id or an event type.")] = 256
+    head_bytes: Annotated[int, Field(ge=1_024, description="Head of a request: its first line and headers.")] = 65_536
+    headers: Annotated[int, Field(ge=10, description="Headers of a request.")] = 100
 
 
 class Collector(_Part):
@@ -304,10 +441,59 @@ class Log(_Part):
     json_lines: Annotated[bool, Field(description="One JSON object a line, for machines.")] = False
 
 
+class Telemetry(_Part):
+    """OpenTelemetry traces (docs/telemetry.md)."""
+
+    endpoint: Annotated[
+        str,
+        Field(
+            pattern=r"^(https?://\S+)?$",
+            description="OTLP over HTTP, such as `http://localhost:4318`. Empty: no traces. Takes the extra "
+            "`thamesthrive-hub[telemetry]`.",
+        ),
+    ] = ""
+    share: Annotated[
+        float,
+        Field(ge=0, le=1, description="Of payloads and messages that come without `traceparent`, so many are traced."),
+    ] = 0.01
+    asked_per_s: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="Traces a second and process that senders may ask for by `traceparent`; beyond that the share "
+            "counts. 0: it is not looked at.",
+        ),
+    ] = 100.0
+    service: Annotated[
+        str, Field(min_length=1, description="`service.name`; the process is appended, as in `thamesthrive-hub-api`.")
+    ] = "thamesthrive-hub"
+
+
+class _Referenced(PydanticBaseSettingsSource):
+    """What another source has, `env:NAME` and `file:PATH` read."""
+
+    def __init__(self, settings_cls: type[BaseSettings], inner: PydanticBaseSettingsSource) -> None:
+        super().__init__(settings_cls)
+        self._inner = inner
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        return self._inner.get_field_value(field, field_name)
+
+    def __call__(self) -> dict[str, Any]:
+        found: dict[str, Any] = everywhere(self._inner(), os.environ)
+        return found
+
+
 class Settings(BaseSettings):
     """All settings; a wrong one stops the process at start with its name."""
 
-    model_config = SettingsConfigDict(env_prefix="HUB_", env_nested_delimiter="__", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix="HUB_",
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,  # it may be a secret
+    )
 
     namespace: Annotated[
         str,
@@ -334,6 +520,10 @@ class Settings(BaseSettings):
             "Unset: made at first start, kept in the data folder."
         ),
     ] = None
+    secret_folder: Annotated[
+        Path | None,
+        Field(description="Folder of files that secrets in definitions may name, as `file:NAME`. Unset: none."),
+    ] = None
     kafka: Kafka = Kafka()
     redis: Redis = Redis()
     store: Store = Store()
@@ -352,8 +542,24 @@ class Settings(BaseSettings):
     bulk: Bulk = Bulk()
     health: Health = Health()
     log: Log = Log()
+    telemetry: Telemetry = Telemetry()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - as pydantic calls it
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Variables, in which `env:NAME` and `file:PATH` stand for what is there."""
+        return init_settings, _Referenced(settings_cls, env_settings)
 
     @property
     def store_url(self) -> str:
-        """The store's URL, the embedded default filled in."""
-        return self.store.url or f"sqlite:///{(self.data / 'hub.sqlite').absolute()}"
+        """
+        The store's URL for `open_store`, the embedded default filled in; that of a search engine with our namespace and
+        the rest of the settings, secrets among them.
+        """
+        return self.store.located(self.namespace) or f"sqlite:///{(self.data / 'hub.sqlite').absolute()}"

@@ -52,7 +52,8 @@ class Codec:
         """Raises CodecError when `data` was not written by a known version of this record."""
         writer = self._writers.get(data[:HEADER_BYTES])
         if writer is None:
-            raise CodecError(f"not a {self.name} record: unknown header {data[:HEADER_BYTES].hex() or '(empty)'}")
+            what = "of a newer release, or no" if data.startswith(MARKER) else "not a"
+            raise CodecError(f"{what} {self.name} record: unknown header {data[:HEADER_BYTES].hex() or '(empty)'}")
         try:
             record, end = self._read(data, HEADER_BYTES) if writer is self._parsed else self._read_past(data, writer)
         except (ValueError, TypeError, KeyError, IndexError, EOFError, OverflowError, MemoryError) as exc:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import secrets
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -13,12 +15,22 @@ from hypothesis import HealthCheck, settings
 from hub.log.admin import ensure_topics
 from hub.settings import Kafka
 from hub.stack import jars
-from tests import broker
+from tests import broker, stores
 
 # How long something takes says what else the machine does: no test may fail of that. The same examples in each run, so
 # that a change is judged by what it changes; tests marked `long` search anew each time.
 settings.register_profile("hub", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("hub")
+
+# Thousands of tests and all that they import stay: the cycle collector need not look through them, now or later.
+gc.disable()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """From here on it looks at what the tests themselves leave behind."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(trylast=True)
@@ -63,10 +75,20 @@ def kafka(shared_folder: Path) -> Iterator[str]:
         yield bootstrap
 
 
+@pytest.fixture(scope="session", autouse=True)
+def chosen_store(shared_folder: Path) -> Iterator[None]:
+    """With HUB_TEST_STORE hubs of the tests have their stores in a search engine, see `tests.stores`."""
+    name = os.environ.get(stores.NAME)
+    with stores.engine(name, shared_folder) if name else nullcontext():
+        yield
+
+
 @pytest.fixture
-def namespace() -> str:
+def namespace() -> Iterator[str]:
     """A namespace that no other test has: topics, groups and indices of this test only."""
-    return f"t{secrets.token_hex(6)}"
+    made = f"t{secrets.token_hex(6)}"
+    yield made
+    stores.forget(made)
 
 
 @pytest.fixture

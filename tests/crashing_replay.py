@@ -12,7 +12,7 @@ from hub.replay.bounds import BEGINNING
 from hub.replay.options import Options
 from hub.replay.run import replay
 from hub.replay.source import Step
-from hub.settings import Bulk, Kafka
+from hub.settings import Bulk, Kafka, Settings
 
 bootstrap, namespace, folder, shadow, definitions, what = sys.argv[1:]
 
@@ -27,7 +27,7 @@ replay(
     Options(
         kafka=Kafka(bootstrap=bootstrap),
         namespace=namespace,
-        store_url=f"sqlite:///{folder}/hub.sqlite",
+        store_url=Settings(data=Path(folder), namespace=namespace).store_url,
         data=Path(folder),
         since=BEGINNING,
         into=shadow,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING
 
 from redis import Redis
 
@@ -15,6 +16,7 @@ from hub.flows.ended import Resumed, by_then
 from hub.flows.kept import KeptRun
 from hub.flows.outward import OpenOutward
 from hub.flows.runner import Records, Runner
+from hub.flows.traced import RunTraces
 from hub.flows.versions import FLOW, FlowVersions
 from hub.jobs.flow_answers import RedisAnswers
 from hub.jobs.flow_lookups import answered
@@ -23,10 +25,14 @@ from hub.log.window import Window
 from hub.settings import Settings
 from hub.store.port import Store
 from hub.store.query import QueryError
+from hub.telemetry.start import opened
 from schemas.jobs import SEGMENTATION
 from schemas.topics import EVENTS
 from workers.agents.outbox import Outbox, sealing_of
 from workers.jobs.desk import Desk
+
+if TYPE_CHECKING:
+    from hub.telemetry.running import Running
 
 
 class Look:
@@ -56,6 +62,7 @@ def made(
     *,
     now_ms: Callable[[], int],
     outward: OpenOutward | None = None,
+    traces: RunTraces | None = None,
     window: Window | None = None,
     beat: Callable[[], None] = lambda: None,
     stack: ExitStack | None = None,
@@ -64,14 +71,15 @@ def made(
     Args:
         redis: Where runs are put that go on later.
         outward: None: this process asks no other systems.
+        traces: None: nobody wants any.
         window: In which bulk gives way to live events.
         stack: Closes what was opened.
     """
     queue = FlowQueue(redis, settings.namespace, now_ms)
     topic = EVENTS.name(settings.namespace)
-    opened = None if outward is None else outward(catalogue)
-    if opened is not None and stack is not None:
-        stack.enter_context(closing(opened))
+    calls = None if outward is None else outward(catalogue)
+    if calls is not None and stack is not None:
+        stack.enter_context(closing(calls))
 
     def older(id: str, version: int) -> str | None:
         found = store.version(FLOW, id, version)
@@ -93,12 +101,23 @@ def made(
         elsewhere=queue,
         scheduled=queue,
         answers=RedisAnswers(redis, settings.namespace),
-        outward=opened,
+        outward=calls,
+        traces=traces,
         meanwhile=meanwhile,
         now_ms=now_ms,
         clock_ns=time.perf_counter_ns,
         beat=beat,
     )
+
+
+def run_traces(settings: Settings, redis: Redis, process: str, stack: ExitStack) -> Running | None:
+    """Traces of the runs of a process; None: nobody wants any. Raises Refused."""
+    tracing = stack.enter_context(opened(settings.telemetry, process, settings.namespace))
+    if tracing is None:
+        return None
+    from hub.telemetry.running import Running  # noqa: PLC0415 - what is off is not imported
+
+    return Running(tracing, redis, settings.namespace)
 
 
 def opened_runner(desk: Desk, stack: ExitStack) -> Runner:
@@ -112,6 +131,7 @@ def opened_runner(desk: Desk, stack: ExitStack) -> Runner:
         outbox,
         now_ms=desk.now_ms,
         outward=desk.outward,
+        traces=run_traces(desk.settings, desk.redis, "worker", stack),
         window=desk.window if desk.queue == SEGMENTATION else None,
         stack=stack,
     )

@@ -22,6 +22,7 @@ from bridges.signatures import standard_key
 from hub.definitions.secrets import SecretKeys, SecretRef, is_reference, resolve
 from hub.errors import Refused
 from hub.ids import derived
+from hub.telemetry.outgoing import headers_of
 
 LONGEST_AFTER_S: Final = 3600.0
 SHOWN_CHARS: Final = 300
@@ -134,6 +135,7 @@ class HttpTarget(Target):
         headers = {"Content-Type": content_type, "webhook-id": id}
         if len(messages) == 1:
             headers |= {name: _ascii(value) for name, value in messages[0].headers().items() if value}
+        headers |= headers_of([message.id for message in messages])
         if self._key:
             now_s = int(time.time())
             headers |= {"webhook-timestamp": str(now_s), "webhook-signature": signature(self._key, id, now_s, body)}

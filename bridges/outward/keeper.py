@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from bridges.base import Context, Rewind
 from bridges.kept import Hub, Kept, first_status
@@ -26,6 +26,9 @@ from hub.definitions.kinds import Destination
 from hub.definitions.secrets import secrets_of
 from hub.log.config import producer_config
 from schemas.topics import EVENTS
+
+if TYPE_CHECKING:
+    from hub.telemetry.sending import Sending
 
 Reader = TypeVar("Reader", bound=StoredReader)
 
@@ -68,6 +71,13 @@ class DestinationKeeper(Kept):
     def _secrets(self) -> list[str]:
         return _secrets(self.entry, self._hub)
 
+    def _traces(self) -> Sending | None:
+        if self._hub.tracing is None:
+            return None
+        from hub.telemetry.sending import Sending  # noqa: PLC0415 - what is off is not imported
+
+        return Sending(self._hub.tracing, destination=self._id, kind=self._definition.type)
+
     async def _session(self) -> None:
         hub, definition = self._hub, self._definition
         self.watch.enter("starting")
@@ -85,7 +95,7 @@ class DestinationKeeper(Kept):
             await target.connect()
             await reader.connect()
             burial = Burial(self._id, outlet, hub.blobs, hub.now_ms)
-            desk = Desk(shape, burial, self.watch, self._memory, self.stop_rule, hub.now_ms)
+            desk = Desk(shape, burial, self.watch, self._memory, self.stop_rule, hub.now_ms, self._traces())
             self._sender = session(desk)
             self._reader = reader
             if not self._stopping.is_set():

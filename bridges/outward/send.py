@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bridges.base import Batch, Bridge, Delivery
 from bridges.kept import NotByItself
@@ -16,6 +17,9 @@ from bridges.state import Watch
 from hub.errors import InvalidPayload, PortError
 from hub.pipeline.stop_rule import StopRule
 from schemas.codec import CodecError, decode_stored
+
+if TYPE_CHECKING:  # what is off is not imported
+    from hub.telemetry.sending import Sending
 
 LARGEST_BATCH: Final = 500
 """Shaping blocks the loop: 500 events of ordinary size are about 15 ms."""
@@ -69,6 +73,7 @@ class Desk(NamedTuple):
     memory: Memory
     stop_rule: StopRule
     now_ms: Callable[[], int]
+    traces: Sending | None = None
 
 
 class Session(ABC):
@@ -144,6 +149,7 @@ class Sender(Session):
         super().__init__(desk)
         self._reader = reader
         self._target = target
+        self._traces = desk.traces
 
     async def run(self) -> None:
         """See Session. While one batch is sent, the next is read."""
@@ -165,7 +171,8 @@ class Sender(Session):
         count = len(batch.deliveries)
         self._watch.taken(count, count, self._reader.lag())
         events, letters = self._shaped(batch.deliveries)
-        rejected = await self._send(events)
+        with nullcontext() if self._traces is None else self._sends(self._traces, batch, events):
+            rejected = await self._send(events)
         letters += rejected
         self._judge(count, letters)
         await self._burial.bury(letters)
@@ -174,6 +181,11 @@ class Sender(Session):
         await self._reader.ack(batch)
         self._memory.sent.clear()
         self._watch.acknowledged(len(events) - len(rejected), 0)
+
+    @staticmethod
+    def _sends(traces: Sending, batch: Batch, events: Sequence[ToSend]) -> AbstractContextManager[None]:
+        came = traces.came(batch.deliveries)
+        return traces.sends({one.told.id: came[one.place] for one in events if one.place in came}, len(events))
 
     async def _send(self, events: Sequence[ToSend]) -> list[Letter]:
         """Returns when the target has them all, but for those that it will never take. Raises Unavailable, Refused."""

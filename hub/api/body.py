@@ -10,6 +10,8 @@ from hub.errors import InvalidPayload
 
 _WBITS: Final = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}
 _RAW_DEFLATE: Final = -15
+_MEMBERS: Final = 100
+"""Of a gzip file. What follows one is copied, so tens of thousands of empty ones would cost many seconds."""
 
 
 class Disconnected(Exception):
@@ -79,7 +81,7 @@ async def _rest(message: Message, receive: Receive, limit: int) -> bytes:
 
 def _inflate(body: bytes, wbits: int, limit: int) -> bytes:
     out = bytearray()
-    while True:
+    for _ in range(_MEMBERS):
         stream = zlib.decompressobj(wbits)
         out += stream.decompress(body, limit + 1 - len(out))
         if len(out) > limit:
@@ -89,6 +91,7 @@ def _inflate(body: bytes, wbits: int, limit: int) -> bytes:
         body = stream.unused_data
         if not body:
             return bytes(out)  # gzip may have several members, one after the other
+    raise InvalidPayload("bad_encoding", f"the compressed body has more than {_MEMBERS} members")
 
 
 def _has_zlib_header(body: bytes) -> bool:

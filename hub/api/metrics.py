@@ -18,6 +18,12 @@ DENIED: Final = Counter(
     "Requests without a key that is good (401), or with one that may not do this (403).",
     ["status"],
 )
+CUT: Final = Counter(
+    "hub_cut_connections",
+    "Connections that the API closed before there was an answer: malformed, large_head, large_body, slow_head, "
+    "slow_body, stalled (nothing is taken of an answer), evicted (idle, for another), full.",
+    ["why"],
+)
 REDIRECTED: Final = Counter(
     "hub_redirects",
     "Links that were followed, by what became of the event: event (Kafka has it), late (nobody waited), refused, "

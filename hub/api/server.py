@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import resource
 import signal
 import socket
 from collections.abc import AsyncIterator, Generator
@@ -15,7 +16,7 @@ import structlog
 import uvicorn
 import uvloop
 
-from hub.api.app import create_app
+from hub.api.app import Producer, create_app
 from hub.api.asgi import App
 from hub.api.control import Control
 from hub.api.definitions import Rules
@@ -23,6 +24,8 @@ from hub.api.flow_answers import Waiters
 from hub.api.heartbeat_runs import Runs
 from hub.api.imports import Door
 from hub.api.recorder import Recorder
+from hub.api.tls import Tls
+from hub.api.wire import Bounds, bounds_of, watch, wire_of
 from hub.definitions.catalogue import Catalogue
 from hub.edge.hook import Hooks
 from hub.edge.message import ConverterOf
@@ -47,8 +50,10 @@ from hub.pipeline.data_keys import Wrapping
 from hub.pipeline.sealed import Sealer
 from hub.redis import client
 from hub.segments.runs import Runs as SegmentRuns
-from hub.settings import Api, Bulk, Flows, Kafka, Limits
+from hub.settings import Api, Bulk, Flows, Kafka, Limits, Telemetry
 from hub.store.factory import open_store
+from hub.telemetry.start import opened as telemetry_of
+from schemas.topics import EVENTS
 
 log: Final = structlog.get_logger()
 
@@ -56,11 +61,52 @@ KEEP_ALIVE_S: Final = 65
 """Longer than the usual minute of a proxy in front, so that it is the proxy that closes an idle connection."""
 GRACE_S: Final = 5.0
 """How much longer than Kafka's acknowledgement a request may take before a stop breaks it off."""
+OTHER_FILES: Final = 500
+"""Of the store, Kafka, Redis and logs, roughly."""
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 class Server(uvicorn.Server):
-    """Uvicorn, except that signals only ask it to stop: what is around it is to be closed as well."""
+    """
+    Uvicorn, except that signals only ask it to stop: what is around it is to be closed as well; that a TLS handshake
+    has to end some time; and that slow clients are looked for.
+    """
+
+    def __init__(self, config: uvicorn.Config, handshake_s: float) -> None:
+        """Args: handshake_s: how long one may take."""
+        super().__init__(config)
+        self._handshake_s = handshake_s
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen on `sockets`."""
+        config, loop = self.config, asyncio.get_running_loop()
+        await self.lifespan.startup()
+
+        def made() -> asyncio.Protocol:
+            protocol: asyncio.Protocol = config.http_protocol_class(  # type: ignore[call-arg]
+                config=config, server_state=self.server_state, app_state=self.lifespan.state
+            )
+            return protocol
+
+        self.servers = [
+            await loop.create_server(
+                made,
+                sock=sock,
+                ssl=config.ssl,
+                backlog=config.backlog,
+                ssl_handshake_timeout=self._handshake_s if config.ssl else None,
+            )
+            for sock in sockets or ()
+        ]
+        self.started = True
+
+    async def main_loop(self) -> None:
+        """Until it is asked to stop."""
+        watching = asyncio.create_task(watch(self.server_state.connections), name="slow clients")
+        try:
+            await super().main_loop()
+        finally:
+            watching.cancel()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -95,6 +141,7 @@ class Parts(NamedTuple):
     import_door: Door | None = None
     flows: Flows = Flows()
     collect_key: bool = False
+    telemetry: Telemetry = Telemetry()
 
 
 def run(parts: Parts, api: Api) -> None:
@@ -109,14 +156,35 @@ def run(parts: Parts, api: Api) -> None:
     async def main() -> None:
         # the port first: that it is taken shall not be found out after a wait for Kafka
         with closing(listen(api)) as sock:
+            tls = Tls(api) if api.cert_file else None
+            _allow_files(api.connections)
             async with _opened(parts) as app:
                 # what is there now stays: not to walk it again in each collection saves an eighth of a request's time
                 gc.collect()
                 gc.freeze()
-                await serve(app, sock, grace_s=parts.kafka.delivery_timeout_s + GRACE_S)
+                await serve(
+                    app,
+                    sock,
+                    grace_s=parts.kafka.delivery_timeout_s + GRACE_S,
+                    bounds=bounds_of(api, parts.limits),
+                    tls=tls,
+                )
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main())
+
+
+def _allow_files(connections: int) -> None:
+    """Each connection is an open file, and many systems let a process have 1,024 until it asks for more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + OTHER_FILES
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    if most < wanted:
+        log.warning(
+            "api.few_files", connections=connections, files=most, mend="raise ulimit -n, or lower HUB_API__CONNECTIONS"
+        )
 
 
 def listen(api: Api) -> socket.socket:
@@ -133,12 +201,14 @@ def listen(api: Api) -> socket.socket:
     return sock
 
 
-def server_of(app: App, grace_s: float) -> Server:
+def server_of(app: App, grace_s: float, bounds: Bounds | None = None, tls: Tls | None = None) -> Server:
     """The HTTP server of an app; see `serve`."""
+    bounds = bounds or bounds_of(Api(), Limits())
     return Server(
         uvicorn.Config(
             app,
-            http="httptools",
+            http=wire_of(bounds),
+            ssl_context_factory=None if tls is None else lambda *_: tls.context,
             ws="none",
             lifespan="off",
             log_config=None,
@@ -149,21 +219,26 @@ def server_of(app: App, grace_s: float) -> Server:
             backlog=2048,
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=int(grace_s),
-        )
+        ),
+        bounds.head_s,
     )
 
 
-async def serve(app: App, sock: socket.socket, *, grace_s: float) -> None:
+async def serve(
+    app: App, sock: socket.socket, *, grace_s: float, bounds: Bounds | None = None, tls: Tls | None = None
+) -> None:
     """
     Answer requests on `sock` until a stop signal.
 
     Args:
         grace_s: How long requests may take to finish after the signal, seconds.
+        bounds: What clients may do; None: the settings' defaults.
+        tls: With what it speaks TLS; None: it does not.
 
     Raises:
         Unavailable: The server could not start.
     """
-    server = server_of(app, grace_s)
+    server = server_of(app, grace_s, bounds, tls)
 
     def stop(number: signal.Signals) -> None:
         log.info("api.stopping", signal=number.name)
@@ -172,11 +247,19 @@ async def serve(app: App, sock: socket.socket, *, grace_s: float) -> None:
     loop = asyncio.get_running_loop()
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, stop, number)
+    watching = None
+    if tls is not None:
+        loop.add_signal_handler(signal.SIGHUP, tls.read_again)
+        watching = asyncio.create_task(tls.watch(), name="certificate")
     try:
         host, port = sock.getsockname()[:2]
-        log.info("api.listening", url=f"http://{f'[{host}]' if ':' in host else host}:{port}")
+        scheme = "http" if tls is None else "https"
+        log.info("api.listening", url=f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}")
         await server.serve(sockets=[sock])
     finally:
+        if watching is not None:
+            watching.cancel()
+            loop.remove_signal_handler(signal.SIGHUP)
         for number in STOP_SIGNALS:
             loop.remove_signal_handler(number)
     log.info("api.stopped")
@@ -215,8 +298,14 @@ async def _opened(parts: Parts) -> AsyncIterator[App]:
             if not follower.level:
                 raise Unavailable("definitions", "not all of them have been read yet")
 
-        yield create_app(
-            publisher=SealingPublisher(publisher, sealer, namespace) if parts.shredding else publisher,
+        sending: Producer = SealingPublisher(publisher, sealer, namespace) if parts.shredding else publisher
+        tracing = stack.enter_context(telemetry_of(parts.telemetry, "api", namespace))
+        if tracing is not None:
+            from hub.telemetry.edge import TracedApp, TracedPublisher  # noqa: PLC0415 - what is off is not imported
+
+            sending = TracedPublisher(sending, tracing, EVENTS.name(namespace))
+        app = create_app(
+            publisher=sending,
             store=store,
             catalogue=catalogue,
             admin_key=parts.admin_key,
@@ -247,3 +336,4 @@ async def _opened(parts: Parts) -> AsyncIterator[App]:
             task_writer=late_tasks,
             queue_of=None if redis is None else lambda queue: JobQueue(redis, namespace, queue),
         )
+        yield app if tracing is None else TracedApp(app, tracing, parts.telemetry)

@@ -103,7 +103,8 @@ class _Tracer:
     def _record(self, position: Position) -> tuple[Record | None, str]:
         epoch, _ = self._store.latest_progress()
         if position.epoch != epoch:
-            return None, f"this is log {position.epoch}; the topic has been made anew since, and is log {epoch}"
+            why = f"the topic was made anew, or got more partitions, and is log {epoch}"
+            return None, f"this is log {position.epoch}; {why}"
         try:
             record = self._record_at(position.partition, position.offset)
         except Unavailable as exc:

@@ -8,7 +8,7 @@ import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import Future
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
 import stamina
@@ -24,13 +24,17 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from hub.chaos import clock, disk, rig
-from hub.chaos.plan import Fault
+from hub.chaos.engine import patiently
+from hub.chaos.plan import ALL_LINKS, STORE, TO_STORE, Fault
 from hub.chaos.proxy import Proxy
 from hub.chaos.site import STORE_FOLDER, Site
+from hub.errors import Unavailable
 from schemas.topics import EVENTS
 
 BACK_S: Final = 60.0
 """A process that is not back so long after a fault is down."""
+ENGINE_BACK_S: Final = 90.0
+"""The same of a search engine, which takes its time to start."""
 POLL_S: Final = 0.05
 RULES_S: Final = 120.0
 """How long it is tried to set Kafka's rules, or to take them back: with them, nothing would be stored any more."""
@@ -61,7 +65,9 @@ class Faults:
             "slow": self._link,
             "join": self._join,
             "full": self._fill,
+            "block": self._block,
             "refuse": self._refuse,
+            "command": command,
         }
 
     async def do(self, fault: Fault) -> None:
@@ -74,11 +80,11 @@ class Faults:
 
     async def until_works(self, name: str) -> None:
         """Raises Down when the process does not get there."""
-        await _until(lambda: self._site.works(name), f"{name} is not ready")
+        await _until(lambda: self._site.works(name), f"{name} is not ready", _back_s(name))
 
     async def _signal(self, name: str, number: signal.Signals) -> int:
         """To the process as soon as there is one: it may be on its way back from the fault before."""
-        deadline = time.monotonic() + BACK_S
+        deadline = time.monotonic() + _back_s(name)
         while True:
             try:
                 return self._site.signal(name, number)
@@ -90,7 +96,7 @@ class Faults:
     async def _replace(self, fault: Fault, number: signal.Signals) -> None:
         pid = await self._signal(fault.target, number)
         # it ends when it is gone; from there on counts how long the next one takes
-        await _until(lambda: self._site.process(fault.target).pid != pid, f"{fault.target} ({pid}) does not end")
+        await _until(lambda: self._site.pid(fault.target) != pid, f"{fault.target} ({pid}) does not end")
 
     async def _strand(self, fault: Fault) -> None:
         link = self._proxies[f"{fault.target}-kafka"]
@@ -106,7 +112,7 @@ class Faults:
         try:
             await asyncio.sleep(fault.lasts_s)
         finally:
-            if self._site.process(fault.target).pid == pid:
+            if self._site.pid(fault.target) == pid:
                 self._site.signal(fault.target, signal.SIGCONT)
 
     async def _bend(self, fault: Fault) -> None:
@@ -118,7 +124,10 @@ class Faults:
             clock.set_ahead(file, 0)
 
     async def _link(self, fault: Fault) -> None:
-        async with disturbed(self._proxies[fault.target], fault):
+        links = [f"{name}-store" for name in TO_STORE] if fault.target == ALL_LINKS else [fault.target]
+        async with AsyncExitStack() as stack:
+            for link in links:
+                await stack.enter_async_context(disturbed(self._proxies[link], fault))
             await asyncio.sleep(fault.lasts_s)
 
     async def _join(self, fault: Fault) -> None:
@@ -133,8 +142,23 @@ class Faults:
             process.kill()
             process.wait()
 
+    async def _block(self, fault: Fault) -> None:
+        engine = self._site.engine
+        assert engine is not None
+        try:
+            await asyncio.to_thread(patiently, lambda: engine.block(fault.kind, fault.target), ENGINE_BACK_S)
+        except Unavailable as exc:
+            raise Down(str(exc)) from exc
+        try:
+            await asyncio.sleep(fault.lasts_s)
+        finally:
+            await asyncio.to_thread(patiently, engine.unblock, RULES_S)
+
     async def _fill(self, fault: Fault) -> None:
-        folder = self._site.data / (STORE_FOLDER if fault.target == "store" else "kafka")
+        if fault.target == STORE and self._site.engine is not None:
+            await self._block(fault)
+            return
+        folder = self._site.data / (STORE_FOLDER if fault.target == STORE else "kafka")
         if self._small_disks:
             disk.fill(folder)
             try:
@@ -142,8 +166,8 @@ class Faults:
             finally:
                 disk.free(folder)
             return
-        names = ("collector", "collector-2") if fault.target == "store" else ("kafka",)
-        pids = [pid for pid in (self._site.process(name).pid for name in names) if pid]
+        names = ("collector", "collector-2") if fault.target == STORE else ("kafka",)
+        pids = [pid for pid in map(self._site.pid, names) if pid]
         for pid in pids:
             disk.forbid_growth(pid, forbid=True)
         try:
@@ -202,9 +226,13 @@ async def command(fault: Fault) -> None:
         raise Down(f"{fault.target!r} ends with {done.returncode}: {done.stderr.strip()}")
 
 
-async def _until(ask: Callable[[], bool], otherwise: str) -> None:
-    deadline = time.monotonic() + BACK_S
+def _back_s(name: str) -> float:
+    return ENGINE_BACK_S if name == STORE else BACK_S
+
+
+async def _until(ask: Callable[[], bool], otherwise: str, seconds: float = BACK_S) -> None:
+    deadline = time.monotonic() + seconds
     while not await asyncio.to_thread(ask):
         if time.monotonic() > deadline:
-            raise Down(f"{otherwise} within {BACK_S:.0f} s")
+            raise Down(f"{otherwise} within {seconds:.0f} s")
         await asyncio.sleep(POLL_S)

@@ -15,6 +15,14 @@ COLLECTORS: Final = ("collector", "collector-2")
 TO_KAFKA: Final = ("api", "collector", "collector-2", "bridges", "agents", "worker", "scheduler")
 """Those whose connections to Kafka go through a proxy of their own."""
 LINKS: Final = ("load-api", *(f"{name}-kafka" for name in TO_KAFKA))
+TO_STORE: Final = ("api", "collector", "collector-2", "agents", "worker", "scheduler")
+"""Those whose connections to a search engine go through a proxy of their own."""
+STORE: Final = "store"
+ALL_LINKS: Final = "all-store"
+"""Those of TO_STORE at once."""
+STORE_LINKS: Final = (*(f"{name}-store" for name in TO_STORE), ALL_LINKS)
+STORE_PARTS: Final = (STORE, "store-events", "store-profiles", "store-batches")
+"""What of a search engine may refuse writes: all of the hub's indices, or some of them."""
 
 KINDS: Final = {
     "kill": "SIGKILL",
@@ -27,7 +35,8 @@ KINDS: Final = {
     "stall": "connections stay, nothing moves on them",
     "slow": "every piece is held up, both ways",
     "join": "one more collector, or agents process, joins its group and leaves it: rebalances",
-    "full": "the disk is full",
+    "full": "the disk is full; of a search engine: its flood stage is reached, its indices are read-only",
+    "block": "a search engine refuses writes (index.blocks.write)",
     "refuse": "Kafka refuses writes to events.v1 (an ACL)",
     "command": "a command of yours",
 }
@@ -114,16 +123,29 @@ def all_faults() -> list[tuple[str, str]]:
     ]
 
 
-def faults(seed: int, count: int, seconds: float, choice: Sequence[tuple[str, str]]) -> list[Fault]:
+def engine_faults(*, links: bool, process: bool) -> list[tuple[str, str]]:
+    """
+    The same of a search engine as the hub's store.
+
+    Args: links: whether there are proxies in front of it. process: whether it can be sent signals.
+    """
+    return [
+        *((kind, STORE) for kind in ("kill", "restart", "pause", "freeze") if process),
+        *(("block", part) for part in STORE_PARTS),
+        ("full", STORE),
+        *((kind, link) for kind in ("cut", "stall", "slow") for link in STORE_LINKS if links),
+    ]
+
+
+def faults(seed: int, count: int, seconds: float, *choices: Sequence[tuple[str, str]]) -> list[Fault]:
     """
     `count` faults, spread over the run: every kind comes before one comes again, every target of a kind likewise.
 
-    Args: choice: kinds and targets to draw from.
+    Args: choices: kinds and targets to draw from; of several in turn.
     """
     rng = random.Random(f"faults {seed}")
-    deck: list[tuple[str, str]] = []
-    while len(deck) < count:
-        deck += _shuffled(rng, choice)
+    decks = [_deck(rng, choice, count) for choice in choices]
+    deck = [fault for turn in zip(*decks, strict=True) for fault in turn]
     begin, end = min(3.0, seconds / 10), seconds * 0.95
     gap = (end - begin) / max(1, count)
     planned = []
@@ -131,6 +153,13 @@ def faults(seed: int, count: int, seconds: float, choice: Sequence[tuple[str, st
         at_s = begin + gap * (number - 1 + rng.uniform(0, 0.6))
         planned.append(Fault(number, kind, target, at_s, _lasts(rng, kind), _size(rng, kind, target)))
     return planned
+
+
+def _deck(rng: random.Random, choice: Sequence[tuple[str, str]], count: int) -> list[tuple[str, str]]:
+    deck: list[tuple[str, str]] = []
+    while len(deck) < count:
+        deck += _shuffled(rng, choice)
+    return deck[:count]
 
 
 def _shuffled(rng: random.Random, choice: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
@@ -158,6 +187,7 @@ def _lasts(rng: random.Random, kind: str) -> float:
         "slow": (2.0, 5.0),
         "join": (2.0, 5.0),
         "full": (2.0, 4.0),
+        "block": (2.0, 4.0),
         "refuse": (1.0, 3.0),
     }.get(kind, (0.0, 0.0))
     return round(rng.uniform(shortest, longest), 2)

@@ -36,18 +36,26 @@ class Link(NamedTuple):
 
 
 class Rig(NamedTuple):
-    """What the kit and the process that runs the hub agree on: the links, by the name of the process."""
+    """
+    What the kit and the process that runs the hub agree on, by the name of the process.
+
+    Attributes:
+        links: To Kafka.
+        stores: Port of the proxy in front of its search engine; empty: there are none.
+    """
 
     links: dict[str, Link]
+    stores: dict[str, int]
 
     def write(self, data: Path) -> None:
         """Into the data folder."""
-        (data / FILE).write_text(json.dumps({name: list(link) for name, link in self.links.items()}))
+        (data / FILE).write_text(json.dumps(self._asdict()))
 
 
 def read(data: Path) -> Rig:
     """What `write` wrote."""
-    return Rig({name: Link(*ports) for name, ports in json.loads((data / FILE).read_text()).items()})
+    written = json.loads((data / FILE).read_text())
+    return Rig({name: Link(*ports) for name, ports in written["links"].items()}, written["stores"])
 
 
 def clock_file(data: Path, name: str) -> Path:
@@ -57,11 +65,19 @@ def clock_file(data: Path, name: str) -> Path:
 
 def rebuilt(what: plan.Plan, data: Path) -> plan.Plan:
     """The plan of `hub up` for the processes OURS, changed as the rig needs it."""
-    links = read(data).links
+    rig = read(data)
+    links = rig.links
     servers, *ours = what.stages
     kafka, *others = servers.programs
-    bent = (replace(one, programs=[_bent(each, links[each.name], data) for each in one.programs]) for one in ours)
+    bent = (replace(one, programs=[_bent(each, rig, data) for each in one.programs]) for one in ours)
     return replace(what, stages=(Stage([_with_links(kafka, links, data), *others], servers.then), *bent))
+
+
+def behind(url: str, port: int) -> str:
+    """A search engine by way of a proxy of this machine. Args: url: as the setting has it, of one host."""
+    scheme, _, place = url.partition("://")
+    account, at, _ = place.rpartition("@")
+    return f"{scheme}://{account}{at}127.0.0.1:{port}"
 
 
 def _with_links(kafka: Program, links: dict[str, Link], data: Path) -> Program:
@@ -85,11 +101,14 @@ def _with_links(kafka: Program, links: dict[str, Link], data: Path) -> Program:
     return replace(kafka, prepare=prepare_with_links)
 
 
-def _bent(program: Program, link: Link, data: Path) -> Program:
+def _bent(program: Program, rig: Rig, data: Path) -> Program:
     python, *_, name = program.argv
     command = name.partition("-")[0]  # collector-2 is a collector
+    env = {**program.env, "HUB_KAFKA__BOOTSTRAP": f"127.0.0.1:{rig.links[program.name].proxy}"}
+    if program.name in rig.stores:
+        env["HUB_STORE__URL"] = behind(env["HUB_STORE__URL"], rig.stores[program.name])
     return replace(
         program,
         argv=(python, "-m", "hub.chaos.clock", str(clock_file(data, program.name)), command),
-        env={**program.env, "HUB_KAFKA__BOOTSTRAP": f"127.0.0.1:{link.proxy}"},
+        env=env,
     )

@@ -47,7 +47,7 @@ class Target:
         url: For questions and definitions. load_url: for the load; a proxy may be in front of it.
         bootstrap: Of the Kafka in which the bridge's topic is; empty: no bridge.
         bridge_bootstrap: The same Kafka, as the bridge shall reach it.
-        choice: The faults that can be done here.
+        choices: The faults that can be done here, from several choices in turn.
         may_lack_agents: Whether segments, heartbeat and flows are left out when no agents process runs.
         do: Does one. Raises Down.
         works: By the target of a fault, what waits until that process is ready.
@@ -59,7 +59,7 @@ class Target:
     bootstrap: str
     bridge_bootstrap: str
     may_lack_agents: bool
-    choice: Sequence[tuple[str, str]]
+    choices: Sequence[Sequence[tuple[str, str]]]
     do: Callable[[Fault], Awaitable[None]]
     works: Callable[[str], Callable[[], Awaitable[None]] | None]
     conditions: Mapping[str, Any]
@@ -111,7 +111,7 @@ async def run(target: Target, options: Options, file: Path, say: Callable[[str],
         if has_agents:
             senders.append(_change(definitions, options.seconds * CHANGE_AT))
         sending = asyncio.gather(*senders)
-        faults = plan.faults(options.seed, options.faults, options.seconds, target.choice)
+        faults = plan.faults(options.seed, options.faults, options.seconds, *target.choices)
         done, down = await _disturb(faults, target, canaries, started_at, say)
         say("the last fault is over; waiting until everything is acknowledged and stored")
         try:

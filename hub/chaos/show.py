@@ -8,18 +8,23 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from hub.chaos import report
+from hub.chaos.engine import SearchEngine, patiently
 from hub.chaos.here import LEDGER, run_here
 from hub.chaos.plan import Options
 from hub.chaos.report import Result
 from hub.chaos.there import run_there
+from hub.settings import Store
+
+FORGET_S: Final = 60.0
 
 
 class Wanted(NamedTuple):
-    """What the command line says."""
+    """What the command line says. `store`: a search engine; `store_pid`: the file with its process id."""
 
     seconds: float
     faults: int
@@ -32,6 +37,8 @@ class Wanted(NamedTuple):
     key: str
     bootstrap: str
     commands: Sequence[str]
+    store: Store | None = None
+    store_pid: Path | None = None
 
 
 def show(wanted: Wanted, environment: Mapping[str, str], say: Callable[[str], None]) -> bool:
@@ -68,7 +75,13 @@ def show(wanted: Wanted, environment: Mapping[str, str], say: Callable[[str], No
 def _one(wanted: Wanted, seed: int, folder: Path, environment: Mapping[str, str], say: Callable[[str], None]) -> Result:
     if not wanted.url:
         options = Options(seed, f"s{seed}", wanted.seconds, wanted.faults, wanted.rate)
-        return asyncio.run(_stoppable(run_here(folder, options, environment, say)))
+        if wanted.store is None:
+            return asyncio.run(_stoppable(run_here(folder, options, environment, say, commands=wanted.commands)))
+        # indices of its own: what an earlier run has left, or anybody else has there, is not touched
+        namespace = f"chaos-{options.run}-{secrets.token_hex(4)}"
+        with closing(SearchEngine(wanted.store, namespace, wanted.store_pid)) as engine:
+            work = run_here(folder, options, environment, say, engine=engine, commands=wanted.commands)
+            return _on(engine, work, wanted, say)
     # a name of its own: what an earlier run has left there must not be taken for this one's
     options = Options(seed, f"s{seed}-{secrets.token_hex(4)}", wanted.seconds, wanted.faults, wanted.rate)
     there = run_there(
@@ -81,6 +94,20 @@ def _one(wanted: Wanted, seed: int, folder: Path, environment: Mapping[str, str]
         commands=wanted.commands,
     )
     return asyncio.run(_stoppable(there))
+
+
+def _on(engine: SearchEngine, work: Coroutine[Any, Any, Result], wanted: Wanted, say: Callable[[str], None]) -> Result:
+    """Run it; what it leaves in the engine goes by the same rule as its ledger and logs."""
+    is_kept = True
+    try:
+        result = asyncio.run(_stoppable(work))
+        is_kept = wanted.keep or not result.good
+    finally:
+        if is_kept:
+            say(f"what is stored is in the indices {engine.namespace}-* of {engine.place}")
+        else:
+            patiently(engine.forget, FORGET_S)  # it may be on its way back from the last fault
+    return result
 
 
 async def _stoppable(work: Coroutine[Any, Any, Result]) -> Result:

@@ -9,14 +9,17 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from hub.chaos import clock, rig
-from hub.chaos.plan import TO_KAFKA
+from hub.chaos.plan import STORE, TO_KAFKA, TO_STORE
 from hub.errors import Unavailable
 from hub.stack import kafka, plan, ports, state, valkey
 from hub.stack.keys import admin_key
 from hub.stack.process import LEASH
+
+if TYPE_CHECKING:
+    from hub.chaos.engine import SearchEngine
 
 START_S: Final = 90.0
 STOP_S: Final = 90.0
@@ -34,14 +37,25 @@ class Site:
 
     Attributes:
         links: By the name of our process, its link to Kafka.
+        stores: By the name of our process, the port of its proxy to the search engine; empty: there are none.
+        engine: None: the store is a file.
     """
 
-    def __init__(self, data: Path, environment: Mapping[str, str]) -> None:
-        """Chooses ports, starts nothing. Args: environment: of the processes; HUB_ variables of it are left out."""
+    def __init__(self, data: Path, environment: Mapping[str, str], engine: SearchEngine | None = None) -> None:
+        """
+        Chooses ports, starts nothing.
+
+        Args: environment: of the processes; HUB_ variables of it are left out, but for how a search engine is used.
+        """
         self.data = data
+        self.engine = engine
         self._process: subprocess.Popen[bytes] | None = None
         names = [f"{name} {end}" for name in TO_KAFKA for end in rig.Link._fields]
-        chosen = ports.choose(data / "chaos-ports.json", [*names, "api", "load", "extra"])
+        to_store = TO_STORE if engine is not None and engine.target else ()
+        chosen = ports.choose(
+            data / "chaos-ports.json", [*names, *(f"{name} {STORE}" for name in to_store), "api", "load", "extra"]
+        )
+        self.stores = {name: chosen[f"{name} {STORE}"] for name in to_store}
         self.links = {name: rig.Link(*(chosen[f"{name} {end}"] for end in rig.Link._fields)) for name in TO_KAFKA}
         self.api_port = chosen["api"]
         self.load_port = chosen["load"]
@@ -50,14 +64,14 @@ class Site:
         self._environment = {
             **{name: value for name, value in environment.items() if not name.startswith("HUB_")},
             "HUB_DATA": str(data),
-            "HUB_STORE__URL": f"sqlite:///{data / STORE_FOLDER / 'hub.sqlite'}",
+            **_store(data, engine, environment),
             "HUB_KAFKA__DELIVERY_TIMEOUT_S": str(DELIVERY_TIMEOUT_S),
             # what is right at the end shall be so without a second opinion that puts it right
             "HUB_SEGMENTS__CHECK_EVERY_S": "0",
             # who goes on with flows is a process of its own here, to which something can be done
             "HUB_TASKS__ON_DEMAND": "false",
         }
-        rig.Rig(self.links).write(data)
+        rig.Rig(self.links, self.stores).write(data)
         for name in (*TO_KAFKA, *(name for name, _ in EXTRA.values())):
             clock.make(rig.clock_file(data, name))
 
@@ -109,13 +123,15 @@ class Site:
             self._process.wait()
         self._process = None
 
-    def process(self, name: str) -> state.ProcessState:
-        """How a process is."""
-        return next(process for process in self._state().processes if process.name == name)
+    def pid(self, name: str) -> int | None:
+        """Of a process, if it runs at the moment."""
+        if name == STORE and self.engine is not None:
+            return self.engine.pid()
+        return self._process_of(name).pid
 
     def signal(self, name: str, number: signal.Signals) -> int:
         """Send it. Returns the process id. Raises ProcessLookupError when it does not run at the moment."""
-        pid = self.process(name).pid
+        pid = self.pid(name)
         if pid is None:
             raise ProcessLookupError(name)
         os.kill(pid, number)
@@ -123,7 +139,9 @@ class Site:
 
     def works(self, name: str) -> bool:
         """Whether the process is there and says that it can do its work. Blocks for some seconds at most."""
-        process = self.process(name)
+        if name == STORE and self.engine is not None:
+            return self.engine.works()
+        process = self._process_of(name)
         if process.pid is None:
             return False
         if name == "kafka":
@@ -143,6 +161,8 @@ class Site:
             "HUB_HEALTH__PORT": str(self.extra_port),
             "HUB_ADMIN_KEY": self.key,
         }
+        if link in self.stores:
+            environment["HUB_STORE__URL"] = rig.behind(environment["HUB_STORE__URL"], self.stores[link])
         command = ["-m", "hub.chaos.clock", str(rig.clock_file(self.data, name)), kind]
         with (self.data / "logs" / f"{name}.log").open("ab") as log:
             return subprocess.Popen(
@@ -153,11 +173,22 @@ class Site:
         """Whether that one is ready."""
         return plan.says_ok("127.0.0.1", self.extra_port, "/ready")
 
+    def _process_of(self, name: str) -> state.ProcessState:
+        return next(process for process in self._state().processes if process.name == name)
+
     def _state(self) -> state.RunState:
         running = state.read(self.data)
         if running is None:
             raise Unavailable("hub", f"has ended; its logs are in {self.data / 'logs'}")
         return running
+
+
+def _store(data: Path, engine: SearchEngine | None, environment: Mapping[str, str]) -> dict[str, str]:
+    """Settings of the hub's store."""
+    if engine is None:
+        return {"HUB_STORE__URL": f"sqlite:///{data / STORE_FOLDER / 'hub.sqlite'}"}
+    how = {name: value for name, value in environment.items() if name.startswith("HUB_STORE__")}
+    return {**how, "HUB_STORE__URL": engine.url, "HUB_NAMESPACE": engine.namespace}
 
 
 def _leashed(*arguments: str) -> list[str]:

@@ -54,7 +54,7 @@ async def run_there(
             bootstrap=bootstrap,
             bridge_bootstrap=bootstrap,
             may_lack_agents=True,
-            choice=[*((kind, LINK) for kind in ("cut", "stall", "slow")), *(("command", text) for text in commands)],
+            choices=[[*((kind, LINK) for kind in ("cut", "stall", "slow")), *(("command", text) for text in commands)]],
             do=do,
             works=lambda _name: None,
             conditions={"hub": url},

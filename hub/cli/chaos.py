@@ -33,14 +33,21 @@ def chaos(
     url: Annotated[str, typer.Option(help="Of a hub of yours (http://…), instead of one of the kit's own.")] = "",
     bootstrap: Annotated[str, typer.Option(help="With --url: a Kafka for a bridge's topic. Empty: REST alone.")] = "",
     command: Annotated[
-        list[str] | None, typer.Option(help="With --url: a fault, as a shell command. May be given again.")
+        list[str] | None, typer.Option(help="One more fault, as a shell command. May be given again.")
+    ] = None,
+    store: Annotated[
+        str, typer.Option(help="Search engine (elasticsearch+http://…, opensearch+…) for the data of the kit's hub.")
+    ] = "",
+    store_pid: Annotated[
+        Path | None, typer.Option(help="File with its process id: it is killed and stopped. Somebody starts it again.")
     ] = None,
 ) -> None:
     """
     Load a hub while everything is killed, stopped, cut off and confused; then check every event and profile.
 
     Starts a hub of its own. With --url it is yours (its admin key: HUB_ADMIN_KEY): only the connection to it is
-    disturbed, and the commands run that you name. Exits with 1 if a promise was broken, 2 if it could not be tried.
+    disturbed, and the commands run that you name. With --store its data is in a search engine, which is hurt, too.
+    Exits with 1 if a promise was broken, 2 if it could not be tried.
     """
     import httpx
 
@@ -48,6 +55,7 @@ def chaos(
     from hub.cli.settings import load
     from hub.errors import HubError
     from hub.logs import configure
+    from hub.search_engine import HOW, is_engine
 
     settings = load()
     # that the kit's own producer cannot reach Kafka is what was done to it; how often is in the report
@@ -56,8 +64,24 @@ def chaos(
     if url and not key:
         typer.echo("no admin key: set HUB_ADMIN_KEY to that of the hub", err=True)
         raise typer.Exit(2)
+    if (store and (url or not is_engine(store))) or (store_pid and not store):
+        typer.echo(f"--store is for the kit's own hub, without --url: write {HOW}; --store-pid is of that", err=True)
+        raise typer.Exit(2)
     wanted = Wanted(
-        seconds, faults, range(seed, seed + seeds), rate, report, data, keep, url, key, bootstrap, tuple(command or ())
+        seconds=seconds,
+        faults=faults,
+        seeds=range(seed, seed + seeds),
+        rate=rate,
+        report=report,
+        data=data,
+        keep=keep,
+        url=url,
+        key=key,
+        bootstrap=bootstrap,
+        commands=tuple(command or ()),
+        # user, password and the rest are in the settings: a command line is seen by all
+        store=settings.store.model_copy(update={"url": store}) if store else None,
+        store_pid=store_pid,
     )
     try:
         good = show(wanted, os.environ, typer.echo)

@@ -42,11 +42,12 @@ def options(
     brokers = bootstrap or settings.kafka.bootstrap or (running.kafka if running else "")
     if not brokers:
         raise typer.BadParameter("no hub runs here, so say where Kafka is", param_hint="--bootstrap")
-    at = settings.model_copy(update={"data": folder})
+    namespace = running.namespace if running else settings.namespace
+    at = settings.model_copy(update={"data": folder, "namespace": namespace})
     wrapping = Wrapping(secret_key(settings.secret_key, folder))
     return Options(
         kafka=settings.kafka.model_copy(update={"bootstrap": brokers}),
-        namespace=running.namespace if running else settings.namespace,
+        namespace=namespace,
         store_url=at.store_url,
         data=folder,
         bulk=settings.bulk,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,7 +25,7 @@ class Rest:
         """Args: url: of the hub; empty: the one that runs on the data folder, else its usual port."""
         folder = data or settings.data
         running = state.read(folder) if folder.is_dir() else None
-        base = url or (running.url if running else f"http://127.0.0.1:{settings.api.port}")
+        base = url or (running.url if running else f"{settings.api.scheme}://127.0.0.1:{settings.api.port}")
         given = settings.key or settings.admin_key
         if given is None and not (folder / NAME).is_file():
             typer.echo(
@@ -33,7 +34,9 @@ class Rest:
             )
             raise typer.Exit(FAILED)
         key = admin_key(given, folder)
-        self._http = httpx.Client(base_url=base, headers={"Authorization": f"Bearer {key}"}, timeout=ANSWER_S)
+        self._http = httpx.Client(
+            base_url=base, headers={"Authorization": f"Bearer {key}"}, timeout=ANSWER_S, verify=trust(settings, base)
+        )
 
     def get(self, path: str, **query: Any) -> httpx.Response:
         """GET; query parameters that are None are left out."""
@@ -86,6 +89,17 @@ class Rest:
             typer.echo(f"{method} {path} is answered with {answer.status_code}: {_detail(answer)}", err=True)
             raise typer.Exit(FAILED)
         return answer
+
+
+def trust(settings: Settings, url: str) -> ssl.SSLContext | bool:
+    """Whom to trust at `url`: HUB_API__CA_FILE, else the system's authorities. Exits when the file is none."""
+    if not url.startswith("https:"):
+        return False  # nothing to look at; to read the system's authorities takes a tenth of a second
+    try:
+        return ssl.create_default_context(cafile=settings.api.ca_file)
+    except (OSError, ssl.SSLError) as exc:
+        typer.echo(f"HUB_API__CA_FILE {settings.api.ca_file} cannot be used: {exc}", err=True)
+        raise typer.Exit(FAILED) from exc
 
 
 def _detail(answer: httpx.Response) -> str:

@@ -44,7 +44,12 @@ def where(options: Options, settings: Settings, data: Path | None, url: str, boo
     """The options with the address of the hub, or of its Kafka, filled in. Raises typer.BadParameter."""
     running = state.read(data or settings.data) if (data or settings.data).is_dir() else None
     if options.via == "rest":
-        return replace(options, url=url or (running.url if running else f"http://127.0.0.1:{settings.api.port}"))
+        return replace(
+            options,
+            url=url or (running.url if running else f"{settings.api.scheme}://127.0.0.1:{settings.api.port}"),
+            ca_file=settings.api.ca_file,
+            api_key=settings.key.get_secret_value() if settings.key else "",
+        )
     brokers = bootstrap or settings.kafka.bootstrap or (running.kafka if running else "")
     if not brokers:
         raise typer.BadParameter("no hub runs here, so say where Kafka is", param_hint="--bootstrap")

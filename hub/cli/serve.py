@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -49,7 +49,7 @@ def api() -> None:
     from hub.pipeline.data_keys import Wrapping
     from workers.jobs.kinds import kinds
 
-    with _process() as settings, ExitStack() as stack:
+    with _process("api") as settings, ExitStack() as stack:
         settings.data.mkdir(parents=True, exist_ok=True)
         variables = environ(settings)
         key = secret_key(settings.secret_key, settings.data)
@@ -69,7 +69,7 @@ def api() -> None:
             converter=converter_with(variables),
             hooks=Hooks(namespace=settings.namespace, limits=settings.limits, environ=variables, blobs=blobs),
             rehearse_of=rehearse_of,
-            redis_url=settings.redis.url,
+            redis_url=settings.redis.address,
             most_heartbeats_per_s=settings.agents.events_per_s,
             bulk=settings.bulk,
             wrapping=Wrapping(key),
@@ -83,6 +83,7 @@ def api() -> None:
             ),
             flows=settings.flows,
             collect_key=settings.api.collect_key,
+            telemetry=settings.telemetry,
         )
         run(parts, settings.api)
 
@@ -96,7 +97,7 @@ def collector(
     from hub.collector.run import Shredding, run_collector
     from hub.pipeline.data_keys import Wrapping
 
-    with _process() as settings:
+    with _process("collector") as settings:
         run_collector(
             kafka=settings.kafka,
             namespace=settings.namespace,
@@ -107,6 +108,7 @@ def collector(
             most_profiles=settings.identity.most_profiles,
             geo=settings.geo.file,
             accept_gap=accept_gap,
+            telemetry=settings.telemetry,
             shredding=Shredding(
                 Wrapping(secret_key(settings.secret_key, settings.data)), seals=settings.privacy.shredding
             ),
@@ -117,7 +119,7 @@ def bridges() -> None:
     """Pull events from other queues."""
     from bridges.run import run
 
-    with _process() as settings:
+    with _process("bridges") as settings:
         run(settings)
 
 
@@ -125,7 +127,7 @@ def agents() -> None:
     """Do what is due: heartbeats, segments that change with time alone."""
     from workers.agents.run import run
 
-    with _process() as settings:
+    with _process("agents") as settings:
         run(settings)
 
 
@@ -144,7 +146,7 @@ def worker(
 
     if queue not in QUEUES:
         raise typer.BadParameter(f"there is no queue {queue!r}; known: {', '.join(QUEUES)}")
-    with _process() as settings:
+    with _process("worker") as settings:
         if not settings.redis.url:
             typer.echo("HUB_REDIS__URL is not set. `hub up` starts a Valkey of its own and sets it.", err=True)
             raise typer.Exit(EX_CONFIG)
@@ -173,8 +175,17 @@ def _outward(settings: Settings) -> OpenOutward:
     return opened
 
 
+def validators() -> dict[str, Callable[[Any], None]]:
+    """By kind of definition, what its types do not say: raise HubError or ValueError. For whoever is no process."""
+    from bridges.outward import registry as outward
+    from bridges.registry import validate
+    from hub.api.flows import checker
+
+    return {"bridge": validate, "destination": outward.validate, "flow": checker}
+
+
 @contextmanager
-def _process() -> Iterator[Settings]:
+def _process(name: str) -> Iterator[Settings]:
     """Settings, logs and exit codes that every process shares: 78 when starting again cannot help, else 1."""
     # here, not above: every command of a user is `hub …`, too, and would wait for it
     import structlog
@@ -183,7 +194,7 @@ def _process() -> Iterator[Settings]:
     from hub.logs import configure
 
     settings = load()
-    configure(settings.log)
+    configure(settings.log, name)
     if not settings.kafka.bootstrap:
         typer.echo("HUB_KAFKA__BOOTSTRAP is not set. `hub up` starts a Kafka of its own and sets it.", err=True)
         raise typer.Exit(EX_CONFIG)

@@ -7,7 +7,9 @@ from typing import Final
 
 import typer
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
+from hub.references import NoReference
 from hub.settings import Settings
 
 EX_CONFIG: Final = 78
@@ -23,6 +25,13 @@ def load() -> Settings:
             name = "HUB_" + "__".join(str(part).upper() for part in error["loc"])
             typer.echo(f"setting {name}: {error['msg']}", err=True)
         raise typer.Exit(EX_CONFIG) from exc
+    except NoReference as exc:
+        where, _, what = str(exc).partition(": ")
+        typer.echo(f"setting {'HUB_' + where.upper().replace('.', '__', 1)}: {what}", err=True)
+        raise typer.Exit(EX_CONFIG) from exc
+    except SettingsError as exc:  # its own words have no value in them, those of its cause do
+        typer.echo(f"a setting is no JSON: {exc}", err=True)
+        raise typer.Exit(EX_CONFIG) from None
     for name in leftovers():
         typer.echo(f"setting {name} is not one of the hub's: see docs/settings.md", err=True)
     return settings

@@ -1,4 +1,4 @@
-"""`hub up`, `hub down`, `hub status`, `hub doctor`: the whole hub on one machine."""
+"""`hub up`, `hub down`, `hub status`: the whole hub on one machine."""
 
 from __future__ import annotations
 
@@ -28,7 +28,6 @@ def register(app: typer.Typer) -> None:
     app.command("up", rich_help_panel=panel)(start)
     app.command("down", rich_help_panel=panel)(stop)
     app.command("status", rich_help_panel=panel)(status)
-    app.command("doctor", rich_help_panel=panel)(examine)
 
 
 def start(
@@ -42,7 +41,7 @@ def start(
     from hub.cli.up import run, site
     from hub.errors import HubError
 
-    settings = _settings(data, port)
+    settings = settings_with(data, port)
     report = Report(report_fd)
     try:
         settings.data.mkdir(parents=True, exist_ok=True)
@@ -63,7 +62,7 @@ def stop(data: Data = None) -> None:
 
     from hub.stack import state
 
-    settings = _settings(data)
+    settings = settings_with(data)
     pid = state.holder(settings.data)
     if pid is None:
         typer.echo(f"No hub runs on {settings.data}.")
@@ -84,26 +83,10 @@ def status(data: Data = None, json_: Annotated[bool, typer.Option("--json", help
     """What runs on the data folder, and how it is. Exits with 3 when nothing does."""
     from hub.cli import status as view
 
-    settings = _settings(data)
+    settings = settings_with(data)
     running = view.as_json(settings.data) if json_ else view.as_text(settings.data)
     if not running:
         raise typer.Exit(EXIT_NOT_RUNNING)
-
-
-def examine(data: Data = None, port: Port = None) -> None:
-    """Check everything that the hub needs; says what is wrong and how to mend it. Exits with 1 if something is."""
-    from hub.stack import doctor
-
-    settings = _settings(data, port)
-    needs = doctor.Needs(settings.data, cache(), settings.namespace, settings.kafka, settings.redis, settings.api)
-    good = True
-    for finding in doctor.examine(needs):
-        good = good and finding.ok
-        typer.echo(f"{'ok   ' if finding.ok else 'WRONG'}  {finding.subject}: {finding.detail}")
-        if finding.mend:
-            typer.echo(f"       {finding.mend}.")
-    if not good:
-        raise typer.Exit(1)
 
 
 def cache() -> Path:
@@ -113,7 +96,7 @@ def cache() -> Path:
     return jars.default_cache(os.environ.get("XDG_CACHE_HOME"))
 
 
-def _settings(data: Path | None, port: int | None = None) -> Settings:
+def settings_with(data: Path | None, port: int | None = None) -> Settings:
     settings = load()
     api = settings.api if port is None else settings.api.model_copy(update={"port": port})
     return settings.model_copy(update={"data": (data or settings.data).absolute(), "api": api})

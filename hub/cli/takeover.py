@@ -152,7 +152,7 @@ def _documents(
 ) -> dict[str, list[tuple[str, dict[str, Any]]]]:
     """The definitions, as the predecessor has them. Raises Refused, Unavailable."""
     from hub.definitions.secrets import resolve
-    from hub.imports.postgres import Server
+    from hub.imports.sql import Server
     from hub.migration.installation import DEFINED
     from hub.migration.look import documents
     from hub.migration.metadata import documents as rows_of

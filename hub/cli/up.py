@@ -29,6 +29,7 @@ def site(settings: Settings, cache: Path, environment: Mapping[str, str]) -> pla
         environment=dict(environment),
         class_path=[] if settings.kafka.bootstrap else class_path(cache),
         late=plan.LATE if settings.agents.up else (),
+        store_url=settings.store_url,
     )
 
 

@@ -7,21 +7,25 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import Final, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar
 
 import stamina
 import structlog
 from confluent_kafka import Consumer, KafkaError, Message
+from msgspec.structs import replace
 
 from hub.collector.crash import At, nowhere
 from hub.collector.garbage import Garbage
 from hub.collector.output import Output
 from hub.collector.ownership import Ownership
+from hub.collector.patient import patient
 from hub.collector.report import Report
 from hub.collector.state import Memory
+from hub.collector.unsent import Unsent
 from hub.ending import at_most
 from hub.errors import Refused, Unavailable
 from hub.log.keys import KeepingOpener
+from hub.model import Outgoing
 from hub.pipeline.definitions import Definitions
 from hub.pipeline.process import Outcome, process
 from hub.pipeline.records import Decoded, LogRecord, batches, decode
@@ -29,6 +33,9 @@ from hub.pipeline.stop_rule import StopRule
 from hub.settings import Collector as CollectorSettings
 from hub.store.port import Writing
 from schemas.replays import read_received, read_replay
+
+if TYPE_CHECKING:  # what is off is not imported
+    from hub.telemetry.collecting import BatchTrace, Collecting
 
 log: Final = structlog.get_logger()
 MOST_EVENTS: Final = 1_500
@@ -50,10 +57,11 @@ def now_ms() -> int:
 
 
 class _Written(NamedTuple):
-    """A batch that is stored and told: the offsets to commit, and sessions that turned out to be of another profile."""
+    """A batch that is stored and told: offsets to commit, sessions that are of another profile, what `Unsent` keeps."""
 
     offsets: dict[int, int]
     lost: list[str]
+    held: list[Outgoing]
 
 
 class CurrentDefinitions(Protocol):
@@ -83,17 +91,18 @@ class Loop:
         settings: CollectorSettings,
         garbage: Garbage,
         opener: KeepingOpener | None = None,
+        traces: Collecting | None = None,
         at: At = nowhere,
         now_ms: Callable[[], int] = now_ms,
     ) -> None:
         """
-        Args: opener: of sealed records; None: there are none. at: called at each crash point. now_ms: the clock, for
-        when a batch was written and nothing else.
+        Args: opener: of sealed records; None: there are none. traces: None: nobody wants any. at: called at each crash
+        point. now_ms: the clock, for when a batch was written and nothing else.
         """
         self._consumer = consumer
         self._ownership = ownership
         self._output = output
-        self._reading = reading
+        self._reading = patient(reading, self._patiently)
         self._writing = writing
         self._definitions = definitions
         self._settings = settings
@@ -101,19 +110,21 @@ class Loop:
         self._opener = opener
         if opener is not None:
             opener.before = self._finish  # only one of two connections can write at a time
+        self._traces = traces
         self._at = at
         self._now_ms = now_ms
         self._memory = Memory(settings)
         self._writer = ThreadPoolExecutor(1, "writer")
         self._pending: Future[_Written] | None = None
+        self._unsent = Unsent()
         self._report = Report()
         self._stop_rule = StopRule(settings.stop_share, settings.stop_window)
         self._last_fault = ""
         self._stop = threading.Event()
         self.polled_at = time.monotonic()
         """When the loop last came round, in seconds of time.monotonic: it is alive while this moves."""
-        self.waiting_for = ""
-        """What the writer is waiting for, in words; empty while all is well."""
+        self._waits: dict[int, str] = {}
+        """By thread, what it is waiting for; empty while all is well."""
         ownership.before_losing(self._let_go)
         ownership.when_gained(self._send_again)
 
@@ -121,6 +132,11 @@ class Loop:
     def ready(self) -> bool:
         """Whether partitions are owned and their records are being processed."""
         return self._ownership.assigned and not self.waiting_for and not self._stop.is_set()
+
+    @property
+    def waiting_for(self) -> str:
+        """What is waited for, in words; empty while all is well."""
+        return next((words for words in tuple(self._waits.values()) if words), "")
 
     @property
     def partitions(self) -> set[int]:
@@ -157,11 +173,14 @@ class Loop:
         messages = self._consumer.consume(1, IDLE_POLL_S if self._pending is None else WRITING_POLL_S)
         if messages:
             messages += self._company()
+            if self._traces is not None:
+                self._traces.polled(messages)
         self._ownership.raise_if_failed()
         records = self._ownership.fresh(_records(messages))
         if not records:
             if self._pending is None:
                 self._garbage.idle()
+                self._forward(self._unsent.take())
             self._reap()
             self._ownership.raise_if_starved()
             return
@@ -183,6 +202,7 @@ class Loop:
         return messages
 
     def _batch(self, decoded: Sequence[Decoded], started: float) -> None:
+        trace = None if self._traces is None else self._traces.batch(decoded)
         needed = max((d.inbound["definitions_offset"] for d in decoded if d.inbound is not None), default=-1)
         definitions = self._definitions.at_least(needed)
         state = self._memory.load(
@@ -198,11 +218,14 @@ class Loop:
         self._at("processed")
         self._judge_own(outcome)
         self._finish()
+        batch = self._unsent.with_batch(outcome.batch)
+        if batch is not outcome.batch:
+            outcome = replace(outcome, batch=batch)
         self._memory.trim(outcome.batch.events)
         self._memory.keep(outcome)
         offsets = self._ownership.advance(outcome.batch.progress, decoded)
         self._garbage.after_batch()
-        self._pending = self._writer.submit(self._write, outcome, offsets, started)
+        self._pending = self._writer.submit(self._write, outcome, offsets, started, trace)
 
     def _judge_own(self, outcome: Outcome) -> None:
         """Raises Refused when too much dies here, before anything of this batch is written."""
@@ -219,23 +242,29 @@ class Loop:
                 "the collector with HUB_COLLECTOR__STOP_SHARE=1",
             )
 
-    def _write(self, outcome: Outcome, offsets: dict[int, int], started: float) -> _Written:
+    def _write(self, outcome: Outcome, offsets: dict[int, int], started: float, trace: BatchTrace | None) -> _Written:
         """On the writer's thread: the store first, then whoever listens."""
+        if trace is not None:
+            trace.writes()
         lost = self._patiently(lambda: self._writing.write(outcome.batch, at_ms=self._now_ms()))
+        if trace is not None:
+            trace.stored()
         self._at("written")
-        self._output.produce(outcome)
+        self._output.produce(outcome, trace)
         self._at("produced")
         self._patiently(self._output.flush)
+        if trace is not None:
+            trace.told()
         self._at("flushed")
         self._report.add(outcome, time.perf_counter() - started)
-        return _Written(offsets, lost)
+        return _Written(offsets, lost, self._output.take_held())
 
     def _patiently(self, act: Callable[[], T]) -> T:
         """Until it works, or the process is asked to stop: each of the steps may be repeated."""
 
         def again(error: Exception) -> bool:
             waits = isinstance(error, Unavailable) and not self._stop.is_set()
-            self.waiting_for = str(error) if waits else ""
+            self._waits[threading.get_ident()] = str(error) if waits else ""
             return waits
 
         try:
@@ -246,7 +275,7 @@ class Loop:
         for attempt in stamina.retry_context(on=again, attempts=None, timeout=None, wait_max=RETRY_MAX_S):
             with attempt:
                 done = act()
-        self.waiting_for = ""
+        self._waits[threading.get_ident()] = ""
         return done
 
     def _finish(self) -> None:
@@ -255,6 +284,7 @@ class Loop:
             pending, self._pending = self._pending, None
             written = pending.result()
             self._memory.lose(written.lost)
+            self._unsent.keep(written.held)
             self._ownership.commit(written.offsets)
             self._at("committed")
 
@@ -265,10 +295,14 @@ class Loop:
     def _send_again(self, epoch: int, partitions: Sequence[int]) -> None:
         """When partitions come: what the last batch of each had to send, which its writer may not have done."""
         self._finish()
-        outbox = self._reading.outbox(epoch, partitions)
+        self._forward(self._reading.outbox(epoch, partitions))
+
+    def _forward(self, outbox: Sequence[Outgoing]) -> None:
+        """To other profiles, while nothing is written."""
         if outbox:
             self._output.forward(outbox)
             self._patiently(self._output.flush)
+            self._unsent.keep(self._output.take_held())
 
     def _let_go(self) -> None:
         """Before partitions go: their batch is finished, then everything about them is forgotten."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 import structlog
@@ -12,15 +13,16 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from hub.errors import Unavailable
 from hub.log.fatal import Fatal, give_up, serve
+from hub.log.hold import is_held
 from hub.log.sealing import Sealing
 from hub.model import DeadLetter, Outgoing
 from hub.pipeline.data_keys import key_record
 from hub.pipeline.process import Outcome
-from schemas.codec import encode_dead_letter, encode_stored, encode_trigger
+from schemas.codec import decode_inbound, encode_dead_letter, encode_stored, encode_trigger
+from schemas.records import TRACK, Stored, Trigger
 from schemas.records import DeadLetter as DeadLetterRecord
-from schemas.records import Stored, Trigger
 from schemas.replays import REPLAY_HEADER
-from schemas.topics import DEAD, EVENTS, MAX_TOLD_BYTES, STORED, TRIGGERS
+from schemas.topics import DEAD, EVENTS, MAX_RECORD_BYTES, MAX_TOLD_BYTES, STORED, TRIGGERS
 
 log: Final = structlog.get_logger()
 STUCK_S: Final = 60.0
@@ -34,6 +36,16 @@ class _Record(NamedTuple):
     key: bytes
     value: bytes
     headers: Sequence[tuple[str, bytes]] = ()
+    outgoing: Outgoing | None = None
+    """Of what goes to events.v1: what it is in the store's outbox."""
+
+
+class Traces(Protocol):
+    """Of a batch: `hub.telemetry.collecting.BatchTrace`."""
+
+    def headers(self, event_ids: Iterable[str | None]) -> list[tuple[str, bytes]]:
+        """What a record says that is sent because of these events."""
+        ...
 
 
 class Output:
@@ -63,11 +75,16 @@ class Output:
         self._records: list[_Record] = []
         self._sealed: list[_Record] = []
         """Records for events.v1 whose keys are not acknowledged yet."""
+        self._held: list[Outgoing] = []
         self._failed: KafkaError | None = None
         self._left, self._moved_at_s = 0, 0.0
 
-    def produce(self, outcome: Outcome) -> None:
-        """Hand over, in the order of the log, once all before it is acknowledged."""
+    def produce(self, outcome: Outcome, traces: Traces | None = None) -> None:
+        """
+        Hand over, in the order of the log, once all before it is acknowledged.
+
+        Args: traces: which of it belongs to traces; None: nothing does.
+        """
         identity = outcome.batch.identity
         told = [
             *map(self._of_stored, outcome.stored),
@@ -77,14 +94,22 @@ class Output:
                 for letter in outcome.dead_letters
             ),
         ]
-        self._hand_over(told, identity.outbox if identity is not None else ())
+        if traces is not None:
+            caused = [*(one["id"] for one in outcome.stored), *(one["event_id"] for one in outcome.triggers)]
+            for place, id in enumerate(caused):
+                told[place] = told[place]._replace(headers=traces.headers([id]))
+        self._hand_over(told, identity.outbox if identity is not None else (), traces)
 
     def forward(self, outbox: Sequence[Outgoing]) -> None:
         """Hand over records for other profiles, in their order; those that are sent a second time change nothing."""
         self._hand_over([], outbox)
 
-    def _hand_over(self, told: list[_Record], outbox: Sequence[Outgoing]) -> None:
+    def _hand_over(self, told: list[_Record], outbox: Sequence[Outgoing], traces: Traces | None = None) -> None:
         outgoing = [self._of_outgoing(one) for one in outbox]
+        if traces is not None:
+            outgoing = [
+                one._replace(headers=[*one.headers, *traces.headers(_event_ids(one.value))]) for one in outgoing
+            ]
         if self._sealing is None or not outgoing:
             self._begin([*told, *outgoing])
             return
@@ -97,9 +122,14 @@ class Output:
         self._begin(told)
         self._sealed = sealed
 
+    def take_held(self) -> list[Outgoing]:
+        """What was for other profiles, and could not be sent as the log is held (`hub.log.hold`), since last asked."""
+        held, self._held = self._held, []
+        return held
+
     def flush(self) -> None:
         """
-        Return when Kafka has acknowledged everything that was handed over.
+        Return when Kafka has acknowledged everything that was handed over, but what `take_held` gives.
 
         Raises: Unavailable: not in time, or something was not taken. Call it again: what is still under way stays so,
             and after a failure all is sent again.
@@ -135,6 +165,7 @@ class Output:
     def _begin(self, records: list[_Record]) -> None:
         self._records = records
         self._failed = None
+        self._held = []
         self._left, self._moved_at_s = len(records), time.monotonic()
         producer = self._producer
 
@@ -143,8 +174,16 @@ class Output:
             if error is not None and producer is self._producer:
                 self._failed = error
 
+        def sent(record: _Record, error: KafkaError | None, message: Message) -> None:
+            # what is larger may be refused for that: our producer lets through what stored.v1 takes
+            is_small = len(record.value) < MAX_RECORD_BYTES
+            if error is None or record.outgoing is None or not (is_small and is_held(error)):
+                delivered(error, message)
+            elif producer is self._producer:
+                self._held.append(record.outgoing)
+
         for record in records:
-            self._send(producer, record, delivered)
+            self._send(producer, record, delivered if record.outgoing is None else partial(sent, record))
 
     def _of_stored(self, stored: Stored) -> _Record:
         value = encode_stored(stored)
@@ -157,7 +196,8 @@ class Output:
         return _Record(self._triggers, key.encode(), encode_trigger(trigger))
 
     def _of_outgoing(self, one: Outgoing) -> _Record:
-        return _Record(self._events, one.key, one.value, [] if one.replay is None else [(REPLAY_HEADER, one.replay)])
+        headers = [] if one.replay is None else [(REPLAY_HEADER, one.replay)]
+        return _Record(self._events, one.key, one.value, headers, one)
 
     def _send(
         self, producer: Producer, record: _Record, delivered: Callable[[KafkaError | None, Message], None]
@@ -180,6 +220,11 @@ class Output:
                 return
             else:
                 return
+
+
+def _event_ids(value: bytes) -> list[str]:
+    body = decode_inbound(value)["body"]
+    return [event["id"] for event in body[1]["events"]] if body[0] == TRACK else []
 
 
 def _left_out(event_id: str) -> bytes:

@@ -8,7 +8,7 @@ from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import structlog
 from confluent_kafka import Consumer, Producer
@@ -37,9 +37,13 @@ from hub.pipeline.data_keys import Wrapping
 from hub.pipeline.rules import agent
 from hub.pipeline.sealed import Sealer
 from hub.settings import Collector as CollectorSettings
-from hub.settings import Health, Kafka
+from hub.settings import Health, Kafka, Telemetry
 from hub.store.factory import open_store
-from schemas.topics import EVENTS, KEYS, MAX_TOLD_BYTES
+from hub.telemetry.start import opened as telemetry_of
+from schemas.topics import EVENTS, KEYS, MAX_TOLD_BYTES, STORED
+
+if TYPE_CHECKING:
+    from hub.telemetry.collecting import Collecting
 
 log: Final = structlog.get_logger()
 TELL_TIMEOUT_S: Final = 2.0
@@ -63,6 +67,9 @@ TELLING: Final[dict[str, Any]] = {
 """How outcomes are told: without a limit of time, and without a call for each record that has arrived."""
 
 
+NO_TELEMETRY: Final = Telemetry()
+
+
 class Shredding(NamedTuple):
     """`wrapping`: of the keys of sealed records. `seals`: whether this process seals what it sends."""
 
@@ -82,6 +89,7 @@ def run_collector(
     geo: Path | None = None,
     accept_gap: bool = False,
     shredding: Shredding | None = None,
+    telemetry: Telemetry = NO_TELEMETRY,
     at: At = nowhere,
 ) -> None:
     """
@@ -107,6 +115,17 @@ def run_collector(
             stack.callback(opener.close)
             if shredding.seals:
                 sealing = Sealing(Sealer(shredding.wrapping, identity_key), KEYS.name(namespace))
+        tracing = stack.enter_context(telemetry_of(telemetry, "collector", namespace))
+        traces: Collecting | None = None
+        if tracing is not None:
+            from hub.telemetry.collecting import Collecting  # noqa: PLC0415 - what is off is not imported
+
+            traces = Collecting(
+                tracing,
+                events=EVENTS.name(namespace),
+                stored=STORED.name(namespace),
+                group=collector_group(namespace),
+            )
         telling = producer_config(kafka, **TELLING)
         loop = Loop(
             consumer=consumer,
@@ -118,6 +137,7 @@ def run_collector(
             settings=settings,
             garbage=Garbage(),
             opener=opener,
+            traces=traces,
             at=at,
         )
 

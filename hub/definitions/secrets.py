@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple, TypeAlias, get_args
 
 from pydantic import AfterValidator, BaseModel
@@ -16,12 +17,17 @@ from pydantic import AfterValidator, BaseModel
 from hub.definitions.sealed import PREFIX as SEALED
 from hub.definitions.sealed import Seal, SealError
 from hub.errors import Refused
+from hub.references import FILE, PREFIXES, VARIABLE, NoReference, read
 
-PREFIX: Final = "env:"
+PREFIX: Final = VARIABLE
 KEY: Final = "HUB_SECRET_KEY"
-OWN: Final = frozenset({KEY, "HUB_ADMIN_KEY", "HUB_KEY", "HUB_IDENTITY__KEY"})
-"""The hub's own secrets, which no other server is to be told."""
-HOW: Final = "a secret: write env:NAME, the variable of the bridge process that holds it, or let the API seal it"
+FOLDER: Final = "HUB_SECRET_FOLDER"
+OWN: Final = "HUB_"
+"""Variables that begin so are the hub's own, many of them secrets, which no other server is to be told."""
+HOW: Final = (
+    "a secret: write env:NAME, the variable of the bridge process that holds it, file:NAME, a file in its "
+    f"{FOLDER}, or let the API seal it"
+)
 
 Change: TypeAlias = Callable[[str, str], str]
 """Gets where a text is, such as `settings.password`, and the text; gives what shall be there."""
@@ -43,7 +49,7 @@ class SecretKeys(NamedTuple):
 
 def is_reference(value: str) -> bool:
     """Whether a secret is none by itself: it is elsewhere, sealed, or there is none (an empty text)."""
-    return not value or value.startswith((PREFIX, SEALED))
+    return not value or value.startswith((*PREFIXES, SEALED))
 
 
 def _reference(value: str) -> str:
@@ -53,7 +59,7 @@ def _reference(value: str) -> str:
 
 
 SecretRef: TypeAlias = Annotated[str, AfterValidator(_reference), _Mark()]
-"""A secret in a kind's settings: `env:NAME`, `sealed:…`, or an empty text for none. Give it to `resolve`."""
+"""A secret in a kind's settings: `env:NAME`, `file:NAME`, `sealed:…`, or an empty text: none. For `resolve`."""
 
 _CLIENT_SECRETS: Final = SecretKeys(("password", "secret", "ssl.key.pem"))
 
@@ -74,20 +80,22 @@ BRIDGES: Final = "start `hub bridges` with it (`hub api`, if it is a webhook's)"
 
 def resolve(value: Any, environ: Mapping[str, str], mend: str = BRIDGES) -> Any:
     """
-    `env:NAME` becomes the variable's value, `sealed:…` what was sealed; anything else stays.
+    `env:NAME` becomes the variable's value, `file:NAME` the file's, `sealed:…` what was sealed; anything else stays.
 
-    Args: environ: with HUB_SECRET_KEY, wherever that came from. mend: how a variable gets there.
+    Args: environ: with HUB_SECRET_KEY and HUB_SECRET_FOLDER, wherever they came from. mend: how a variable gets there.
 
-    Raises: Refused: the variable is not set; there is no key, or another one.
+    Raises: Refused: the variable is not set, the file not there; there is no key, or another one.
     """
     if not isinstance(value, str):
         return value
     if value.startswith(SEALED):
         return _opened(value, environ)
+    if value.startswith(FILE):
+        return _read(value, environ)
     if not value.startswith(PREFIX):
         return value
     name = value.removeprefix(PREFIX)
-    if name in OWN:
+    if name.startswith(OWN):
         raise Refused("bridge", f"{name} is the hub's own secret, and no bridge's: use another variable")
     if name not in environ:
         raise Refused(
@@ -95,6 +103,17 @@ def resolve(value: Any, environ: Mapping[str, str], mend: str = BRIDGES) -> Any:
             f"the setting refers to the variable {name}, which this process does not have: {mend}",
         )
     return environ[name]
+
+
+def _read(value: str, environ: Mapping[str, str]) -> str:
+    folder = environ.get(FOLDER)
+    if not folder:
+        # else whoever writes definitions could have any file of this machine sent to a server of theirs
+        raise Refused("bridge", f"the setting refers to {value}, and {FOLDER}, where it has to be, is not set here")
+    try:
+        return read(value, environ, Path(folder))
+    except NoReference as exc:
+        raise Refused("bridge", str(exc)) from exc
 
 
 def _opened(value: str, environ: Mapping[str, str]) -> str:

@@ -25,6 +25,7 @@ from hub.flows.records import ran_ms, records
 from hub.flows.run import NOTHING, Documents, run, run_id
 from hub.flows.scheduled import Scheduled, second
 from hub.flows.trace import Run, settled
+from hub.flows.traced import RunTraces
 from hub.flows.triggers import fired_by
 from hub.flows.versions import FlowVersions, NotKnown, Off, Unusable
 from schemas.codec import encode_inbound
@@ -119,6 +120,7 @@ class Runner:
         scheduled: Scheduled,
         answers: Answers,
         outward: Outward | None = None,
+        traces: RunTraces | None = None,
         meanwhile: Callable[[Sequence[KeptRun]], Ended] = lambda _: {},
         now_ms: Callable[[], int],
         clock_ns: Callable[[], int] = int,
@@ -130,6 +132,7 @@ class Runner:
             meanwhile: Which pauses of runs that were just saved have ended since (`hub.flows.ended.by_then`). May raise
                 Unavailable.
             outward: None: what goes to other systems is for others to do (`elsewhere`), whatever is said of blocking.
+            traces: None: nobody wants any.
             now_ms: The clock, milliseconds since 1970.
             clock_ns: As of `run`; without one, what is not known yet is asked for for ever.
             beat: Called with each step forward.
@@ -142,6 +145,7 @@ class Runner:
         self._scheduled = scheduled
         self._answers = answers
         self._outward = outward
+        self._traces = traces
         self._meanwhile = meanwhile
         self._now_ms = now_ms
         self._clock_ns = clock_ns
@@ -300,6 +304,12 @@ class Runner:
 
     def _make(self, works: list[_Work], *, may_block: bool) -> list[KeptRun]:
         """All of them, as far as they go."""
+        if self._traces is None or not works:
+            return self._made(works, may_block=may_block)
+        with self._traces.legs([work.kept for work in works]):
+            return self._made(works, may_block=may_block)
+
+    def _made(self, works: list[_Work], *, may_block: bool) -> list[KeptRun]:
         may_block = may_block and self._outward is not None
         made: list[KeptRun] = []
         while works:
@@ -480,15 +490,18 @@ class Runner:
         asks = [(work, node, ask) for work in works for node, ask in work.found.wanted.items()]
         if len(asks) > 1:
             with ThreadPoolExecutor(min(CALLERS, len(asks)), thread_name_prefix="calls") as pool:
-                answers = list(pool.map(self._answer, [ask for _, _, ask in asks]))
+                answers = list(pool.map(self._answer, [(work.kept, ask) for work, _, ask in asks]))
         else:
-            answers = [self._answer(ask) for _, _, ask in asks]
+            answers = [self._answer((work.kept, ask)) for work, _, ask in asks]
         for (work, node, _), answer in zip(asks, answers, strict=True):
             work.answers = {**work.answers, node: answer}
 
-    def _answer(self, ask: Ask) -> Answer:
+    def _answer(self, asked: tuple[KeptRun, Ask]) -> Answer:
+        run, ask = asked
         if self._outward is None or not isinstance(ask, CallHttp):
             raise TypeError(f"nobody here makes {ask!r:.200}")
+        if self._traces is not None:
+            return self._traces.call(run, ask, self._outward.call)
         return self._outward.call(ask)
 
     def _reread(self, works: Sequence[_Work], made: list[KeptRun]) -> list[_Work]:

@@ -7,9 +7,8 @@ from contextlib import contextmanager
 from typing import Any, Final, Self
 
 from hub.errors import PortError, Refused, Unavailable
-from hub.imports.postgres import Server
 from hub.imports.rows import Column, unreadable
-from hub.imports.sql import Answer, Database
+from hub.imports.sql import Answer, Database, Server
 
 CONNECT_S: Final = 10
 READ_S: Final = 300

@@ -13,6 +13,7 @@ from confluent_kafka import KafkaError, KafkaException, Message
 from hub.errors import Refused, Unavailable
 from hub.imports.convert import Converted
 from hub.log.config import producer_config
+from hub.log.hold import HELD, is_held
 from hub.log.polled import TICK_S, Polled
 from hub.log.window import Window
 from hub.pipeline.data_keys import key_record
@@ -20,6 +21,8 @@ from hub.pipeline.sealed import Sealer
 from hub.settings import Kafka
 from schemas.topics import EVENTS, KEYS
 
+FIRST_S: Final = 1.0
+"""How long nothing else is sent behind the first page of all."""
 IDLE_S: Final = 60.0
 """How long to go on without any acknowledgement."""
 
@@ -66,6 +69,7 @@ class Outlet:
         self._keys = KEYS.name(namespace)
         self._window = window
         self._sealer = sealer
+        self._tried = False
         self._moved = threading.Event()
         self._heard_at = time.monotonic()
         config = producer_config(
@@ -110,6 +114,10 @@ class Outlet:
                 if window is not None:
                     window.lost(max(1, record.events))
                 raise
+        if not self._tried:
+            # while the log is held (`hub.log.hold`) no page goes ahead of one that was refused
+            shipment.landed(FIRST_S)
+            self._tried = True
         return shipment
 
     def wait(self, shipment: Shipment) -> None:
@@ -118,6 +126,8 @@ class Outlet:
         while not shipment.landed(TICK_S):
             self._check()
         if shipment.error is not None:
+            if is_held(shipment.error):
+                raise Unavailable("kafka", HELD)
             raise Refused("kafka", f"{self._topic} does not take a record: {shipment.error.str()}")
 
     def _sealed(self, sealer: Sealer, values: Sequence[bytes]) -> list[bytes]:

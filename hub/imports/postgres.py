@@ -4,28 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, Self
 
 import psycopg
 from psycopg.rows import tuple_row
 
 from hub.errors import PortError, Refused, Unavailable
 from hub.imports.rows import Column
-from hub.imports.sql import Answer, Database
+from hub.imports.sql import Answer, Database, Server
 
 CONNECT_S: Final = 10
 PORT: Final = 5432
-
-
-class Server(NamedTuple):
-    """Where a database is, and who we are there. `options`: as in libpq, such as sslmode."""
-
-    host: str
-    port: int
-    database: str
-    username: str
-    password: str
-    options: dict[str, Any]
 
 
 class Postgres(Database):

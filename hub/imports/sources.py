@@ -21,12 +21,10 @@ from hub.imports.elastic import Cluster, Elastic
 from hub.imports.excel import Excel
 from hub.imports.json_lines import JsonLines
 from hub.imports.kafka_topic import KafkaTopic, Topic
-from hub.imports.mysql import MySql
 from hub.imports.parquet import Parquet
-from hub.imports.postgres import Postgres, Server
 from hub.imports.rows import Page, Position, Shape, Source, Unmarked, unreadable
 from hub.imports.spec import Format, ImportSpec
-from hub.imports.sql import Database, Sql, Wanted
+from hub.imports.sql import Database, Server, Sql, Wanted
 
 MEND: Final = "start `hub import`, or `hub worker import:worker` and the API, with it"
 _BY_NAME: Final[dict[str, Format]] = {
@@ -61,8 +59,12 @@ def source_of(spec: ImportSpec, reach: Reach) -> Source:
         case "s3":
             return _s3(spec, reach)
         case "postgresql" | "postgres":
+            from hub.imports.postgres import Postgres  # noqa: PLC0415 - its driver takes long to import
+
             return _database(spec, reach, Postgres)
         case "mysql" | "mariadb":
+            from hub.imports.mysql import MySql  # noqa: PLC0415 - as above
+
             return _database(spec, reach, MySql)
         case "elasticsearch+http" | "elasticsearch+https":
             return _elastic(spec, reach)

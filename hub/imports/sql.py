@@ -35,6 +35,17 @@ class Answer(NamedTuple):
     rows: Iterator[Sequence[tuple[Any, ...]]]
 
 
+class Server(NamedTuple):
+    """Where a database is, and who we are there. `options`: as in libpq, such as sslmode."""
+
+    host: str
+    port: int
+    database: str
+    username: str
+    password: str
+    options: dict[str, Any]
+
+
 class Database(ABC):
     """One connection. A context manager."""
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic, OffsetSpec  # type: ignore[attr-defined]
 
 from hub.errors import Refused, Unavailable
 from hub.log.config import admin_config
@@ -81,6 +81,30 @@ class LogAdmin:
         if metadata.error is not None:
             raise Refused("kafka", f"topic {name} is not there ({metadata.error.str()}): start `hub up`, or make it")
         return sorted(metadata.partitions)
+
+    def add_partitions(self, topic: Topic, to: int) -> None:
+        """
+        From now on the topic has so many, and all of them can be used. Does nothing when there are as many already.
+
+        Raises: Unavailable, or Refused when the broker will not.
+        """
+        name = topic.name(self._namespace)
+        if len(self.partitions(topic)) < to:
+            made = self._client.create_partitions([NewPartitions(name, to)], request_timeout=TIMEOUT_S)
+            try:
+                made[name].result()
+            except KafkaException as exc:
+                error: KafkaError = exc.args[0]
+                if error.retriable() or error.code() < 0:
+                    raise Unavailable("kafka", f"cannot add partitions to {name}: {error.str()}") from exc
+                raise Refused("kafka", f"the broker will not add partitions to {name}: {error.str()}") from exc
+        self._wait_until(lambda: self._has(topic, to), "make the new partitions usable")
+
+    def _has(self, topic: Topic, count: int) -> bool:
+        try:
+            return len(self.end_offsets(topic)) >= count
+        except (Unavailable, Refused):
+            return False
 
     def end_offsets(self, topic: Topic = EVENTS) -> dict[int, int]:
         """By partition, the offset that the next record will get."""

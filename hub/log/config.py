@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from hub.settings import Kafka
 from schemas.topics import MAX_RECORD_BYTES
+
+REFRESH_S: Final = 5.0
+"""How often a producer asks how many partitions there are. `hub partitions grow` waits for it."""
 
 
 def admin_config(kafka: Kafka, **extra: Any) -> dict[str, Any]:
@@ -36,6 +39,8 @@ def producer_config(kafka: Kafka, **extra: Any) -> dict[str, Any]:
             "linger.ms": kafka.linger_ms,
             "delivery.timeout.ms": max(int(kafka.delivery_timeout_s * 1000), int(kafka.linger_ms) + 1),
             "partitioner": "murmur2_random",
+            # partitions that were added are known so soon to everybody, whoever has something to send or not
+            "topic.metadata.refresh.interval.ms": int(REFRESH_S * 1000),
             # head room for Avro's framing around the largest body; the broker's topic limit is the same
             "message.max.bytes": MAX_RECORD_BYTES,
             "queue.buffering.max.messages": 200_000,

@@ -74,10 +74,10 @@ class Ghosts:
         try:
             self.look()
         except HubError as exc:  # Kafka is away, so nobody gets on; or it does not let us
-            self._still.clear()
+            self._forget()
             log.warning("ghosts.wait", group=self._group, why=str(exc))
         except Exception:
-            self._still.clear()
+            self._forget()
             log.exception("ghosts.failed", group=self._group)  # looked for again the next time
 
     def look(self) -> list[str]:
@@ -85,8 +85,7 @@ class Ghosts:
         now = time.monotonic()
         mine, every = set(self._mine()), self._every()
         if mine.issuperset(every):
-            self._still.clear()
-            self._client = None
+            self._forget()
             return []
         ends = self._ends(every)
         still = {
@@ -110,6 +109,11 @@ class Ghosts:
             leave_for(self._kafka, self._group, member)
         self._still = {place: one._replace(since=now) for place, one in still.items()}
         return gone
+
+    def _forget(self) -> None:
+        """The client, too: behind a broker that was killed it is told for minutes that it knows an older leader."""
+        self._still.clear()
+        self._client = None
 
     def _ends(self, places: Iterable[Place]) -> Mapping[Place, int]:
         latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]

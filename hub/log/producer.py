@@ -13,6 +13,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from hub.errors import PortError, Refused, Unavailable
 from hub.log.fatal import Fatal, give_up, serve
+from hub.log.hold import HELD, is_held
 
 log: Final = structlog.get_logger()
 
@@ -76,7 +77,7 @@ class Publisher:
                 self._timed_out_at_s = None
             elif self._timed_out_at_s is None and error.code() == KafkaError._MSG_TIMED_OUT:
                 self._timed_out_at_s = time.monotonic()
-            self._reports.append((promise, message.offset() or 0 if error is None else _translated(error)))
+            self._reports.append((promise, message.offset() or 0 if error is None else _of_broker(error)))
             if landed is not None:
                 landed(message.partition() or 0, message.offset() or 0 if error is None else -1)
 
@@ -156,6 +157,10 @@ class Publisher:
         old, self._producer = self._producer, Producer(self._config)
         give_up(old)
         self._hand_over()
+
+
+def _of_broker(error: KafkaError) -> PortError:
+    return Unavailable("kafka", HELD) if is_held(error) else _translated(error)
 
 
 def _translated(error: KafkaError) -> PortError:

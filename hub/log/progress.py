@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import Final
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from hub.errors import Unavailable
 from hub.log.admin import LogAdmin
-from hub.log.config import consumer_config
+from hub.log.config import REFRESH_S, consumer_config
 from hub.settings import Kafka
 from schemas.topics import EVENTS, Topic
 
@@ -40,12 +41,16 @@ class Progress:
         self._config = consumer_config(kafka, group or collector_group(namespace))
         self._consumer: Consumer | None = None
         self._wanted: list[TopicPartition] = []
+        self._counted_at_s = 0.0
 
     def __call__(self) -> dict[int, int]:
         """Raises Unavailable when Kafka does not answer within 2 s."""
         try:
-            if self._consumer is None:
+            now_s = time.monotonic()
+            if self._consumer is None or now_s - self._counted_at_s > REFRESH_S:
                 self._wanted = [TopicPartition(self._topic, number) for number in self._admin.partitions(self._of)]
+                self._counted_at_s = now_s
+            if self._consumer is None:
                 self._consumer = Consumer(self._config)
             places = self._consumer.committed(self._wanted, timeout=ANSWER_S)
         except KafkaException as exc:

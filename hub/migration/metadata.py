@@ -9,7 +9,7 @@ import msgspec
 
 from hub.errors import Refused
 from hub.imports.mysql import MySql
-from hub.imports.postgres import Server
+from hub.imports.sql import Server
 
 TABLES: Final[Mapping[str, str]] = {
     "event_source": "event-source",

@@ -25,7 +25,7 @@ class Options:
     namespace: str
     store_url: str
     data: Path
-    """Folder of a shadow's store."""
+    """Folder of a shadow's log, and of its store if live's is a file."""
     since: Bound
     until: Bound | None = None
     query: str = ""

@@ -31,6 +31,7 @@ from hub.replay.sender import Sender
 from hub.replay.shadow import Defined, Shadow, wait_level
 from hub.replay.source import Original, Originals, ReplayStore, Step
 from hub.store.factory import open_store
+from hub.store.fences import older_log
 from hub.store.port import Store
 from schemas.topics import EVENTS
 
@@ -70,7 +71,9 @@ class _Run:
         self._store = store
         self._on_step = on_step
         self._admin = LogAdmin(options.kafka, options.namespace)
-        offsets = self._admin.offsets(EVENTS)
+        topic_id = self._admin.topic_id(EVENTS)
+        epoch = store.known_epoch(topic_id)
+        offsets = since_numbered(store, topic_id, epoch, self._admin.offsets(EVENTS))
         self._ends = {number: end for number, (_, end) in offsets.items()}
         since = options.since
         self._selection = select(
@@ -78,7 +81,7 @@ class _Run:
             options.until,
             ends=offsets,
             by_time=self._admin.time_offsets(since.ms - SLACK_MS, EVENTS) if isinstance(since, At) else {},
-            epoch=store.known_epoch(self._admin.topic_id(EVENTS)),
+            epoch=epoch,
             newest_epoch=store.latest_progress()[0],
         )
         self._originals = Originals(
@@ -122,7 +125,7 @@ class _Run:
         """Into an empty shadow; then compare it with live, and put it in live's place if that is wanted."""
         options = self._options
         kafka = options.kafka.model_copy(update={"partitions": len(self._ends)})
-        shadow = Shadow(kafka, options.namespace, name, options.data)
+        shadow = Shadow(kafka, options.namespace, name, options.data, options.store_url)
         with shadow.held():
             shadow.empty()
             defined = shadow.define(files, clock())
@@ -207,6 +210,20 @@ class _Run:
             for name in totals:
                 totals[name] += getattr(counts, name)
         self.report.shadow = totals
+
+
+def since_numbered(
+    store: ReplayStore, topic_id: str, epoch: int | None, offsets: dict[int, tuple[int, int]]
+) -> dict[int, tuple[int, int]]:
+    """
+    The log as if it began where it was numbered anew, when it got more partitions: what was before is taken from the
+    store, as a profile's records of then may lie on another partition. Args: offsets: by partition, begin and end.
+    """
+    before = None if epoch is None else store.known_epoch(older_log(topic_id, epoch - 1))
+    if before is None:
+        return offsets
+    ends = store.progress(before)
+    return {number: (max(begin, ends.get(number, 0)), end) for number, (begin, end) in offsets.items()}
 
 
 def _opener(options: Options, store: ReplayStore) -> Opener | None:

@@ -10,6 +10,7 @@ from confluent_kafka import KafkaError, KafkaException, Message
 
 from hub.errors import Refused, Unavailable
 from hub.log.config import producer_config
+from hub.log.hold import HELD, is_held
 from hub.log.polled import TICK_S, Polled
 from hub.log.window import Window
 from hub.pipeline.data_keys import key_record
@@ -142,6 +143,8 @@ class Sender:
 
     def _check(self) -> None:
         if self._failed is not None:
+            if is_held(self._failed):
+                raise Unavailable("kafka", HELD)
             raise Refused("kafka", f"{self._topic} does not take a record: {self._failed.str()}")
         if self._waiting and time.monotonic() - self._heard_at > IDLE_S:
             raise Unavailable("kafka", f"has acknowledged nothing for {IDLE_S:g} s; run the replay again")

@@ -21,10 +21,11 @@ from hub.log.follower import Follower
 from hub.log.progress import Progress
 from hub.replay.defining import ACK_S, write_definitions
 from hub.replay.definitions import Files, Specs, changes, specs_of, wanted_specs
+from hub.search_engine import elsewhere, is_engine
 from hub.settings import Kafka
 from hub.stack.files import write_atomically
 from hub.stack.process import Child, Program
-from hub.store.factory import open_store
+from hub.store.factory import has_store, open_store, remove_store
 from schemas.topics import DEFINITIONS, EVENTS
 
 NAMESPACE: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
@@ -55,11 +56,12 @@ class Shadow:
     Only a namespace that a replay from this data folder has made is ever touched.
     """
 
-    def __init__(self, kafka: Kafka, live: str, name: str, data: Path) -> None:
+    def __init__(self, kafka: Kafka, live: str, name: str, data: Path, live_url: str) -> None:
         """
         Does not connect yet.
 
-        Args: live: the namespace that is replayed. data: folder of the shadow's store, log and marker.
+        Args: live: the namespace that is replayed. data: folder of the shadow's store, log and marker. live_url: of
+        live's store; a shadow of a search engine is in the same one.
 
         Raises: Refused: `name` cannot be a shadow of `live`.
         """
@@ -71,11 +73,11 @@ class Shadow:
         self._name = name
         self._kafka = kafka
         self._admin = LogAdmin(kafka, name)
-        self._store_file = data / f"shadow-{name}.sqlite"
         self._marker = data / f"shadow-{name}.json"
         self._lock = data / f"shadow-{name}.lock"
         self.log_file = data / f"shadow-{name}.log"
-        self.store_url = f"sqlite:///{self._store_file.absolute()}"
+        file = data / f"shadow-{name}.sqlite"
+        self.store_url = elsewhere(live_url, name) if is_engine(live_url) else f"sqlite:///{file.absolute()}"
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -95,6 +97,12 @@ class Shadow:
         """
         there = self._admin.existing()
         self._check_ours(there=bool(there))
+        if is_engine(self.store_url) and not self._marker.exists() and has_store(self.store_url):
+            raise Refused(
+                "shadow",
+                f"the store has a namespace {self._name} that no replay from this data folder has made: what is in it "
+                "would be thrown away. Choose another name for --into",
+            )
         if not there:
             self._mark("")
         self._admin.ensure_topics()
@@ -102,8 +110,7 @@ class Shadow:
         old = [topic for topic in there if topic.suffix != DEFINITIONS.suffix]
         if old:
             self._admin.empty_topics(old)
-        for end in ("", "-wal", "-shm"):
-            self._store_file.with_name(self._store_file.name + end).unlink(missing_ok=True)
+        remove_store(self.store_url)
 
     def define(self, files: Files | None, now_ms: int) -> Defined:
         """
@@ -124,10 +131,12 @@ class Shadow:
     @contextlib.contextmanager
     def collecting(self, environment: Mapping[str, str]) -> Iterator[Child]:
         """A collector of the namespace while the block runs; killed with this process, whatever ends it."""
+        # a search engine is in the environment already, and the namespace says where in it
+        own_file = {} if is_engine(self.store_url) else {"HUB_STORE__URL": self.store_url}
         env = {
             **environment,
+            **own_file,
             "HUB_NAMESPACE": self._name,
-            "HUB_STORE__URL": self.store_url,
             "HUB_KAFKA__BOOTSTRAP": self._kafka.bootstrap,
             "HUB_HEALTH__PORT": "0",
             "PYTHONUNBUFFERED": "1",

@@ -58,6 +58,10 @@ class Step(NamedTuple):
 class ReplayStore(Reading, Walking, DataKeys, Protocol):
     """What a replay asks of live's store."""
 
+    def progress(self, epoch: int) -> dict[int, int]:
+        """See `hub.store.port.Writing`."""
+        ...
+
 
 class Originals:
     """Iterate once. `read` and `skipped` count records as it goes: by where they were, and why they are not sent."""

@@ -42,7 +42,7 @@ def opened(settings: Settings) -> Iterator[Timers]:
     with ExitStack() as stack:
         store = stack.enter_context(closing(open_store(settings.store_url)))
         stack.enter_context(Follower(kafka, namespace, catalogue))
-        redis = stack.enter_context(closing(client(settings.redis.url)))
+        redis = stack.enter_context(closing(client(settings.redis.address)))
         admin = LogAdmin(kafka, namespace)
         due, plan = (stack.enter_context(Sender(kafka, namespace)) for _ in range(2))
         ways = Ways(store, Runs(redis, namespace), Jobs(redis, namespace), plan, lambda: len(admin.partitions(EVENTS)))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import zlib
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import aiohttp
@@ -41,24 +43,36 @@ class RestSender:
     """
 
     def __init__(
-        self, url: str, *, concurrency: int, give_up_after_s: float | None, tally: Tally, priority: str = "bulk"
+        self,
+        url: str,
+        *,
+        concurrency: int,
+        give_up_after_s: float | None,
+        tally: Tally,
+        priority: str = "bulk",
+        ca_file: Path | None = None,
+        api_key: str = "",
     ) -> None:
         """
         Args:
             url: Of the hub, such as `http://127.0.0.1:8686`.
             give_up_after_s: How long one parcel is tried; None: for ever.
             priority: bulk or live: whether rows wait for live events.
+            ca_file: Authority to trust in TLS; None: the system's.
+            api_key: With the role `collect`; empty: none is sent.
         """
         self._url = url.rstrip("/") + "/track"
         self._concurrency = concurrency
         self._give_up_after_s = give_up_after_s
         self._tally = tally
-        self._headers = {**HEADERS, "Hub-Priority": priority}
+        key = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._headers = {**HEADERS, "Hub-Priority": priority, **key}
+        self._ca_file = ca_file
         self._session: aiohttp.ClientSession
 
     async def send(self, parcels: Iterable[Parcel]) -> None:
         """Raises SendError."""
-        connector = aiohttp.TCPConnector(limit=self._concurrency)
+        connector = aiohttp.TCPConnector(limit=self._concurrency, ssl=self._trust())
         timeout = aiohttp.ClientTimeout(total=ANSWER_S)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=self._headers) as self._session:
             queues: list[_Queue] = [asyncio.Queue(AHEAD) for _ in range(self._concurrency)]
@@ -69,6 +83,14 @@ class RestSender:
                     await self._deal(parcels, queues)
             except ExceptionGroup as group:
                 raise group.exceptions[0] from None  # the first has cancelled the others
+
+    def _trust(self) -> ssl.SSLContext | bool:
+        if self._ca_file is None:
+            return True
+        try:
+            return ssl.create_default_context(cafile=self._ca_file)
+        except (OSError, ssl.SSLError) as exc:
+            raise SendError(f"HUB_API__CA_FILE {self._ca_file} cannot be used: {exc}") from exc
 
     async def _deal(self, parcels: Iterable[Parcel], queues: list[_Queue]) -> None:
         for number, parcel in enumerate(parcels):
@@ -135,7 +157,8 @@ class RestSender:
         if isinstance(error, _Busy):
             self._tally.retried += 1
             return error.after_s if error.after_s is not None else True
-        if isinstance(error, (aiohttp.ClientError, TimeoutError)) and not isinstance(error, aiohttp.InvalidURL):
+        lasting = (aiohttp.InvalidURL, aiohttp.ClientConnectorCertificateError)
+        if isinstance(error, (aiohttp.ClientError, TimeoutError)) and not isinstance(error, lasting):
             self._tally.retried += 1
             return True
         return False

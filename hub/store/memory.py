@@ -44,6 +44,7 @@ from hub.pipeline.documents import CLAIMED_BY
 from hub.pipeline.histories import SOURCE as SEGMENTS
 from hub.store.cursor import Cursor, decode_cursor, encode_cursor
 from hub.store.documents import OPEN, body_view, dead_letter_document, failed_again, resolved
+from hub.store.fences import GROWN, fenced_by, older_log
 from hub.store.memory_copies import CopiesInMemory
 from hub.store.memory_flow_runs import FlowRunsInMemory
 from hub.store.memory_keys import KeysInMemory
@@ -165,7 +166,7 @@ class MemoryStore(
         sessions = [(s.id, (s.profile_id, s.version, msgspec.json.encode(s.doc))) for s in batch.sessions]
         with self._lock:
             if self._promoted_from:
-                raise Fenced("store", f"profiles were replaced by those of {self._promoted_from[-1]}")
+                raise fenced_by(self._promoted_from[-1])
             progress = self._progress.setdefault(batch.epoch, {})
             for partition, step in batch.progress.items():
                 if progress.get(partition, step.before) != step.before:
@@ -548,6 +549,24 @@ class MemoryStore(
         """See the port."""
         with self._lock:
             return [one for one in self._promoted if one.mapped]
+
+    def new_epoch(self, topic_id: str, *, at_ms: int) -> int:  # noqa: ARG002 - the port's
+        """See the port."""
+        with self._lock:
+            old = self._epochs.pop(topic_id, None)
+            if old is not None:
+                self._epochs[older_log(topic_id, old)] = old
+            new = self._epochs[topic_id] = len(self._epochs) + 1
+            if old is not None:
+                self._progress[new] = dict(self._progress.get(old, {}))
+                self._outbox = [
+                    msgspec.structs.replace(one, position=one.position._replace(epoch=new))
+                    if one.position.epoch == old
+                    else one
+                    for one in self._outbox
+                ]
+            self._promoted_from.append(GROWN)
+            return new
 
     # Blobs
 

@@ -1100,6 +1100,20 @@ class Promoting(Protocol):
         """
         ...
 
+    def new_epoch(self, topic_id: str, *, at_ms: int) -> int:
+        """
+        Number a topic's log anew, for what comes from now on: versions are above all there are, in whatever partition.
+
+        How far it is applied stays, and so does what is in the outbox. The log before is `hub.store.fences.older_log`.
+        Whoever has opened the store for writing before is fenced from then on, this object included.
+
+        Args: topic_id: of the newest log, all of which is stored. at_ms: now, milliseconds since 1970.
+
+        Returns: the new number; that of a topic that the store has not seen before, too.
+        Raises: Unavailable.
+        """
+        ...
+
 
 class Blobs(Protocol):
     """Bytes that are too large for a Kafka record."""

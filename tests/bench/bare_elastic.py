@@ -26,12 +26,13 @@ from hub.pipeline.definitions import Definitions
 from hub.pipeline.mapping import compile_mappings
 from hub.pipeline.process import process
 from hub.pipeline.records import decode
+from hub.search_engine import Layout
 from hub.settings import Collector
 from hub.store.elastic import ElasticStore
 from hub.store.elastic.changes import changes_of, size_of
 from hub.store.elastic.client import _Node
 from hub.store.elastic.head import Pending
-from hub.store.elastic.indices import Layout, events_index
+from hub.store.elastic.indices import events_index
 from hub.store.memory import MemoryStore
 from tests.bench import payloads
 from tests.factories import event, log, track

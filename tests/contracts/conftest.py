@@ -9,9 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from hub.search_engine import Layout
 from hub.store import Store, open_store
 from hub.store.elastic import ElasticStore
-from hub.store.elastic.indices import Layout
 from tests.servers.running import shared
 
 

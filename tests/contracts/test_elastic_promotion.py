@@ -13,9 +13,14 @@ import pytest
 from hub.errors import Fenced, Unavailable
 from hub.model import Wanted
 from hub.pipeline.applied import Promoted
+from hub.search_engine import Layout
 from hub.store.elastic import ElasticStore, promotion
-from hub.store.elastic.indices import Layout
 from tests.contracts.batches import NOW_MS, batch, profile
+from tests.contracts.test_store_epochs import (  # noqa: F401 - run here again
+    test_a_log_that_is_numbered_anew_goes_on_where_it_was,
+    test_a_log_that_is_numbered_anew_twice_is_as_one_that_was_once,
+    test_who_wrote_before_its_log_was_numbered_anew_is_fenced,
+)
 from tests.contracts.test_store_promotion import document
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
@@ -26,6 +31,12 @@ NAMES = [f"p{number}" for number in range(4)]
 
 class Killed(BaseException):
     """Nobody catches it: as SIGKILL."""
+
+
+@pytest.fixture
+def store(elastic: ElasticStore) -> ElasticStore:
+    """The one that the shared tests ask for."""
+    return elastic
 
 
 @pytest.fixture

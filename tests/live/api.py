@@ -42,6 +42,7 @@ from hub.store.port import Reading, Store
 from schemas.codec import decode_inbound
 from schemas.records import Inbound
 from schemas.topics import EVENTS
+from tests import stores
 from tests.kafka_tools import consume
 from workers.jobs.kinds import kinds
 
@@ -115,7 +116,7 @@ async def running(
             ensure_topics(kafka, namespace)
             catalogue = Catalogue()
             stack.enter_context(Follower(kafka, namespace, catalogue))
-        store = stack.enter_context(closing(open_store(f"sqlite:///{folder / 'hub.sqlite'}")))
+        store = stack.enter_context(closing(open_store(stores.store_url(folder, namespace))))
         log = LogAdmin(kafka, namespace)
         publisher = Publisher(producer_config(kafka))
         record_at = LogReader(kafka, namespace).record

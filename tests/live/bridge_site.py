@@ -16,6 +16,7 @@ from hub.log.admin import ensure_topics
 from hub.settings import Kafka
 from hub.stack import ports
 from hub.store.factory import open_store
+from tests import stores
 from tests.kafka_tools import eventually
 from tests.live.whole_hub import ROOT, environment
 
@@ -86,7 +87,7 @@ class Site:
         self.folder = folder
         self._started: list[Process] = []
         ensure_topics(self.kafka, namespace)
-        open_store(f"sqlite:///{folder / 'hub.sqlite'}").close()  # as the collector would have
+        open_store(stores.store_url(folder, namespace)).close()  # as the collector would have
         self._variables = environment(
             HUB_KAFKA__BOOTSTRAP=kafka,
             HUB_NAMESPACE=namespace,

@@ -17,6 +17,7 @@ from hub.log.admin import LogAdmin, ensure_topics
 from hub.model import Counts
 from hub.settings import Kafka
 from hub.store.factory import open_store
+from tests import stores
 from tests.kafka_tools import define, eventually
 
 SOURCE: Final = "shop"
@@ -78,7 +79,7 @@ class ImportSite:
         """Of the store's balance sheet; nothing before there is one."""
         sums = Counts()
         try:
-            store = open_store(f"sqlite:///{self.folder / 'hub.sqlite'}", readonly=True)
+            store = open_store(stores.store_url(self.folder, self.namespace), readonly=True)
         except Unavailable:
             return sums
         try:
@@ -99,7 +100,7 @@ class ImportSite:
 
         def level() -> bool:
             try:
-                with closing(open_store(f"sqlite:///{self.folder / 'hub.sqlite'}", readonly=True)) as store:
+                with closing(open_store(stores.store_url(self.folder, self.namespace), readonly=True)) as store:
                     return sum(store.latest_progress()[1].values()) == ends
             except Unavailable:
                 return False
@@ -113,7 +114,7 @@ class ImportSite:
 
     def letters(self) -> list[dict[str, Any]]:
         """All dead letters, in the order of their rows."""
-        store = open_store(f"sqlite:///{self.folder / 'hub.sqlite'}", readonly=True)
+        store = open_store(stores.store_url(self.folder, self.namespace), readonly=True)
         try:
             found = store.search("dead-letters", "", 1_000, None).items
         finally:

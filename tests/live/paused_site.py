@@ -34,6 +34,7 @@ from hub.store.port import DefinitionVersion
 from schemas.codec import decode_inbound
 from schemas.jobs import SCHEDULER
 from schemas.records import TRACK
+from tests import stores
 from tests.contracts.batches import batch
 from tests.contracts.batches import event as stored_event
 from tests.contracts.batches import profile as stored_profile
@@ -86,7 +87,7 @@ class Site:
         self.now_ms = NOW_MS
         self.sent: dict[str, tuple[str, dict[str, Any]]] = {}
         self.puts = 0
-        self._url = f"sqlite:///{folder / 'hub.sqlite'}"
+        self._url = stores.store_url(folder, namespace)
         self._definitions: list[tuple[bytes, bytes]] = []
         self._opened()
 

@@ -24,6 +24,7 @@ from hub.settings import Bulk, Kafka
 from hub.store import open_store
 from hub.store.port import Store
 from schemas.topics import EVENTS
+from tests import stores
 from tests.factories import NOW_MS, event, track
 from tests.kafka_tools import define, eventually, write_events
 
@@ -71,7 +72,7 @@ class Live:
         )
 
     def store(self) -> Store:
-        return open_store(f"sqlite:///{self.folder / 'hub.sqlite'}", readonly=True)
+        return open_store(stores.store_url(self.folder, self.namespace), readonly=True)
 
     def level(self) -> None:
         """Return when the collector has everything."""
@@ -109,7 +110,7 @@ class Live:
         return Options(
             kafka=self.kafka,
             namespace=self.namespace,
-            store_url=f"sqlite:///{self.folder / 'hub.sqlite'}",
+            store_url=stores.store_url(self.folder, self.namespace),
             data=self.folder,
             since=since,
             bulk=Bulk(),

@@ -17,6 +17,7 @@ import httpx
 from hub.log.admin import LogAdmin, ensure_topics
 from hub.settings import Kafka
 from hub.store.factory import open_store
+from tests import stores
 from tests.live.api import KEY
 
 ROOT = Path(__file__).parent.parent.parent
@@ -25,7 +26,7 @@ ROOT = Path(__file__).parent.parent.parent
 @contextmanager
 def api(kafka: str, namespace: str, folder: Path, **env: str) -> Iterator[subprocess.Popen[str]]:
     ensure_topics(Kafka(bootstrap=kafka), namespace)
-    open_store(f"sqlite:///{folder / 'hub.sqlite'}").close()
+    open_store(stores.store_url(folder, namespace)).close()
     settings = {
         "HUB_KAFKA__BOOTSTRAP": kafka,
         "HUB_NAMESPACE": namespace,

@@ -17,6 +17,7 @@ from hub.store import open_store
 from hub.store.port import Store
 from schemas.codec import decode_stored
 from schemas.topics import EVENTS, STORED
+from tests import stores
 from tests.factories import event, track
 from tests.kafka_tools import define, eventually, read, write_events
 from tests.live.collector import CollectorProcess, collector
@@ -31,9 +32,9 @@ def _prepare(kafka: str, namespace: str) -> Kafka:
     return settings
 
 
-def _store(folder: Path) -> Store:
+def _store(folder: Path, namespace: str) -> Store:
     """The store, once the collector has made it."""
-    store = open_store(f"sqlite:///{folder / 'hub.sqlite'}", readonly=True)
+    store = open_store(stores.store_url(folder, namespace), readonly=True)
     eventually(lambda: _is_there(store))
     return store
 
@@ -77,7 +78,7 @@ def test_a_gap_in_the_log_stops_the_collector_until_a_person_accepts_it(
     said = stuck.log.read_text()
     assert f"partition {number} has no records 0 to 3" in said
     assert "--accept-gap" in said
-    store = _store(tmp_path)
+    store = _store(tmp_path, namespace)
     assert store.count("events", "") == 0
 
     with collector(kafka, namespace, tmp_path, "--accept-gap"):
@@ -91,7 +92,7 @@ def test_a_topic_that_was_made_anew_goes_on_with_the_same_profiles(kafka: str, n
     sent = [track("p1", event(f"e{n}", n=1)) for n in range(20)]
     write_events(settings, namespace, sent)
     with collector(kafka, namespace, tmp_path):
-        store = _store(tmp_path)
+        store = _store(tmp_path, namespace)
         eventually(lambda: _totals(store).stored == 20)
     before = store.get("profiles", "p1")
     client = AdminClient({"bootstrap.servers": kafka})
@@ -155,7 +156,7 @@ def test_collectors_that_come_and_go_lose_and_double_nothing(
 
     send(0, 10)
     one = start("one")
-    store = _store(tmp_path)
+    store = _store(tmp_path, namespace)
     eventually(lambda: _applied(store) > 0)
     two = start("two")
     send(10, 20)

@@ -16,6 +16,7 @@ from hub.settings import Kafka
 from hub.store.factory import open_store
 from schemas.codec import decode_dead_letter, decode_stored
 from schemas.topics import DEAD, STORED
+from tests import stores
 from tests.factories import event, track
 from tests.kafka_tools import define, eventually, read, write, write_events
 
@@ -37,7 +38,7 @@ def test_kill_at(point: CrashPoint, kafka: str, namespace: str, tmp_path: Path) 
     write(settings, f"{namespace}.events.v1", [(b"p1", b"rubbish")])
     write_events(settings, namespace, sent[200:])
     write_events(settings, namespace, sent[:20])  # duplicates
-    store_url = f"sqlite:///{tmp_path / 'hub.sqlite'}"
+    store_url = stores.store_url(tmp_path, namespace)
     command = [sys.executable, "-m", "tests.crashing_collector", kafka, namespace, store_url]
 
     assert subprocess.run([*command, point, "3"], timeout=60, check=False).returncode == -signal.SIGKILL

@@ -19,6 +19,7 @@ from schemas.codec import decode_trigger
 from schemas.flows import KIND, WAIT_KIND, decode_order
 from schemas.records import Trigger
 from schemas.topics import TRIGGERS
+from tests import stores
 from tests.factories import event, track
 from tests.kafka_tools import define, eventually, read, write_events
 
@@ -48,7 +49,7 @@ def test_kill_at(point: CrashPoint, shredding: bool, kafka: str, namespace: str,
         for n in range(EVENTS_SENT)
     ]
     write_events(settings, namespace, [*sent, *sent[:20]])
-    store_url = f"sqlite:///{tmp_path / 'hub.sqlite'}"
+    store_url = stores.store_url(tmp_path, namespace)
     command = [sys.executable, "-m", "tests.crashing_collector", kafka, namespace, store_url]
     environment = {**os.environ, "HUB_PRIVACY__SHREDDING": str(shredding).lower()}
 

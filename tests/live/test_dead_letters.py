@@ -25,6 +25,7 @@ from hub.store.factory import open_store
 from schemas.codec import decode_dead_letter, decode_inbound, encode_inbound
 from schemas.replays import Replay, read_replay, replay_header
 from schemas.topics import DEAD, EVENTS
+from tests import stores
 from tests.factories import NOW_MS, event, track
 from tests.kafka_tools import eventually, read, write
 from tests.live.api import Running, running
@@ -268,7 +269,7 @@ def test_kill_the_collector_among_replays(point: CrashPoint, kafka: str, namespa
     buried = [refusal(n, message(n)) for n in range(100)]
     for key, value in buried:
         producer.produce(topic, value, key)
-    store_url = f"sqlite:///{tmp_path / 'hub.sqlite'}"
+    store_url = stores.store_url(tmp_path, namespace)
     letters = [ids.derived("dead", decode_inbound(value)["id"]) for _, value in buried]
     for (key, value), id in zip(buried, letters, strict=True):
         producer.produce(topic, value, key, headers=[replay_header(Replay(id, 2))])
@@ -311,7 +312,7 @@ def test_the_collector_stops_when_most_of_the_log_is_unreadable(
     assert "of the last" in said
     assert "undecodable_record" in said
     assert "HUB_COLLECTOR__STOP_SHARE=1" in said
-    store = open_store(f"sqlite:///{tmp_path / 'hub.sqlite'}", readonly=True)
+    store = open_store(stores.store_url(tmp_path, namespace), readonly=True)
     assert store.count("dead-letters", "") < 2_000
     progress = sum(store.latest_progress()[1].values())
     assert progress == store.count("dead-letters", "") + store.count("events", "")

@@ -21,6 +21,7 @@ from hub.settings import Kafka
 from schemas.codec import decode_stored
 from schemas.records import Inbound
 from schemas.topics import STORED
+from tests import stores
 from tests.factories import NOW_MS, event, track
 from tests.kafka_tools import eventually, read, write_events
 from tests.live.api import running
@@ -68,7 +69,7 @@ async def test_a_run_that_is_made_again_and_a_collector_that_is_killed_change_a_
             await asyncio.to_thread(send, *people)
             await asyncio.to_thread(eventually, done)
         await asyncio.to_thread(send, *leg(at_ms=1_000)[:2])
-        store_url = f"sqlite:///{tmp_path / 'hub.sqlite'}"
+        store_url = stores.store_url(tmp_path, namespace)
         command = [sys.executable, "-m", "tests.crashing_collector", kafka, namespace, store_url, "written", "1"]
         dead = await asyncio.to_thread(subprocess.run, command, timeout=60, check=False)
         assert dead.returncode == -signal.SIGKILL

@@ -18,6 +18,7 @@ from hub.log.admin import ensure_topics
 from hub.settings import Kafka
 from hub.store.factory import open_store
 from hub.task import OVER
+from tests import stores
 from tests.factories import event, track
 from tests.kafka_tools import eventually, write_events
 from tests.live.bridge_site import Process, Site
@@ -46,7 +47,7 @@ class Hub(Site):
             for n in range(PEOPLE)
         )
         write_events(self.kafka, namespace, records)
-        self.store = open_store(f"sqlite:///{folder / 'hub.sqlite'}")
+        self.store = open_store(stores.store_url(folder, namespace))
         eventually(lambda: self.store.count("profiles", "traits.n >= 0") == PEOPLE, WITHIN_S)
         self.agents, self.worker = self.start("agents"), self.start("worker")
 

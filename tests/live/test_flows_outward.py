@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from hub.store.factory import open_store
+from tests import stores
 from tests.kafka_tools import eventually
 from tests.live.bridge_site import Site, site
 from tests.servers.running import Own, own
@@ -83,7 +84,7 @@ def test_whoever_waits_has_what_the_flow_was_answered_by_another_system(hub: Sit
     assert (answer["response"], answer["pending"]) == ({}, False)
     assert len(other.taken) == 1
     # the secret is nowhere: neither in what is kept of the run, nor in a log
-    with closing(open_store(f"sqlite:///{hub.folder / 'hub.sqlite'}", readonly=True)) as store:
+    with closing(open_store(stores.store_url(hub.folder, hub.namespace), readonly=True)) as store:
         runs, _ = store.list_flow_runs(10, None, flow="tea")
     trace = msgspec.json.encode(runs).decode()
     assert "THEIR_KEY" in trace

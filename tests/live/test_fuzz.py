@@ -12,6 +12,7 @@ from hub.log.admin import LogAdmin, ensure_topics
 from hub.settings import Kafka
 from hub.store.factory import open_store
 from hub.store.port import Reading
+from tests import stores
 from tests.fuzz.ledger import Line, differences, line
 from tests.fuzz.shots import Shot, shots
 from tests.fuzz.site import judged, site
@@ -50,7 +51,7 @@ def test_whatever_comes_nothing_breaks_and_nothing_acknowledged_is_lost(kafka, n
     assert sum(each.status == 200 for each in lines) > examples // 20
     with (
         collector(kafka, namespace, tmp_path),
-        closing(open_store(f"sqlite:///{tmp_path / 'hub.sqlite'}", readonly=True)) as store,
+        closing(open_store(stores.store_url(tmp_path, namespace), readonly=True)) as store,
     ):
         wait_for("everything is applied", lambda: not in_flight(store, ours, namespace), 300)
         books = store.books(0, 0, count_events=True)

@@ -14,6 +14,7 @@ from hub.settings import Kafka
 from hub.store import open_store
 from hub.store.port import Store
 from schemas.topics import EVENTS
+from tests import stores
 from tests.factories import event, track
 from tests.kafka_tools import eventually, read, write_events
 from tests.live.api import running
@@ -37,8 +38,8 @@ def _positions(store: Store) -> dict[int, int]:
     return store.latest_progress()[1]
 
 
-def _opened(folder: Path) -> Store:
-    url = f"sqlite:///{folder / 'hub.sqlite'}"
+def _opened(folder: Path, namespace: str) -> Store:
+    url = stores.store_url(folder, namespace)
     open_store(url).close()
     return open_store(url, readonly=True)
 
@@ -59,7 +60,7 @@ def test_a_backlog_on_one_partition_holds_up_no_other(kafka: str, namespace: str
         namespace,
         (track("hot", event(f"hot-{n}", n=n, note=f"{secrets.token_hex(150)}{note}")) for n in range(BACKLOG)),
     )
-    store = _opened(tmp_path)
+    store = _opened(tmp_path, namespace)
     between = []
     with collector(kafka, namespace, tmp_path):
         eventually(lambda: _positions(store).get(hot, 0) > 5_000)

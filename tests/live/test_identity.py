@@ -22,6 +22,7 @@ from hub.log.partitions import partition_of_key
 from hub.settings import Kafka
 from hub.store import Store, open_store
 from schemas.records import Inbound
+from tests import stores
 from tests.factories import NOW_MS, event, totals, track
 from tests.kafka_tools import define, eventually, write_events
 from tests.live.api import Running, running
@@ -182,7 +183,7 @@ def test_kill_in_the_middle_of_merges(point: CrashPoint, kafka: str, namespace: 
         person, profile = n % people, f"p{n % (people * each):03d}"
         sent.append(sign_in(f"e{n}", profile, f"w{person}@example.com" if n % 7 else "", n=n))
     write_events(settings, namespace, sent)
-    store_url = f"sqlite:///{tmp_path / 'hub.sqlite'}"
+    store_url = stores.store_url(tmp_path, namespace)
     command = [sys.executable, "-m", "tests.crashing_collector", kafka, namespace, store_url]
     for hit in ("2", "3"):
         assert subprocess.run([*command, point, hit], timeout=60, check=False).returncode == -signal.SIGKILL
@@ -222,7 +223,7 @@ def test_a_thousand_profiles_become_one_with_a_hundred_thousand_events_in_flight
     ]
     order.shuffle(sent)
     write_events(settings, namespace, sent)
-    store = open_store(f"sqlite:///{tmp_path / 'hub.sqlite'}")
+    store = open_store(stores.store_url(tmp_path, namespace))
     with ExitStack() as stack:
         began = time.monotonic()
         for name in ("one", "two"):

@@ -12,6 +12,7 @@ import pytest
 from hub.model import Counts
 from hub.store.factory import open_store
 from schemas.topics import EVENTS
+from tests import stores
 from tests.kafka_tools import read
 from tests.live.api import read_all
 from tests.live.collector import collector
@@ -47,7 +48,7 @@ def ids(site: ImportSite) -> list[str]:
 
 
 def events(site: ImportSite) -> list[dict[str, Any]]:
-    store = open_store(f"sqlite:///{site.folder / 'hub.sqlite'}", readonly=True)
+    store = open_store(stores.store_url(site.folder, site.namespace), readonly=True)
     try:
         return store.search("events", "", 1_000, None).items
     finally:
@@ -70,7 +71,7 @@ def test_rows_become_events_and_bad_ones_dead_letters(site: ImportSite, tmp_path
     assert [letter["origin"] for letter in letters] == [f"import:orders.csv:row {n}" for n in (100, 200, 300, 400, 500)]
     assert letters[0]["reason"] == "unreadable_row"
     assert "the row has 5 cells, but the header has 4" in letters[0]["detail"]
-    store = open_store(f"sqlite:///{tmp_path / 'hub.sqlite'}", readonly=True)
+    store = open_store(stores.store_url(site.folder, site.namespace), readonly=True)
     assert store.dead_letter_body(letters[0]["id"]) == b"99,c99,2026-11-16T10:00:00Z,99.5,x\n"
     one = next(event for event in events(site) if event["properties"]["n"] == 7)
     assert one["properties"] == {"n": 7, "customer": "c7", "day": "2026-11-08T10:00:00Z", "paid": 7.5}

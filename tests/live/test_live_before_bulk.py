@@ -23,6 +23,7 @@ from hub.send import Options, send_file
 from hub.settings import Kafka
 from hub.store import open_store
 from hub.store.port import Store
+from tests import stores
 from tests.bench import processes
 from tests.kafka_tools import define, eventually, write
 
@@ -71,7 +72,7 @@ def running(kafka: str, namespace: str, folder: Path, patience_s: float) -> Iter
     log.ensure_topics()
     define(settings, namespace, "source", "shop", {})
     define(settings, namespace, "mapping", "sum", SUM)
-    url = f"sqlite:///{folder / 'hub.sqlite'}"
+    url = stores.store_url(folder, namespace)
     open_store(url).close()
     variables = {
         "HUB_KAFKA__BOOTSTRAP": kafka,

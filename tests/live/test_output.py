@@ -10,6 +10,7 @@ from confluent_kafka import Producer
 from hub.collector.output import Output
 from hub.errors import Unavailable
 from hub.log.config import producer_config
+from hub.log.hold import Hold
 from hub.log.sealing import Sealing
 from hub.model import Batch, Identity, Outgoing, Position
 from hub.pipeline.data_keys import Wrapping
@@ -93,3 +94,35 @@ def flushed(output: Output) -> bool:
     except Unavailable:
         return False
     return True
+
+
+def is_taken(kafka: Kafka, namespace: str) -> bool:
+    """Whether events.v1 takes a record."""
+    producer, errors = Producer(producer_config(kafka)), []
+    producer.produce(EVENTS.name(namespace), b"v", b"k", on_delivery=lambda error, _: errors.append(error))
+    assert producer.flush(20) == 0
+    return errors[0] is None
+
+
+@pytest.mark.parametrize("sealing", [False, True])
+def test_while_the_log_is_held_what_is_for_others_is_given_back(ours: Kafka, namespace: str, sealing: bool) -> None:
+    """All else is told, and what was given back can be sent afterwards."""
+    seal = Sealing(Sealer(Wrapping("secret"), b"key"), KEYS.name(namespace)) if sealing else None
+    output = Output(lambda: next(producers(ours, timeout_ms=100)), namespace, 5.0, seal)
+    hold = Hold(ours, namespace)
+    assert not hold.is_on
+    hold.begin()
+    assert hold.is_on
+    wait_for("the broker refuses records", lambda: not is_taken(ours, namespace))
+    before = len(read(ours, namespace, EVENTS))
+    output.forward(outbox())
+    output.flush()
+    assert output.take_held() == outbox()
+    assert output.take_held() == []
+    hold.end()
+    assert not hold.is_on
+    wait_for("the broker takes records", lambda: is_taken(ours, namespace))
+    output.forward(outbox())
+    output.flush()
+    assert output.take_held() == []
+    assert len(read(ours, namespace, EVENTS)) == before + 1 + COUNT

@@ -19,6 +19,7 @@ from hub.pipeline.records import LogRecord
 from hub.settings import Kafka
 from hub.store.factory import open_store
 from schemas.topics import EVENTS
+from tests import stores
 from tests.kafka_tools import eventually, write
 
 RECORDS = 8
@@ -30,7 +31,7 @@ class Owner:
     def __init__(self, kafka: Kafka, namespace: str, folder: Path) -> None:
         self.topic = EVENTS.name(namespace)
         self.consumer = Consumer(consumer_config(kafka, f"{namespace}.collector"))
-        self.store = open_store(f"sqlite:///{folder / 'hub.sqlite'}")
+        self.store = open_store(stores.store_url(folder, namespace))
         self.ownership = Ownership(self.consumer, LogAdmin(kafka, namespace), self.store, namespace)
         self.ownership.subscribe()
 

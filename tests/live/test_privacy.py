@@ -26,6 +26,7 @@ from hub.settings import Bulk, Kafka
 from hub.stack.keys import identity_key
 from hub.store import Store, open_store
 from schemas.topics import DEAD, EVENTS, STORED
+from tests import stores
 from tests.factories import totals
 from tests.kafka_tools import eventually, write_events
 from tests.live.api import running
@@ -39,7 +40,7 @@ def replayed(settings: Kafka, namespace: str, folder: Path, into: str | None = N
     options = Options(
         kafka=settings,
         namespace=namespace,
-        store_url=f"sqlite:///{folder / 'hub.sqlite'}",
+        store_url=stores.store_url(folder, namespace),
         data=folder,
         since=BEGINNING,
         into=into,
@@ -138,7 +139,7 @@ def test_kill_in_the_middle_of_erasures(point: CrashPoint, kafka: str, namespace
     for one in again:
         one["received_at_ms"] += 2 * later
     write_events(settings, namespace, before)
-    store_url = f"sqlite:///{tmp_path / 'hub.sqlite'}"
+    store_url = stores.store_url(tmp_path, namespace)
     command = [sys.executable, "-m", "tests.crashing_collector", kafka, namespace, store_url]
     assert subprocess.run([*command, point, "2"], timeout=60, check=False).returncode == -signal.SIGKILL
     orders = []

@@ -8,12 +8,15 @@ import socket
 
 import pytest
 
+from hub.collector.growing import KNOWN_S
 from hub.errors import PortError, Refused, Unavailable
 from hub.log.admin import LogAdmin, ensure_topics
 from hub.log.config import producer_config
+from hub.log.hold import Hold
+from hub.log.partitions import partition_of_key
 from hub.log.producer import Publisher
 from hub.settings import Kafka
-from schemas.topics import DEFINITIONS, MAX_RECORD_BYTES
+from schemas.topics import DEFINITIONS, EVENTS, MAX_RECORD_BYTES
 
 
 @pytest.fixture
@@ -58,6 +61,44 @@ async def test_after_a_fatal_error_it_goes_on_with_a_new_producer(kafka, namespa
 async def test_a_record_beyond_the_topics_limit_is_refused_for_good(publisher, namespace):
     with pytest.raises(Refused):
         await publisher.publish(DEFINITIONS.name(namespace), b"k", b"v" * (MAX_RECORD_BYTES + 1))
+
+
+async def is_taken(publisher, topic):
+    try:
+        await publisher.publish(topic, b"k", b"v")
+    except Unavailable:
+        return False
+    return True
+
+
+async def test_while_the_log_is_held_a_record_may_be_sent_again(publisher, kafka, namespace):
+    """It is not too large, whatever the broker says; and afterwards the same producer goes on."""
+    hold, topic = Hold(Kafka(bootstrap=kafka), namespace), EVENTS.name(namespace)
+    await asyncio.to_thread(hold.begin)
+    async with asyncio.timeout(20):  # the broker knows it a moment later
+        while await is_taken(publisher, topic):
+            pass
+    outcomes = await asyncio.gather(*[publisher.publish(topic, b"k", b"v") for _ in range(9)], return_exceptions=True)
+    assert {type(outcome) for outcome in outcomes} == {Unavailable}
+    assert "as its partitions grow" in str(outcomes[0])
+    await asyncio.to_thread(hold.end)
+    async with asyncio.timeout(20):
+        while not await is_taken(publisher, topic):
+            pass
+    assert await is_taken(publisher, topic)
+
+
+async def test_partitions_that_were_added_are_known_to_a_producer_that_had_nothing_to_send(publisher, kafka, namespace):
+    """After REFRESH_S; `hub partitions grow` waits half as long again."""
+    admin, topic = LogAdmin(Kafka(bootstrap=kafka), namespace), EVENTS.name(namespace)
+    landed: list[tuple[int, int]] = []
+    await publisher.publish(topic, b"k", b"v")
+    await asyncio.to_thread(admin.add_partitions, EVENTS, 12)
+    await asyncio.sleep(KNOWN_S)
+    keys = [b"%d" % number for number in range(50)]
+    for key in keys:
+        await publisher.publish(topic, key, b"v", landed=lambda *place: landed.append(place))
+    assert [partition for partition, _ in landed] == [partition_of_key(key, 12) for key in keys]
 
 
 async def test_a_full_queue_and_a_dead_broker_are_told_apart_and_close_settles_all():

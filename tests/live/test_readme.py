@@ -42,6 +42,8 @@ ELSEWHERE: Final = {
     "make live": "it is what runs the long tests",
     "make chaos": "takes minutes, and runs tests/chaos",
     "make bench": "takes minutes, and runs tests/bench",
+    "make audit": "asks a list of advisories that not every mirror of PyPI has",
+    "make sbom": "tests/architecture/test_sbom.py runs its command",
     "HUB_ADMIN_KEY=KEY .venv/bin/hub chaos": "needs somebody's staging; tests/live/test_chaos.py makes one",
     ".venv/bin/hub chaos": "takes minutes; tests/live/test_chaos.py runs a short one",
     ".venv/bin/python -m tests.bench": "takes minutes, as make bench",

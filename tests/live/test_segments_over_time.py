@@ -146,6 +146,7 @@ def test_events_that_come_during_a_back_fill_and_the_back_fill_agree(
             eventually(lambda: at.members("high") == expected)
 
 
+@pytest.mark.sqlite
 def test_the_second_opinion_repairs_and_counts(kafka: str, namespace: str, tmp_path: Path, redis_url: str) -> None:
     with site(kafka, namespace, tmp_path, redis_url, check_every_s=1) as at:
         with collector(kafka, namespace, tmp_path):

@@ -34,6 +34,7 @@ from hub.stack.keys import identity_key, secret_key
 from hub.store import open_store
 from schemas.codec import decode_inbound, encode_inbound
 from schemas.topics import EVENTS, KEYS
+from tests import stores
 from tests.factories import NOW_MS, event, track
 from tests.kafka_tools import eventually, read, write, write_events
 from tests.live.api import running
@@ -58,7 +59,7 @@ def replayed(settings: Kafka, namespace: str, folder: Path, into: str | None = N
     options = Options(
         kafka=settings,
         namespace=namespace,
-        store_url=f"sqlite:///{folder / 'hub.sqlite'}",
+        store_url=stores.store_url(folder, namespace),
         data=folder,
         since=BEGINNING,
         into=into,
@@ -152,7 +153,7 @@ def _made_anew(kafka: str, settings: Kafka, namespace: str, folder: Path) -> Non
     for file in folder.glob("hub.sqlite*"):
         file.unlink()
     with collector(kafka, namespace, folder, "--accept-gap"):
-        store = open_store(f"sqlite:///{folder / 'hub.sqlite'}")
+        store = open_store(stores.store_url(folder, namespace))
         level = done(store, settings, namespace)
         eventually(lambda: level() and len(store.orders(9, None)) == 1 and not store.removals())
         profiles = {one["id"]: one["traits"]["sum"] for one in store.search("profiles", "", 10, None).items}
@@ -182,7 +183,7 @@ def test_what_a_bridge_brings_is_sealed(kafka: str, namespace: str, tmp_path: Pa
             for number in range(300):
                 client.xadd("orders", {"body": body % (number % 7)})
             client.xadd("orders", {"body": "no JSON"})
-        with_store = open_store(f"sqlite:///{tmp_path / 'hub.sqlite'}", readonly=True)
+        with_store = open_store(stores.store_url(tmp_path, namespace), readonly=True)
         eventually(lambda: with_store.count("events", "properties.what = 'Carthage'") == 300)
         eventually(lambda: with_store.count("dead-letters", "") == 1)
         with_store.close()
@@ -225,7 +226,7 @@ def test_kill_among_sealed_records(point: CrashPoint, kafka: str, namespace: str
     made = [(one, *sealer.seal(encode_inbound(one))) for one in records]
     write(settings, KEYS.name(namespace), [key_record(key) for _, _, key in made if key is not None])
     write(settings, EVENTS.name(namespace), [(one["profile_id"].encode(), value) for one, value, _ in made])
-    store_url = f"sqlite:///{tmp_path / 'hub.sqlite'}"
+    store_url = stores.store_url(tmp_path, namespace)
     command = [sys.executable, "-m", "tests.crashing_collector", kafka, namespace, store_url]
     assert subprocess.run([*command, point, "2"], timeout=60, check=False).returncode == -signal.SIGKILL
     orders = [order(f"o{n}", f"p{n:03d}", at_ms=NOW_MS + 60_000) for n in range(0, people, 2)]

@@ -15,6 +15,7 @@ import httpx
 import psutil
 
 from hub.stack import state
+from tests import stores
 from tests.kafka_tools import eventually
 
 HUB: Final = (sys.executable, "-m", "hub")
@@ -22,8 +23,9 @@ ROOT: Final = Path(__file__).parents[2]
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """Ours without HUB_ variables, and these: a test decides itself."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("HUB_")} | variables
+    """Ours without HUB_ variables but those of the store, and these: a test decides itself."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("HUB_")}
+    return own | stores.settings() | variables
 
 
 def hub(*arguments: str | Path, timeout_s: float = 120, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -117,7 +119,7 @@ def whole_hub(data: Path, *, agents: bool = False) -> Iterator[WholeHub]:
 
     Args: agents: whether agents and a worker run, too.
     """
-    started = hub("up", "--detach", "--data", data, "--port", "0", HUB_AGENTS__UP=str(agents))
+    started = hub("up", "--detach", "--data", data, "--port", "0", HUB_AGENTS__UP=str(agents), **_namespace(data))
     assert started.returncode == 0, started.stdout + started.stderr
     try:
         running = WholeHub(data)
@@ -132,6 +134,11 @@ def whole_hub(data: Path, *, agents: bool = False) -> Iterator[WholeHub]:
         stopped = hub("down", "--data", data)
     assert stopped.returncode == 0, stopped.stdout + stopped.stderr
     assert left_on(data) == []
+
+
+def _namespace(data: Path) -> dict[str, str]:
+    """With files it is the default one."""
+    return {"HUB_NAMESPACE": stores.namespace_of(data)} if stores.settings() else {}
 
 
 def left_on(data: Path) -> list[str]:

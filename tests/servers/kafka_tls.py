@@ -1,4 +1,4 @@
-"""A Kafka of one test's own with a further port, for clients that speak TLS and say who they are (SASL)."""
+"""A Kafka of one test's own with ports for clients of TLS that say who they are: by SASL, or by a certificate."""
 
 from __future__ import annotations
 
@@ -17,12 +17,18 @@ USER: Final = "writer"
 PASSWORD: Final = "write-it"
 # of a name that is there twice, Kafka takes the last
 MORE: Final = """
-listeners=BROKER://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller},CLIENTS://127.0.0.1:{clients}
-advertised.listeners=BROKER://127.0.0.1:{broker},CLIENTS://localhost:{clients}
-listener.security.protocol.map=BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT,CLIENTS:SASL_SSL
-sasl.enabled.mechanisms=PLAIN
+listeners=BROKER://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller},CLIENTS://127.0.0.1:{clients},\
+MUTUAL://127.0.0.1:{mutual}
+advertised.listeners=BROKER://127.0.0.1:{broker},CLIENTS://localhost:{clients},MUTUAL://localhost:{mutual}
+listener.security.protocol.map=BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT,CLIENTS:SASL_SSL,MUTUAL:SSL
+sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512
 listener.name.clients.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required \
 user_{user}="{password}";
+listener.name.clients.scram-sha-256.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+listener.name.clients.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+listener.name.mutual.ssl.client.auth=required
+ssl.truststore.type=PEM
+ssl.truststore.location={home}/tls/ca.pem
 ssl.keystore.type=PEM
 ssl.keystore.location={home}/tls/keystore.pem
 """
@@ -33,7 +39,7 @@ class KafkaTls:
 
     name = "kafka_tls"
     package = "python3"  # all else comes with the hub
-    ports = (*kafka.Listeners._fields, "clients")
+    ports = (*kafka.Listeners._fields, "clients", "mutual")
     image: Image | None = None
 
     def binary(self) -> Path | None:

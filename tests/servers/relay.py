@@ -14,15 +14,19 @@ from tests.servers import tls
 
 
 @asynccontextmanager
-async def relay(port: int, folder: Path) -> AsyncIterator[int]:
+async def relay(port: int, folder: Path, *, asks: bool = False) -> AsyncIterator[int]:
     """
     Its port on 127.0.0.1.
 
-    Args: port: where the server is, or will be. folder: gets the certificates, `ca.pem` among them.
+    Args: port: where the server is, or will be. folder: gets the certificates, `ca.pem` among them. asks: whether
+    clients need a certificate of that authority.
     """
     tls.make(folder)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(folder / "server.pem", folder / "server.key")
+    if asks:
+        context.load_verify_locations(folder / "ca.pem")
+        context.verify_mode = ssl.CERT_REQUIRED
 
     async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):

@@ -27,7 +27,7 @@ from tests.servers.kinds import Server, server_of
 from tests.waiting import wait_for
 
 ROOT: Final = Path(__file__).parents[2]
-READY_S: Final = 90.0
+READY_S: Final = 300.0
 _urls: Final[dict[Path, str]] = {}
 _users: Final = ExitStack()
 """Locks of this process: between two tests a server has no other user, and some take ten seconds to start again."""
@@ -74,6 +74,11 @@ class Own:
         """Of its process."""
         assert self._child is not None
         return self._child.pid
+
+    @property
+    def runs(self) -> bool:
+        """Whether it has been started and has not ended."""
+        return self._child is not None and self._child.code is None
 
     def kill(self) -> None:
         """SIGKILL, with all that it started."""

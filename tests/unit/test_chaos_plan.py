@@ -7,10 +7,26 @@ from collections import Counter
 import pytest
 
 from hub.chaos.checker.persons import address, persons
-from hub.chaos.plan import DOORS, KINDS, LINKS, MOST_IDS, PROCESSES, all_faults, faults, load, people
+from hub.chaos.plan import (
+    DOORS,
+    KINDS,
+    LINKS,
+    MOST_IDS,
+    PROCESSES,
+    STORE_LINKS,
+    STORE_PARTS,
+    all_faults,
+    engine_faults,
+    faults,
+    load,
+    people,
+)
 
 DEFAULT = 80
 """How many faults `hub chaos` does unless it is told otherwise."""
+FIRST = [("kill", "collector-2"), ("slow", "agents-kafka"), ("full", "kafka"), ("pause", "scheduler")]
+TIMES = (3.191766188055073, 0.0, 281.80203707265804)
+"""Of seed 1: when the first one begins, how long it lasts, when the last one begins."""
 
 
 def test_the_same_seed_makes_the_same_run() -> None:
@@ -31,11 +47,46 @@ def test_every_fault_comes_before_one_comes_again(seed: int) -> None:
 
 
 def test_every_kind_every_process_and_every_link_is_in_it() -> None:
-    assert {kind for kind, _ in all_faults()} == KINDS.keys() - {"command"}
+    assert {kind for kind, _ in all_faults()} == KINDS.keys() - {"command", "block"}
     assert {target for _, target in all_faults()} >= {*PROCESSES, *LINKS}
     short = faults(3, 12, 30, all_faults())
-    assert {fault.kind for fault in short} == KINDS.keys() - {"command"}
+    assert {fault.kind for fault in short} == KINDS.keys() - {"command", "block"}
     assert faults(3, 0, 30, all_faults()) == [], "load alone can be had too"
+
+
+def test_a_seed_that_somebody_has_quoted_is_still_the_same_run() -> None:
+    """docs/chaos.md has a run of seed 1, tests/live/test_chaos.py one of seed 660."""
+    planned = faults(1, DEFAULT, 300, all_faults())
+    assert [(fault.kind, fault.target) for fault in planned[:4]] == FIRST
+    assert (planned[0].at_s, planned[0].lasts_s, planned[-1].at_s) == pytest.approx(TIMES)
+    short = {(fault.kind, fault.target) for fault in faults(660, 9, 25, all_faults())}
+    assert short >= {("restart", "agents"), ("kill", "scheduler"), ("freeze", "worker")}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_search_engine_has_every_other_fault(seed: int) -> None:
+    theirs = engine_faults(links=True, process=True)
+    ours = [fault for fault in all_faults() if fault not in theirs]
+    planned = faults(seed, DEFAULT, 300, theirs, ours)
+    assert planned == faults(seed, DEFAULT, 300, theirs, ours)
+    drawn = [(fault.kind, fault.target) for fault in planned]
+    assert len(drawn) == DEFAULT
+    assert set(drawn[0::2]) == set(theirs)
+    assert set(drawn[1::2]) < set(ours)
+    assert {kind for kind, _ in drawn} == KINDS.keys() - {"command"}
+    assert {kind for kind, _ in drawn[:20:2]} == {kind for kind, _ in theirs}, "a short run has all that can be done"
+    assert [fault.at_s for fault in planned] == sorted(fault.at_s for fault in planned)
+    odd = faults(seed, 7, 30, theirs, ours)
+    assert [(fault.kind, fault.target) in theirs for fault in odd] == [True, False, True, False, True, False, True]
+
+
+def test_a_search_engine_is_hurt_as_far_as_it_can_be_reached() -> None:
+    every = engine_faults(links=True, process=True)
+    assert {target for _, target in every} == {*STORE_LINKS, *STORE_PARTS}
+    blocks = {("full", "store"), *(("block", part) for part in STORE_PARTS)}
+    assert set(engine_faults(links=False, process=False)) == blocks
+    signals = {(kind, "store") for kind in ("kill", "restart", "pause", "freeze")}
+    assert set(engine_faults(links=False, process=True)) == blocks | signals
 
 
 def test_what_is_sent() -> None:

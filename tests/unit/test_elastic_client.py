@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hub.errors import Refused
-from hub.store.elastic.client import address_of, key_of
+from hub.search_engine import address_of
+from hub.store.elastic.client import key_of
 
 
 @pytest.mark.parametrize(
@@ -17,7 +18,8 @@ from hub.store.elastic.client import address_of, key_of
     ],
 )
 def test_where_the_cluster_is(url: str, hosts: tuple[str, ...], user: tuple[str, str] | None) -> None:
-    assert address_of(url) == (hosts, user)
+    address = address_of(url)
+    assert (address.hosts, address.access.user) == (hosts, user)
 
 
 @pytest.mark.parametrize(
@@ -26,7 +28,7 @@ def test_where_the_cluster_is(url: str, hosts: tuple[str, ...], user: tuple[str,
         "http://hub:secret@a:9200/",
         "elasticsearch+http:///",
         "elasticsearch+http://hub:secret@/",
-        "elasticsearch+http://hub:secret@a:9200/index",
+        "elasticsearch+http://hub:secret@a:9200/index/more",
         "elasticsearch+http://hub:secret@a:port/",
         "elasticsearch+http://hub:secret@a,:9200/",
     ],

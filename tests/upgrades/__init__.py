@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 FOLDER: Final = Path(__file__).parent
-SCHEMAS: Final = (8, 11)
-"""An upgrade from the first goes beside, as it makes an index of what is stored; the second is changed in place."""
+SCHEMAS: Final = (8, 11, 12)
+"""An upgrade from the first goes beside, as it makes an index of what is stored; the others are changed in place."""
 
 
 def unpack(schema: int, folder: Path) -> Path:

@@ -27,6 +27,10 @@ Ack: TypeAlias = Callable[[], Awaitable[object]]
 """A trigger is done, whatever came of it; in the order of its partition."""
 
 
+Came: TypeAlias = Callable[[bytes, Any], None]
+"""Is told the value and the headers of a record before it is taken."""
+
+
 class Takes(Protocol):
     """Who does what triggers say: `workers.agents.lanes`."""
 
@@ -39,7 +43,7 @@ class Takes(Protocol):
         ...
 
 
-def make(kafka: Kafka, namespace: str, *, instance: str, folder: Path, takes: Takes) -> AppT:
+def make(kafka: Kafka, namespace: str, *, instance: str, folder: Path, takes: Takes, came: Came | None = None) -> AppT:
     """
     Put it together; it starts nothing.
 
@@ -51,6 +55,7 @@ def make(kafka: Kafka, namespace: str, *, instance: str, folder: Path, takes: Ta
     Args:
         instance: What this member of the group is called for ever; "": each start is a new member.
         folder: For what Faust keeps in files, which is nothing.
+        came: Is told of records with headers; None: nobody.
     """
     app: AppT = faust.App(
         agents_group(namespace),
@@ -76,6 +81,8 @@ def make(kafka: Kafka, namespace: str, *, instance: str, folder: Path, takes: Ta
     async def read(stream: StreamT[bytes]) -> None:
         by_hand: StreamT[bytes] = cast("faust.Stream[bytes]", stream).noack()
         async for event in by_hand.events():
+            if came is not None and event.message.headers:
+                came(event.message.value or b"", event.message.headers)
             await _take(by_hand, event, takes)
 
     async def on_revoked(_: Any, /, *revoked: Any, signal: Any, **__: Any) -> None:  # noqa: ARG001 - as Faust calls it

@@ -12,6 +12,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from hub.errors import Refused, Unavailable
 from hub.log.config import producer_config
 from hub.log.fatal import Fatal, serve
+from hub.log.hold import is_held
 from hub.log.sealing import Sealing
 from hub.log.window import Window
 from hub.pipeline.data_keys import Wrapping, key_record
@@ -98,7 +99,7 @@ class Outbox:
                 raise Unavailable("kafka", "no acknowledgement within the time set")
         if batch.error is not None:
             # a right that was taken away may be given back: what is to be written waits for that
-            if batch.error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+            if batch.error.code() == KafkaError.MSG_SIZE_TOO_LARGE and not batch.is_held:
                 raise Refused("kafka", batch.error.str())
             raise Unavailable("kafka", batch.error.str())
         return batch.sent
@@ -132,6 +133,7 @@ class _Batch:
     def __init__(self, window: Window | None) -> None:
         self.sent = self.waiting = 0
         self.error: KafkaError | None = None
+        self.is_held = False
         self._window = window
 
     def fail(self, error: KafkaError) -> None:
@@ -142,6 +144,7 @@ class _Batch:
     def report(self, error: KafkaError | None, message: Message) -> Any:
         self.waiting -= 1
         if error is not None:
+            self.is_held = self.is_held or is_held(error)
             self.fail(error)
         elif self._window is not None:
             offset = message.offset()

@@ -55,7 +55,7 @@ from workers.agents.slices import At, Slices
 from workers.agents.ticks import Tick, led
 from workers.agents.triggers import Triggers, of_flows
 from workers.agents.watchdog import Look, watch
-from workers.flow_runner import made
+from workers.flow_runner import made, run_traces
 
 log: Final = structlog.get_logger()
 
@@ -109,7 +109,7 @@ def run(settings: Settings, now_ms: Callable[[], int] = now_ms, at: At = lambda 
         progress = stack.enter_context(closing(Progress(kafka, namespace)))
         window = stack.enter_context(BulkWindow(progress, settings.bulk))
         outbox = stack.enter_context(closing(Outbox(kafka, sealing_of(settings))))
-        client = stack.enter_context(closing(redis.client(settings.redis.url)))
+        client = stack.enter_context(closing(redis.client(settings.redis.address)))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hub-agents-")))
         keys, steps = Keys(namespace), Steps()
         ledger = Ledger(client, keys)
@@ -158,9 +158,11 @@ def run(settings: Settings, now_ms: Callable[[], int] = now_ms, at: At = lambda 
             at=at,
         )
 
+        traces = run_traces(settings, client, "agents", stack)
+
         def runs() -> tuple[Runner, Waiting]:
             opened = writing()
-            return made(settings, catalogue, opened, client, outbox, now_ms=now_ms, beat=steps), opened
+            return made(settings, catalogue, opened, client, outbox, traces=traces, now_ms=now_ms, beat=steps), opened
 
         triggers = Triggers(slices, Flows(runs), outbox, namespace=namespace, now_ms=now_ms, beat=steps)
         lanes = Lanes(triggers.take, triggers.take_flows, of_flows)
@@ -170,6 +172,7 @@ def run(settings: Settings, now_ms: Callable[[], int] = now_ms, at: At = lambda 
             instance=settings.agents.instance,
             folder=folder,
             takes=lanes,
+            came=None if traces is None else traces.came,
         )
 
         def ready() -> dict[str, Any]:

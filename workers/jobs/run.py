@@ -67,9 +67,9 @@ def run(settings: Settings, queue: str, outward: OpenOutward | None = None, now_
     kafka, namespace = settings.kafka, settings.namespace
     with ExitStack() as stack:
         store = stack.enter_context(closing(open_store(settings.store_url)))
-        redis = stack.enter_context(closing(client(settings.redis.url)))
+        redis = stack.enter_context(closing(client(settings.redis.address)))
         # a worker waits in Redis for its next job, longer than anybody waits for an answer
-        waiting = stack.enter_context(closing(Redis.from_url(settings.redis.url, socket_timeout=2 * WAIT_S)))
+        waiting = stack.enter_context(closing(Redis.from_url(settings.redis.address, socket_timeout=2 * WAIT_S)))
         progress = stack.enter_context(closing(Progress(kafka, namespace)))
         window = stack.enter_context(BulkWindow(progress, settings.bulk))
         with translated():

@@ -1,5 +1,5 @@
 """
-The store on Elasticsearch 8 and 9 or OpenSearch 2 and 3. Under construction: `open_store` does not name it yet.
+The store on Elasticsearch 8 and 9 or OpenSearch 2 and 3.
 
 Whoever only compiles a condition (`dsl`) does not load the client, which takes a second.
 """

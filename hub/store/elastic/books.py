@@ -16,7 +16,7 @@ from hub.model import CounterKey, Counts, Position
 from hub.store.elastic import documents as made
 from hub.store.elastic.client import Engine
 from hub.store.elastic.head import Head, HeadDocument
-from hub.store.elastic.indices import EVENTS, ROWS
+from hub.store.elastic.indices import EVENTS, LETTERS, PROFILES, ROWS, SESSIONS
 from hub.store.port import MAX_ROWS, MAX_WRONG, Books, CountedMinute
 
 _FIGURES: Final = ("received", "stored", "duplicate", "dropped", "dead")
@@ -30,11 +30,13 @@ class BooksSide:
 
     _engine: Engine
     _head: HeadDocument
+    _told = (0, 0)
 
     def latest_progress(self) -> tuple[int, dict[int, int]]:
         """See the port. Raises Unavailable."""
         head = self._head.read()
-        return head.epoch, head.offsets(head.epoch)
+        self._see(head)
+        return head.epoch, _applied(head)
 
     def counters(self) -> Iterable[tuple[CounterKey, Counts]]:
         """See the port. Raises Unavailable."""
@@ -51,15 +53,13 @@ class BooksSide:
         within = {"range": {"minute": {"gte": since, "lt": until}}}
         rows = _minutes(self._sums([*of_head, within], ["minute", "source"], "desc"), MAX_ROWS + 1)
         totals = {source: list(counts) for source, counts in head.totals.items()}
-        progress = head.offsets(head.epoch)
         for entry in head.pending:
             for source, counts in entry.counts.items():
                 totals[source] = [all - own for all, own in zip(totals[source], counts, strict=True)]
-            if entry.epoch == head.epoch:
-                progress |= {partition: step.before for partition, step in entry.progress.items()}
+        self._see(head)
         return Books(
             head.epoch,
-            progress,
+            _applied(head),
             {source: Counts(*counts) for source, counts in totals.items() if any(counts)},
             rows,
             self._wrong(of_head),
@@ -77,6 +77,13 @@ class BooksSide:
         hits = self._engine.hits(ROWS, {"query": {"bool": {"filter": query}}, "sort": ["next"], "size": 1})
         row = hits[0]["_source"] if hits else None
         return row["at_ms"] if row is not None and row["first"] <= position.offset else None
+
+    def _see(self, head: Head) -> None:
+        """Whoever is told how far all is stored finds it from now on, also in searches."""
+        told = head.number, len(head.pending)
+        if told != self._told:
+            self._told = told
+            self._engine.note_written((PROFILES, SESSIONS, EVENTS, LETTERS, ROWS))
 
     def _wrong(self, of_head: list[dict[str, Any]]) -> list[CountedMinute]:
         """Only what some batch has left open can be off."""
@@ -124,6 +131,15 @@ class BooksSide:
 def _columns(keys: set[tuple[Any, ...]]) -> Iterator[tuple[str, set[Any]]]:
     yield "minute", {minute for minute, _ in keys}
     yield "source", {source for _, source in keys}
+
+
+def _applied(head: Head) -> dict[int, int]:
+    """How far each partition is stored, with all documents: not what is pending."""
+    progress = head.offsets(head.epoch)
+    for entry in head.pending:
+        if entry.epoch == head.epoch:
+            progress |= {partition: step.before for partition, step in entry.progress.items()}
+    return progress
 
 
 def _of_batches(head: Head) -> list[dict[str, Any]]:

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
-from urllib.parse import unquote
 
 import msgspec
 from elastic_transport import (
@@ -25,11 +24,14 @@ from elastic_transport.client_utils import DEFAULT, DefaultType
 from elasticsearch import ApiError, Elasticsearch
 
 from hub.errors import PortError, Refused, Unavailable
+from hub.search_engine import Access, address_of
 
 ANSWER_S: Final = 30.0
 """How long one answer may take."""
 BULK_S: Final = 60.0
 """The same of a bulk."""
+LAYOUT_S: Final = 60.0
+"""The same of what changes indices or templates: all nodes have to know of it, one change after the other."""
 BULK_BYTES: Final = 2 * 1024 * 1024
 """Most bytes of one bulk; a single document may be larger. While one is sent the next one is made."""
 SENDERS: Final = 4
@@ -42,17 +44,17 @@ READ_BUSY_S: Final = 5.0
 """The same of questions; also of an index that was made just now and has no shard yet."""
 _FIRST_WAIT_S: Final = 0.05
 _MOST_WAIT_S: Final = 2.0
+_MAY_MISS: Final = "events"
+"""Indices whose names begin so are made with their first document, all others before anything is asked."""
 _ID_BYTES: Final = 400  # the engines take 512
 _HASHED: Final = "sha256:"
 _encode: Final = msgspec.json.Encoder().encode
-_SCHEMES: Final = {
-    "elasticsearch+http": "http",
-    "elasticsearch+https": "https",
-    "opensearch+http": "http",
-    "opensearch+https": "https",
-}
 _OF_ITEMS: Final = "items.*.status,items.*.error,items.*._seq_no,items.*._primary_term"
-_STARTING: Final = ("search_phase_execution_exception", "no_shard_available_action_exception")
+_STARTING: Final = (
+    "search_phase_execution_exception",
+    "no_shard_available_action_exception",
+    "illegal_index_shard_state_exception",
+)
 _PLAIN: Final = {"accept": "application/json", "content-type": "application/json"}
 _NDJSON: Final = "application/x-ndjson"
 _LINES: Final = "application/vnd.elasticsearch+x-ndjson"
@@ -94,51 +96,18 @@ class Result(NamedTuple):
     primary_term: int
 
 
-class Address(NamedTuple):
-    """Where the cluster is. `hosts`: URLs without a password; `user`: and the password, or None."""
-
-    hosts: tuple[str, ...]
-    user: tuple[str, str] | None
-
-
-def address_of(url: str) -> Address:
-    """
-    Args: url: `elasticsearch+http://user:password@host:port,host:port/`, %-escaped; or `opensearch+…`, the same.
-
-    Raises Refused.
-    """
-    scheme, _, rest = url.partition("://")
-    protocol = _SCHEMES.get(scheme)
-    place, _, path = rest.partition("/")
-    account, _, hosts = place.rpartition("@")
-    # what is refused may hold a password, so it is not repeated
-    if protocol is None or not hosts or path:
-        raise Refused("store", "write elasticsearch+http://host:9200/ or opensearch+http://host:9200/ (or +https)")
-    default = "443" if protocol == "https" else "9200"
-    found = []
-    for host in hosts.split(","):
-        name, colon, port = host.rpartition(":")
-        if not colon or host.endswith("]"):
-            name, port = host, default
-        if not name or not port.isdecimal():
-            raise Refused("store", "the store's URL has a host without a name or with a port that is no number")
-        found.append(f"{protocol}://{name}:{port}")
-    user, _, password = account.partition(":")
-    return Address(tuple(found), (unquote(user), unquote(password)) if account else None)
-
-
 class Engine:
     """One cluster and one namespace of it. Thread-safe."""
 
     def __init__(self, url: str, namespace: str, *, readonly: bool = False) -> None:
-        """Does not connect yet. Args: url: as `address_of` takes it. Raises Refused."""
+        """Does not connect yet. Args: url: as `address_of` takes it, whatever namespace it has. Raises Refused."""
         address = address_of(url)
         self.namespace = namespace
         self.readonly = readonly
         self.place = ", ".join(address.hosts)
         self.client = Elasticsearch(
             list(address.hosts),
-            basic_auth=address.user,
+            **_access(address.access),
             node_class=_Node,
             serializers={
                 "application/json": _Json(),
@@ -150,9 +119,9 @@ class Engine:
             max_retries=2,
             retry_on_status=(),  # what is busy is asked again here, and more patiently
         )
-        # what changes something is sent once: whether it had an effect the caller has to find out
-        self._once = self.client.options(max_retries=0)
+        # what is written is sent once: whether it had an effect the caller has to find out
         self._bulks = self.client.options(max_retries=0, request_timeout=BULK_S)
+        self.layouts = self.client.options(request_timeout=LAYOUT_S)
         self._senders = ThreadPoolExecutor(SENDERS, thread_name_prefix="bulk")
         self._dirty: set[str] = set()  # indices that were written since they were refreshed here
         self._turn = threading.Lock()  # of the set
@@ -181,7 +150,7 @@ class Engine:
         self, keys: Iterable[tuple[str, str]], fields: Mapping[str, Sequence[str]] | None = None
     ) -> dict[tuple[str, str], Found]:
         """
-        Those that are there, by index and id, in one round. An index that is not there has none.
+        Those that are there, by index and id, in one round. An index of events that is not there has none.
 
         Args: fields: by index, of the source; all of it where that says nothing.
         """
@@ -195,14 +164,25 @@ class Engine:
                 if fields is not None and index in fields:
                     one["_source"] = fields[index]
                 docs.append(one)
-            answer = self.asked(lambda docs=docs: self.client.mget(docs=docs))  # type: ignore[misc]
-            for key, item in zip(some, answer["docs"], strict=True):
+            for key, item in zip(some, self._got(docs), strict=True):
                 if item.get("found"):
                     source = item.get("_source") or {}
                     found[key] = Found(source, item["_seq_no"], item["_primary_term"], item["_version"])
-                elif "error" in item and item["error"]["type"] != "index_not_found_exception":
-                    raise self._unavailable(f"a document of {item['_index']} cannot be read: {_said(item['error'])}")
+                elif "error" in item:
+                    if item["error"]["type"] != "index_not_found_exception":
+                        what = f"a document of {item['_index']} cannot be read: {_said(item['error'])}"
+                        raise self._unavailable(what)
+                    if not key[0].startswith(_MAY_MISS):
+                        raise self._status(404, item["error"])
         return found
+
+    def _got(self, docs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """An item a document, asked again while shards are about to start: each item says so by itself."""
+        busy = _Busy(READ_BUSY_S)
+        while True:
+            items: list[dict[str, Any]] = self.asked(lambda: self.client.mget(docs=docs))["docs"]
+            if not any(item.get("error", {}).get("type") in _STARTING for item in items) or not busy.wait():
+                return items
 
     def put(
         self, index: str, id: str, source: Source, *, if_: Found | Result | None = None, version: int | None = None
@@ -247,7 +227,7 @@ class Engine:
                 if sending is not None:
                     results += sending.result()
                     sending = None
-                self._note_written({action.name for action, _ in part})
+                self.note_written({action.name for action, _ in part})
                 if is_last:
                     results += self._send(part)
                 else:  # the next part is made meanwhile
@@ -261,7 +241,7 @@ class Engine:
     def make_index(self, name: str) -> None:
         """Make an index, as its template has it, if it is not there."""
         try:
-            self._once.indices.create(index=self.index(name))
+            self.layouts.indices.create(index=self.index(name))
         except TransportError as exc:
             raise self.translated(exc) from exc
         except ApiError as exc:
@@ -277,7 +257,7 @@ class Engine:
         Args: body: of the search API.
         """
         self.see_own(index)
-        may_miss = index.startswith("events")
+        may_miss = index.startswith(_MAY_MISS)
         answer = self.asked(
             lambda: self.client.search(
                 index=self.index(index),
@@ -297,7 +277,7 @@ class Engine:
     def count(self, index: str, query: Mapping[str, Any]) -> int:
         """How many match."""
         self.see_own(index)
-        may_miss = index.startswith("events")
+        may_miss = index.startswith(_MAY_MISS)
         answer = self.asked(
             lambda: self.client.count(
                 index=self.index(index), query=query, allow_no_indices=True, ignore_unavailable=may_miss
@@ -310,7 +290,12 @@ class Engine:
         """What this object has written is seen by searches from now on. Costs nothing if it has not written."""
         names = index.split(",")
         with self._turn:
-            dirty = [one for one in self._dirty if any(one == name or one.startswith(f"{name}-") for name in names)]
+            # one name may be the alias of the other
+            dirty = [
+                one
+                for one in self._dirty
+                if any(one == name or one.startswith(f"{name}-") or name.startswith(f"{one}-") for name in names)
+            ]
         if dirty:
             self.refresh(",".join(sorted(dirty)))
 
@@ -326,7 +311,7 @@ class Engine:
                 )
             )
         except BaseException:
-            self._note_written(names)
+            self.note_written(names)
             raise
 
     def asked(self, ask: Callable[[], ObjectApiResponse[Any]]) -> dict[str, Any]:
@@ -394,7 +379,8 @@ class Engine:
                 raise self._status(429, last)
             places = again
 
-    def _note_written(self, names: Iterable[str]) -> None:
+    def note_written(self, names: Iterable[str]) -> None:
+        """Searches of this object shall see what these indices have got by now, from whomever it came."""
         with self._turn:
             self._dirty.update(names)
 
@@ -405,6 +391,20 @@ class Engine:
 
     def _unavailable(self, what: str) -> Unavailable:
         return Unavailable("store", f"{self.place} {what}")
+
+
+def _access(access: Access) -> dict[str, Any]:
+    """As the client's arguments. Raises Refused: there is no such file."""
+    given: dict[str, Any] = {}
+    if access.user is not None:
+        given["basic_auth"] = access.user
+    if access.api_key is not None:
+        given["api_key"] = access.api_key
+    if access.ca_file is not None:
+        if not access.ca_file.is_file():
+            raise Refused("store", f"there is no file {access.ca_file} with whom to trust (HUB_STORE__CA_FILE)")
+        given["ca_certs"] = str(access.ca_file)
+    return given
 
 
 def key_of(id: str) -> str:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, NamedTuple
+from functools import partial
+from typing import Any, Final
 
-from elastic_transport import TransportError
-from elasticsearch import ApiError
+import msgspec
+from elastic_transport import ObjectApiResponse, TransportError
+from elasticsearch import ApiError, Elasticsearch, NotFoundError
 
-from hub.errors import Unavailable
 from hub.model import OUTLIERS
+from hub.search_engine import Layout
 from hub.store.elastic import rows
 from hub.store.elastic.client import Engine
 
@@ -30,8 +34,13 @@ A query: documents that are there. What was removed stays as `{"gone": true, "at
 with an older batch does not write it again; every search has to leave those out.
 """
 
-_REFRESH: Final = "1s"
 _PRIORITY: Final = 500
+_AT_ONCE: Final = 50
+"""Indices of one request: their names are in its URL."""
+_COMMON: Final = "common"
+_GROWING: Final = "searched"
+_LAID_OUT: Final = "laid-out"
+"""A component of no use but to say, as the last one, that all the rest is as it should be."""
 
 _KEYWORD: Final = {"type": "keyword"}
 _LONG: Final = {"type": "long"}
@@ -113,13 +122,6 @@ COLUMNS: Final[dict[str, dict[str, Any]]] = {
 """By index, what is indexed, with its type. All else of a document is kept, and not indexed."""
 
 
-class Layout(NamedTuple):
-    """How new indices are laid out. `shards`: of those that grow; `copies`: of each shard, beside the first."""
-
-    shards: int = 1
-    copies: int = 1
-
-
 def events_index(partition: str) -> str:
     """`events-2026-11` for the time partition `2026-11`."""
     return f"{EVENTS}-{partition}"
@@ -132,66 +134,110 @@ def partition_of_index(name: str) -> str:
 
 def prepare(engine: Engine, layout: Layout) -> None:
     """
-    Put the templates, make the fixed indices that are not there, and tell the others of new columns.
+    Put the templates, make the fixed indices that are not there, and tell the others of new columns. Most find that
+    somebody has done so before.
 
     Raises: Unavailable, Refused.
     """
-    common, searched = f"{engine.namespace}-common", f"{engine.namespace}-searched"
-    client = engine.client
-    try:
-        client.cluster.put_component_template(
-            name=common,
-            template={"settings": {"index": {"number_of_replicas": layout.copies, "refresh_interval": _REFRESH}}},
-        )
-        client.cluster.put_component_template(
-            name=searched, template={"settings": {"index": {"number_of_shards": layout.shards}}}
-        )
-        there = client.indices.get(index=f"{engine.namespace}-*", filter_path="*.aliases").body
-    except (TransportError, ApiError) as exc:
-        raise engine.translated(exc) from exc
+    components = {
+        _COMMON: {"number_of_replicas": layout.copies, "refresh_interval": f"{layout.refresh_ms}ms"},
+        _GROWING: {"number_of_shards": layout.shards},
+    }
+    templates = {name: _template(engine, name) for name in (*FIXED, EVENTS)}
+    digest = hashlib.sha256(msgspec.json.encode([components, templates])).hexdigest()
+    there = aliases(engine)
+    if _laid_out(engine) == digest and all(engine.index(name) in there for name in FIXED):
+        return
+    has_events = any(engine.index(EVENTS) in own for own in there.values())
 
-    has_events = any(engine.index(EVENTS) in one.get("aliases", {}) for one in there.values())
+    def put_component(name: str, **about: Any) -> None:
+        _asked(engine, lambda client: client.cluster.put_component_template(name=engine.index(name), **about))
 
     def put(name: str) -> None:
-        is_searched = name in COLUMNS and name != ROWS
-        _put_template(engine, name, [common, searched] if is_searched else [common])
+        _asked(engine, lambda client: client.indices.put_index_template(name=engine.index(name), **templates[name]))
         if name != EVENTS and engine.index(name) not in there:
             engine.make_index(name)
         elif name in COLUMNS and (name != EVENTS or has_events):
-            _add_columns(engine, name)
+            of = engine.index(name)
+            _asked(engine, lambda client: client.indices.put_mapping(index=of, properties=COLUMNS[name]))
 
+    for name, settings in components.items():
+        put_component(name, template={"settings": {"index": settings}})
     # each of these waits for all nodes of the cluster: at once it takes as long as one of them
     with ThreadPoolExecutor(len(FIXED) + 1) as pool:
-        list(pool.map(put, (*FIXED, EVENTS)))
+        list(pool.map(put, templates))
+    put_component(_LAID_OUT, template={}, meta={"digest": digest})
 
 
-def require(engine: Engine) -> None:
-    """Raises Unavailable for a reader of a namespace that no writer has prepared yet."""
+def aliases(engine: Engine) -> dict[str, list[str]]:
+    """By the full name of each index of the namespace, its aliases. Raises Unavailable, Refused."""
+    found = _asked(engine, lambda client: client.indices.get_alias(index=f"{engine.namespace}-*")).body
+    months = engine.index(f"{EVENTS}-")
+    own = {engine.index(name) for name in FIXED}
+    # another namespace may begin as this one does
+    return {
+        name: list(about["aliases"])
+        for name, about in found.items()
+        if name in own or (name.startswith(months) and engine.index(EVENTS) in about["aliases"])
+    }
+
+
+def remove(engine: Engine) -> None:
+    """
+    Remove the namespace: all of its indices, with what is in them, and templates. Nobody may use it meanwhile. Whatever
+    interrupts it, it can be done again.
+
+    Raises: Unavailable, Refused.
+    """
+    names = sorted(aliases(engine))
+    for first in range(0, len(names), _AT_ONCE):
+        some = ",".join(names[first : first + _AT_ONCE])
+        _gone(engine, partial(engine.layouts.indices.delete, index=some, ignore_unavailable=True))
+    for name in (*FIXED, EVENTS):
+        _gone(engine, partial(engine.layouts.indices.delete_index_template, name=engine.index(name)))
+    for name in (_LAID_OUT, _GROWING, _COMMON):
+        _gone(engine, partial(engine.layouts.cluster.delete_component_template, name=engine.index(name)))
+
+
+def _laid_out(engine: Engine) -> str:
+    """What `prepare` has done last; empty: nothing yet."""
     try:
-        is_there = bool(engine.client.indices.exists(index=engine.index(BATCHES)))
+        found = engine.client.cluster.get_component_template(name=engine.index(_LAID_OUT)).body
+    except NotFoundError:
+        return ""
     except (TransportError, ApiError) as exc:
         raise engine.translated(exc) from exc
-    if not is_there:
-        raise Unavailable(
-            "store", f"{engine.place} has no indices of {engine.namespace} yet: the collector makes them when it starts"
-        )
+    return str(found["component_templates"][0]["component_template"].get("_meta", {}).get("digest", ""))
 
 
-def _put_template(engine: Engine, name: str, components: list[str]) -> None:
+def _asked(engine: Engine, ask: Callable[[Elasticsearch], ObjectApiResponse[Any]]) -> ObjectApiResponse[Any]:
     try:
-        engine.client.indices.put_index_template(
-            name=f"{engine.namespace}-{name}",
-            index_patterns=_patterns(engine, name),
-            composed_of=components,
-            priority=_PRIORITY,
-            template={
-                "mappings": _mapping(name),
-                "aliases": {engine.index(EVENTS): {}} if name == EVENTS else {},
-                "settings": _settings(name),
-            },
-        )
+        return ask(engine.layouts)
     except (TransportError, ApiError) as exc:
         raise engine.translated(exc) from exc
+
+
+def _gone(engine: Engine, remove: Callable[[], ObjectApiResponse[Any]]) -> None:
+    try:
+        remove()
+    except NotFoundError:
+        pass
+    except (TransportError, ApiError) as exc:
+        raise engine.translated(exc) from exc
+
+
+def _template(engine: Engine, name: str) -> dict[str, Any]:
+    is_searched = name in COLUMNS and name != ROWS
+    return {
+        "index_patterns": _patterns(engine, name),
+        "composed_of": [engine.index(one) for one in ((_COMMON, _GROWING) if is_searched else (_COMMON,))],
+        "priority": _PRIORITY,
+        "template": {
+            "mappings": _mapping(name),
+            "aliases": {engine.index(EVENTS): {}} if name == EVENTS else {},
+            "settings": _settings(name),
+        },
+    }
 
 
 def _patterns(engine: Engine, name: str) -> list[str]:
@@ -216,10 +262,3 @@ def _settings(name: str) -> dict[str, Any]:
     if name in (ROWS, BLOBS):
         return {"index": {"number_of_shards": 1}}
     return {}
-
-
-def _add_columns(engine: Engine, name: str) -> None:
-    try:
-        engine.client.indices.put_mapping(index=engine.index(name), properties=COLUMNS[name])
-    except (TransportError, ApiError) as exc:
-        raise engine.translated(exc) from exc

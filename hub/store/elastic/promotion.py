@@ -18,7 +18,7 @@ from __future__ import annotations
 import secrets
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -30,11 +30,12 @@ from hub.pipeline.applied import Promoted
 from hub.store.elastic.apply import Applying
 from hub.store.elastic.changes import BRIEF, Change, is_done, is_there
 from hub.store.elastic.client import Action, Engine
-from hub.store.elastic.documents import Fields, bytes_of, text_of
+from hub.store.elastic.documents import OUTBOX, Fields, bytes_of, row_id, text_of
 from hub.store.elastic.facts import facts
 from hub.store.elastic.head import Head, HeadDocument, Pending
-from hub.store.elastic.indices import BATCHES, PROFILES
+from hub.store.elastic.indices import BATCHES, PROFILES, ROWS
 from hub.store.elastic.rows import Table
+from hub.store.fences import GROWN, older_log
 
 PART_BYTES: Final = 2 * 1024 * 1024
 """About so many bytes of profiles are one document of the journal."""
@@ -77,6 +78,42 @@ class PromotionSide:
         # keys of JSON are texts
         found = [msgspec.convert(row, Promoted, strict=False) for row in rows]
         return [one for one in found if one.mapped]
+
+    def new_epoch(self, topic_id: str, *, at_ms: int) -> int:  # noqa: ARG002 - the port's: here no row has it
+        """See the port. Raises Unavailable: it may be done nevertheless; to do it twice does no harm."""
+        for entry in self._head.read().pending:
+            self._settle(entry)
+        while True:
+            head = self._head.read()
+            old, new = head.topics.get(topic_id), head.epoch + 1
+            if old is not None:
+                self._copy_outbox(old, new, head.offsets(old))
+
+            def numbered(now: Head, old: int | None = old, new: int = new) -> Head | None:
+                if (now.topics.get(topic_id), now.epoch + 1) != (old, new):
+                    return None
+                topics = {**now.topics, topic_id: new}
+                if old is None:
+                    return replace(now, topics=topics, promotions=now.promotions + 1, origin=GROWN)
+                return replace(
+                    now,
+                    topics={**topics, older_log(topic_id, old): old},
+                    progress={**now.progress, new: now.progress.get(old, {})},
+                    promotions=now.promotions + 1,
+                    origin=GROWN,
+                )
+
+            if self._head.change(numbered, is_fresh=True).topics.get(topic_id) == new:
+                return new
+
+    def _copy_outbox(self, old: int, new: int, partitions: Iterable[int]) -> None:
+        """The rows of before stay, and are never asked for again."""
+        ids = {row_id(OUTBOX, old, partition): row_id(OUTBOX, new, partition) for partition in partitions}
+        rows = self._engine.many(ROWS, ids)
+        self._engine.bulk(
+            Action("index", ROWS, ids[id], {**row.source, "key": ids[id], "items": _numbered(row.source["items"], new)})
+            for id, row in rows.items()
+        )
 
     def give_up(self, entry: Pending) -> None:
         """A pause is over, and nothing has come of it; one that is decided stays. Raises Unavailable."""
@@ -195,6 +232,11 @@ class Pause:
     def _check(self) -> None:
         if time.monotonic() > self._until:
             raise self.over()
+
+
+def _numbered(items: Sequence[Sequence[Any]], epoch: int) -> list[list[Any]]:
+    """Args: items: of a row of the outbox, each with its position in front."""
+    return [[[epoch, *item[0][1:]], *item[1:]] for item in items]
 
 
 def _entry(id: str, head: Head, pause_s: float) -> Pending:

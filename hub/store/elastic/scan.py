@@ -8,7 +8,7 @@ from typing import Any, Final
 from hub.conditions.ast import And, Compare, Condition, Constant, Field, Moment, Not
 from hub.store.elastic import documents as made
 from hub.store.elastic.asked import Asked
-from hub.store.elastic.indices import ALIVE, EVENTS, PROFILES
+from hub.store.elastic.indices import ALIVE, EVENTS, PROFILES, SESSIONS
 from hub.store.elastic.paging import Query, every, term
 from hub.store.elastic.people import PeopleSide
 from hub.store.port import Cut, IdleSession, Scope, check_size, ended_ms
@@ -25,6 +25,8 @@ class ScanSide(PeopleSide):
     def next_cut(self, scope: Scope, after: str, size: int, query: str = "") -> Cut:
         """See the port. Raises QueryError, Unavailable."""
         condition = prepare(query, "profiles") if query else And(())
+        if not after:
+            self._engine.refresh(PROFILES if scope == "profiles" else SESSIONS)  # see profiles_after
         found = self._slice(scope, condition, after, "").ids(size)
         return Cut(found[-1], size) if len(found) == size else Cut("", len(found))
 

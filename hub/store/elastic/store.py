@@ -6,6 +6,7 @@ How a batch is written whole or not at all: `hub.store.elastic.head`.
 
 from __future__ import annotations
 
+from hub.search_engine import Layout
 from hub.store.elastic.apply import Applying
 from hub.store.elastic.blobs import BlobSide
 from hub.store.elastic.books import BooksSide
@@ -14,7 +15,7 @@ from hub.store.elastic.copies import CopySide
 from hub.store.elastic.flow_runs import FlowRunSide
 from hub.store.elastic.head import HeadDocument
 from hub.store.elastic.identity import IdentitySide
-from hub.store.elastic.indices import Layout, prepare, require
+from hub.store.elastic.indices import prepare
 from hub.store.elastic.keys import KeySide
 from hub.store.elastic.privacy import PrivacySide
 from hub.store.elastic.promotion import PromotionSide
@@ -48,9 +49,10 @@ class ElasticStore(
 
     def __init__(self, url: str, namespace: str, *, readonly: bool = False, layout: Layout = Layout()) -> None:  # noqa: B008 - frozen
         """
-        Make what is not there yet, when it is not read-only.
+        Make what is not there yet. One that is read-only does not connect yet: until somebody has made the indices, all
+        that it is asked raises Unavailable.
 
-        Args: url: `hub.store.elastic.client.address_of`. layout: of new indices.
+        Args: url: `hub.search_engine.address_of`. layout: of new indices.
 
         Raises: Refused, Unavailable.
         """
@@ -60,10 +62,8 @@ class ElasticStore(
         self._settled = Settled(self._engine)
         self._done: list[str] = []
         try:
-            if readonly:
-                require(self._engine)
-                self._promotions = 0
-            else:
+            self._promotions = 0
+            if not readonly:
                 prepare(self._engine, layout)
                 self._promotions = self._head.read().promotions
                 self.sweep()

@@ -84,6 +84,8 @@ class WalkSide:
 
     def profiles_after(self, id: str, most: int) -> list[tuple[str, bytes]]:
         """See the port. Raises Unavailable."""
+        if not id:
+            self._engine.refresh(PROFILES)  # who begins sees what all others have written by now
         body: dict[str, Any] = {"query": ALIVE, "sort": [{"id": "asc"}], "_source": ["doc"], "size": most}
         if id:
             body["search_after"] = [id]

@@ -17,6 +17,7 @@ from hub.store.elastic.client import Action, Engine
 from hub.store.elastic.head import Counted, Head, HeadDocument, Pending, Step
 from hub.store.elastic.indices import BATCHES, PROFILES, ROWS, SESSIONS, events_index
 from hub.store.elastic.journal import Draft, batch_of, draft
+from hub.store.fences import fenced_by
 
 PATIENCE_S: Final = 1.0
 """How long somebody else may take for what they are writing before it is done for them: they may be dead."""
@@ -171,11 +172,7 @@ class WriteSide:
 
     def _check(self, head: Head, entry: Pending) -> None:
         if head.promotions != self._promotions:
-            raise Fenced(
-                "store",
-                f"profiles were replaced by those of {head.origin} (hub replay --promote): what this process remembers "
-                "of them is old, so it starts again and reads them anew",
-            )
+            raise fenced_by(head.origin)
         stands = head.offsets(entry.epoch)
         for partition, step in entry.progress.items():
             if stands.get(partition, step.before) != step.before:

@@ -10,8 +10,9 @@ from typing import Any
 
 import msgspec
 
-from hub.errors import Fenced, Unavailable
+from hub.errors import Unavailable
 from hub.pipeline.applied import Promoted
+from hub.store.fences import GROWN, fenced_by, older_log
 from hub.store.sqlite.database import Database
 from hub.store.sqlite.segments import listed
 
@@ -32,11 +33,27 @@ class PromotionSide:
                 expired = pause.end()
             if expired:
                 raise pause.over()
-            epoch, progress = _progress(connection)
-            connection.execute(
-                "INSERT INTO promotions (origin, at_ms, epoch, progress, mapped) VALUES (?,?,?,?,?)",
-                (origin, at_ms, epoch, _text(progress), _text(pause.mapped)),
-            )
+            _note(connection, origin, at_ms, pause.mapped)
+
+    def new_epoch(self, topic_id: str, *, at_ms: int) -> int:
+        """See the port. Raises Unavailable."""
+        with self._db.transaction(durable=True) as connection:
+            row = connection.execute("SELECT number FROM epochs WHERE topic_id = ?", (topic_id,)).fetchone()
+            if row is not None:
+                connection.execute(
+                    "UPDATE epochs SET topic_id = ? WHERE number = ?", (older_log(topic_id, row[0]), row[0])
+                )
+            connection.execute("INSERT INTO epochs (topic_id) VALUES (?)", (topic_id,))
+            (number,) = connection.execute("SELECT number FROM epochs WHERE topic_id = ?", (topic_id,)).fetchone()
+            if row is not None:
+                connection.execute(
+                    """INSERT INTO progress (epoch, partition, next_offset)
+                    SELECT ?, partition, next_offset FROM progress WHERE epoch = ?""",
+                    (number, row[0]),
+                )
+                connection.execute("UPDATE outbox SET epoch = ? WHERE epoch = ?", (number, row[0]))
+            _note(connection, GROWN, at_ms, {})
+        return int(number)
 
     def promoted(self) -> list[Promoted]:
         """See the port. Raises Unavailable."""
@@ -111,11 +128,16 @@ def check_generation(connection: sqlite3.Connection, generation: int) -> None:
     """Raises Fenced when profiles were promoted after `generation`."""
     newest, origin = _newest(connection)
     if newest != generation:
-        raise Fenced(
-            "store",
-            f"profiles were replaced by those of {origin} (hub replay --promote): what this process remembers of them "
-            "is old, so it starts again and reads them anew",
-        )
+        raise fenced_by(origin)
+
+
+def _note(connection: sqlite3.Connection, origin: str, at_ms: int, mapped: Mapping[str, Mapping[str, str]]) -> None:
+    """From now on whoever has opened the store before is fenced."""
+    epoch, progress = _progress(connection)
+    connection.execute(
+        "INSERT INTO promotions (origin, at_ms, epoch, progress, mapped) VALUES (?,?,?,?,?)",
+        (origin, at_ms, epoch, _text(progress), _text(mapped)),
+    )
 
 
 def _progress(connection: sqlite3.Connection) -> tuple[int, dict[int, int]]:

@@ -80,7 +80,7 @@ class WriteSide:
 
     def progress(self, epoch: int) -> dict[int, int]:
         """Next offset by partition; partitions never written are absent. Raises Unavailable."""
-        with self._db.exclusive() as connection:
+        with self._db.reading() if self._db.readonly else self._db.exclusive() as connection:
             return dict(connection.execute("SELECT partition, next_offset FROM progress WHERE epoch = ?", (epoch,)))
 
     def known(self, wanted: Wanted) -> Known:

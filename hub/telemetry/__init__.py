@@ -1,0 +1,1 @@
+"""OpenTelemetry traces of events: from the door by way of Kafka to store, flows and destinations. Off by default."""
