@@ -20,28 +20,28 @@ from hub.chaos.proxy import Proxy
 from hub.errors import Refused, Unavailable
 from hub.stack import ports
 from tests.live.reading import Pump, bridge, error_of, nothing_more, opened, take, taken
-from tests.servers.running import Own, own
+from tests.servers.running import own, shared
 from tests.sources.sqs import SECRET, SqsSource
 
 ENVIRON: Final = {SECRET: "test"}
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Own]:
-    with own("sqs", tmp_path_factory.mktemp("sqs")) as running:
-        yield running
+def server(shared_folder: Path) -> Iterator[str]:
+    with shared("sqs", shared_folder / "sqs") as url:
+        yield url
 
 
 @pytest.fixture
-def source(server: Own, namespace: str) -> Iterator[SqsSource]:
-    made = SqsSource(server.url, namespace, "text")
+def source(server: str, namespace: str) -> Iterator[SqsSource]:
+    made = SqsSource(server, namespace, "text")
     yield made
     made.close()
 
 
 @pytest.fixture
-def fifo(server: Own, namespace: str) -> Iterator[SqsSource]:
-    made = SqsSource(server.url, f"{namespace}.fifo", "text")
+def fifo(server: str, namespace: str) -> Iterator[SqsSource]:
+    made = SqsSource(server, f"{namespace}.fifo", "text")
     yield made
     made.close()
 
@@ -180,9 +180,9 @@ async def test_it_cannot_be_rewound(source: SqsSource) -> None:
     ],
 )
 async def test_errors_name_the_cause_and_the_mend(
-    source: SqsSource, server: Own, changes: dict[str, Any], kind: type[Exception], words: list[str]
+    source: SqsSource, server: str, changes: dict[str, Any], kind: type[Exception], words: list[str]
 ) -> None:
-    port = str(urlsplit(server.url).port)
+    port = str(urlsplit(server).port)
     settings = {**source.settings, **{name: value.replace("PORT", port) for name, value in changes.items()}}
     error = await error_of(bridge("sqs", settings, ENVIRON))
     assert isinstance(error, kind), error
@@ -274,8 +274,8 @@ async def test_the_server_is_killed_and_comes_back(tmp_path: Path, namespace: st
         source.close()
 
 
-async def test_a_cut_loses_nothing(source: SqsSource, server: Own) -> None:
-    proxy = Proxy(ports.free_port(), "127.0.0.1", urlsplit(server.url).port or 0)
+async def test_a_cut_loses_nothing(source: SqsSource, server: str) -> None:
+    proxy = Proxy(ports.free_port(), "127.0.0.1", urlsplit(server).port or 0)
     await proxy.start()
     pump = Pump("sqs", {**source.settings, "endpoint_url": f"http://127.0.0.1:{proxy.port}"}, ENVIRON)
     try:
@@ -293,9 +293,9 @@ async def test_a_cut_loses_nothing(source: SqsSource, server: Own) -> None:
 
 
 @pytest.mark.long
-async def test_a_silent_connection_is_noticed(source: SqsSource, server: Own) -> None:
+async def test_a_silent_connection_is_noticed(source: SqsSource, server: str) -> None:
     """Half open, as when a firewall forgets it: within the time that a receive may take."""
-    proxy = Proxy(ports.free_port(), "127.0.0.1", urlsplit(server.url).port or 0)
+    proxy = Proxy(ports.free_port(), "127.0.0.1", urlsplit(server).port or 0)
     await proxy.start()
     pump = Pump("sqs", {**source.settings, "endpoint_url": f"http://127.0.0.1:{proxy.port}"}, ENVIRON)
     try:

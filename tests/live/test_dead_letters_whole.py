@@ -109,6 +109,7 @@ def shown(running: WholeHub, id: str, folder: Path) -> None:
     assert hub("dead-letters", "list", "--data", folder / "nowhere").returncode == 2
 
 
+@pytest.mark.long
 def test_the_collector_is_killed_in_the_middle_of_a_bulk_replay(running: WholeHub) -> None:
     source = KafkaSource(running.kafka, "orders")
     deploy(running, source, WRONG)

@@ -215,12 +215,12 @@ def test_a_table_and_a_query_of_mysql(maria: str, namespace: str) -> None:
     assert "does not answer" in error_of(spec("mysql://127.0.0.1:1/x", table="t"), Unavailable)
 
 
-# OpenSearch
+# Elasticsearch
 
 
 @pytest.fixture(scope="session")
 def search(shared_folder: Path) -> Iterator[str]:
-    with shared("opensearch", shared_folder / "opensearch") as url:
+    with shared("elasticsearch", shared_folder / "elasticsearch") as url:
         yield url
 
 

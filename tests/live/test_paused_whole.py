@@ -307,7 +307,7 @@ def states(at: Site, ids: Sequence[str]) -> Counter[str]:
 @pytest.mark.first
 @pytest.mark.timeout(300)
 def test_killed_three_times(kafka: str, namespace: str, tmp_path: Path) -> None:
-    _killed(kafka, namespace, tmp_path, wave=300, kills=3)
+    _killed(kafka, namespace, tmp_path, wave=150, kills=3)
 
 
 @pytest.mark.long

@@ -86,6 +86,7 @@ def test_a_part_of_the_log_by_time_offset_and_query(live: Live) -> None:
     assert "there is no partition 99" in live.fails("--from", "99:0")
 
 
+@pytest.mark.long
 def test_a_shadow_with_the_same_definitions_is_the_same(live: Live) -> None:
     live.send()
     live.level()

@@ -85,7 +85,7 @@ class Index:
         return answer.json()
 
 
-@pytest.fixture(params=["opensearch", "elasticsearch"])
+@pytest.fixture(params=["elasticsearch", pytest.param("opensearch", marks=pytest.mark.long)])
 def index(request: pytest.FixtureRequest, shared_folder: Path, namespace: str) -> Iterator[Index]:
     with (
         shared(request.param, shared_folder / request.param) as url,

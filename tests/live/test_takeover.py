@@ -38,8 +38,9 @@ def redis_url(shared_folder: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def cluster(shared_folder: Path) -> Iterator[str]:
-    with servers.shared("opensearch", shared_folder / "opensearch") as url:
+def cluster(shared_folder: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    name = getattr(request, "param", "elasticsearch")
+    with servers.shared(name, shared_folder / name) as url:
         yield url
 
 
@@ -76,7 +77,16 @@ async def ask(hub: Running, url: str, **arguments: Any) -> dict[str, Any]:
 
 
 @pytest.mark.first
-@pytest.mark.parametrize("layout", ["082x", pytest.param("09x", marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    ("cluster", "layout"),
+    [
+        ("elasticsearch", "09x"),
+        pytest.param("opensearch", "082x", marks=pytest.mark.long),
+        pytest.param("opensearch", "09x", marks=pytest.mark.long),
+        pytest.param("elasticsearch8", "082x", marks=pytest.mark.long),
+    ],
+    indirect=["cluster"],
+)
 async def test_a_takeover_survives_its_workers(
     hub: Running, at: Site, tmp_path: Path, cluster: str, namespace: str, layout: Layout
 ) -> None:

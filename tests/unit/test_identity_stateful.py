@@ -314,7 +314,7 @@ class Machine(RuleBasedStateMachine):
         assert traits["last"] == traits["newest"] == self.events[newest[2]].n
 
 
-Machine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+Machine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 TestIdentity = Machine.TestCase
 
 

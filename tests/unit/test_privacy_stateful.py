@@ -277,11 +277,11 @@ def texts(path: Path) -> Iterator[str]:
                         yield value.decode(errors="replace")
 
 
-Machine.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
-WithSessions.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
-ToldApart.TestCase.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
-ToldApartWithSessions.TestCase.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
-OnAFile.TestCase.settings = settings(max_examples=15, stateful_step_count=40, deadline=None)
+Machine.TestCase.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)
+WithSessions.TestCase.settings = settings(max_examples=30, stateful_step_count=40, deadline=None)
+ToldApart.TestCase.settings = settings(max_examples=20, stateful_step_count=40, deadline=None)
+ToldApartWithSessions.TestCase.settings = settings(max_examples=20, stateful_step_count=40, deadline=None)
+OnAFile.TestCase.settings = settings(max_examples=8, stateful_step_count=40, deadline=None)
 TestPrivacy = Machine.TestCase
 TestPrivacyWithSessions = WithSessions.TestCase
 TestPrivacyToldApart = ToldApart.TestCase

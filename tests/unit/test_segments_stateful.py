@@ -239,7 +239,7 @@ class Machine(RuleBasedStateMachine):
         assert counts["stored"] == len(self.events) + len(stored)
 
 
-Machine.TestCase.settings = settings(max_examples=250, stateful_step_count=30, deadline=None)
+Machine.TestCase.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
 TestSegments = Machine.TestCase
 
 
