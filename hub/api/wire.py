@@ -27,10 +27,14 @@ BODY_TIMES: Final = 8
 """A request may have so many times the bytes of the largest body: chunks of one byte are six times their content."""
 LEAST_BODY_BYTES: Final = 1_048_576
 """A definition may have as much, whatever the limit of payloads."""
+LINGER_S: Final = 30.0
+"""So long the rest of a body that is far too large is dropped: whoever is closed upon as it sends loses the answer."""
+LINGER_TIMES: Final = 8
+"""And no more than so many times the bytes of a request."""
 _EVICTED: Final = 100
 """Of so many connections one is closed when there is no room: so that not each new one has to look for another."""
 
-Phase: TypeAlias = Literal["head", "body", "work", "answer", "idle"]
+Phase: TypeAlias = Literal["head", "body", "work", "answer", "idle", "over"]
 Clock: TypeAlias = Callable[[], float]
 
 
@@ -75,6 +79,8 @@ class Wire(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._bounds = bounds
         self._unread = 0  # bytes since the last head, or the last body, was complete: about
+        self._is_over = False
+        """All that still comes is dropped."""
         self._seen: tuple[object, ...] = ()
         self._since = 0.0
 
@@ -89,6 +95,10 @@ class Wire(HttpToolsProtocol):
         """Hand it to the parser; then see whether it becomes too much."""
         self._unset_keepalive_if_required()
         self._unread += len(data)
+        if self._is_over:
+            if self._unread > LINGER_TIMES * self._bounds.request_bytes:
+                self.transport.abort()
+            return
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as exc:
@@ -100,7 +110,7 @@ class Wire(HttpToolsProtocol):
         if self._unread > self._bounds.head_bytes:
             self._weigh()
         elif len(self.headers or ()) > self._bounds.headers:
-            self._too_large("headers")
+            self._too_large()
 
     def on_headers_complete(self) -> None:
         """What comes behind the body is no header of the request: it would pass as one that nobody has looked at."""
@@ -151,10 +161,14 @@ class Wire(HttpToolsProtocol):
             self._turn_away(
                 "slow_body", 408, f"the body of the request took longer than {bounds.body_s:g} s", "too_slow"
             )
+        elif phase == "over" and waited > LINGER_S:
+            self.transport.abort()
 
     @property
     def phase(self) -> Phase:
         """What it is waited for."""
+        if self._is_over:
+            return "over"
         cycle: Any = self.cycle  # none, before the first request
         if cycle is not None and not cycle.response_complete:
             if cycle.more_body:
@@ -197,20 +211,34 @@ class Wire(HttpToolsProtocol):
         bounds = self._bounds
         scope: Any = self.scope
         if scope is None or "method" not in scope:
-            self._too_large("head")
+            self._too_large()
         elif self._unread > bounds.request_bytes:
-            self._too_large("body")
+            self._drop_the_rest()
         elif len(self.headers) > bounds.headers:
-            self._too_large("headers")
+            self._too_large()
 
     def _head(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
 
-    def _too_large(self, what: str) -> None:
-        if what == "body":
-            self._turn_away("large_body", 413, "the request is far larger than any body may be", "body_too_large")
-        else:
-            self._turn_away("large_head", 431, HEAD, "head_too_large")
+    def _too_large(self) -> None:
+        self._turn_away("large_head", 431, HEAD, "head_too_large")
+
+    def _drop_the_rest(self) -> None:
+        """Answer, unless that is done; this connection takes no other request."""
+        metrics.CUT.labels("large_body").inc()
+        self._is_over = True
+        cycle: Any = self.cycle
+        if not cycle.response_complete:
+            cycle.disconnected = True
+            cycle.message_event.set()
+            if cycle.response_started:
+                self.transport.abort()
+                return
+            detail = "the request is far larger than any body may be"
+            self.transport.write(_raw(problem(413, detail, reason="body_too_large")))
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.flow.resume_reading()
 
     def _turn_away(self, why: str, status: int, detail: str, reason: str) -> None:
         """Answer, if nothing else is being answered, and close."""

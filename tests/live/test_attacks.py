@@ -95,7 +95,7 @@ def poured(connection: socket.socket, first: bytes, then: bytes) -> bytes:
     """Send without end; what comes back until it is closed."""
     connection.sendall(first)
     with suppress(ConnectionError):
-        for piece in repeat(then, 80_000_000 // len(then)):
+        for piece in repeat(then, 160_000_000 // len(then)):
             connection.sendall(piece)
         raise AssertionError("all of it was taken")
     return rest(connection)
