@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from contextvars import ContextVar
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from opentelemetry.trace import Span
 from structlog.contextvars import bound_contextvars
 
+from hub.log.sealing import Sending
 from hub.settings import Telemetry
 from hub.telemetry.context import HEADER, Context, header, read
 from hub.telemetry.sampling import Sampler
@@ -84,25 +85,6 @@ class TracedApp:
         finally:
             _asked.reset(token)
             asked.end()
-
-
-class Sending(Protocol):
-    """What is needed of a producer: see `hub.log.producer.Publisher`."""
-
-    async def publish(
-        self,
-        topic: str,
-        key: bytes,
-        value: bytes | None,
-        headers: Sequence[tuple[str, bytes]] = (),
-        landed: Callable[[int, int], None] | None = None,
-    ) -> int:
-        """Raises Unavailable or Refused."""
-        ...
-
-    def ping(self) -> None:
-        """Raises Unavailable."""
-        ...
 
 
 class TracedPublisher:
