@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import json
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from hub.cli.progress import Step, shown
 from hub.cli.settings import load
 
 if TYPE_CHECKING:
-    from hub.backup.make import Step
     from hub.backup.manifest import Manifest
 
 FAILED: Final = 2
 """Exit code: the command could not do its work; nothing was changed."""
-LINE_EVERY_S: Final = 5.0
-SHOW_EVERY_S: Final = 0.1
 
 Data = Annotated[Path | None, typer.Option(help="Data folder of the hub. Default: HUB_DATA.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")]
@@ -51,7 +47,7 @@ def backup(
     from hub.backup.make import Site, back_up
     from hub.store.upgrading import now_ms
 
-    with _told("backup"), _shown() as show:
+    with _told("backup"), shown(_share) as show:
         settings = load()
         settings = settings.model_copy(update={"data": (data or settings.data).absolute()})
         site = Site(
@@ -88,7 +84,7 @@ def restore(
     """
     from hub.backup import restore as restoring
 
-    with _told("restore"), _shown() as show:
+    with _told("restore"), shown(_share) as show:
         settings = load()
         folder = (data or settings.data).absolute()
         if dry_run:
@@ -162,31 +158,5 @@ def _told(command: str) -> Iterator[None]:
         raise typer.Exit(FAILED) from exc
 
 
-@contextmanager
-def _shown() -> Iterator[Callable[[Step], None]]:
-    """A progress bar on a terminal, a line every five seconds elsewhere; both on stderr."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    every_s = SHOW_EVERY_S if console.is_terminal else LINE_EVERY_S
-    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %")
-    with Progress(
-        *columns, TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
-        task = bar.add_task("", total=None)
-        told_at, told = time.monotonic(), ""
-
-        def show(step: Step) -> None:
-            nonlocal told_at, told
-            now = time.monotonic()
-            if now - told_at < every_s and (step.what == told or not console.is_terminal):
-                return
-            told_at, told = now, step.what
-            if console.is_terminal:
-                bar.update(task, description=step.what, total=step.total or None, completed=step.done)
-            else:
-                share = f", {100 * step.done // step.total} %" if step.total else ""
-                sys.stderr.write(f"{step.what}{share}\n")
-
-        yield show
+def _share(step: Step) -> str:
+    return f"{100 * step.done // step.total} %" if step.total else ""

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from hub.cli.progress import Step, shown
 from hub.pipeline.data_keys import Wrapping
 from hub.pipeline.sealed import Sealer
 from hub.replay.diff import Diff
@@ -22,13 +18,11 @@ from hub.replay.options import Options
 from hub.replay.promotion import Promoted
 from hub.replay.report import Report
 from hub.replay.run import replay
-from hub.replay.source import SKIPPED, Step
+from hub.replay.source import SKIPPED
 from hub.settings import Settings
 from hub.stack import state
 from hub.stack.keys import identity_key, secret_key
 
-SHOW_EVERY_S: Final = 0.1
-LINE_EVERY_S: Final = 5.0
 SHOWN_CHARS: Final = 60
 SHOWN_FIELDS: Final = 30
 
@@ -60,7 +54,7 @@ def options(
 
 def run(wanted: Options, now_ms: int, *, as_json: bool) -> Report:
     """Replay, and print how it went. Raises what `hub.replay.run.replay` raises."""
-    with _shown() as show:
+    with shown(_figures) as show:
         report = replay(wanted, now_ms, show)
     if as_json:
         typer.echo(msgspec.json.encode(report).decode())
@@ -138,26 +132,5 @@ def _value(sample: Mapping[str, Any], side: str) -> str:
     return text if len(text) <= SHOWN_CHARS else f"{text[: SHOWN_CHARS - 1]}…"
 
 
-@contextmanager
-def _shown() -> Iterator[Callable[[Step], None]]:
-    """A progress bar on a terminal, a line every five seconds elsewhere; both on stderr."""
-    console = Console(stderr=True)
-    every_s = SHOW_EVERY_S if console.is_terminal else LINE_EVERY_S
-    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[figures]}"), TimeRemainingColumn()
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=None, figures="")
-        told_at, told = time.monotonic(), ""
-
-        def show(step: Step) -> None:
-            nonlocal told_at, told
-            now = time.monotonic()
-            if now - told_at < every_s and (step.what == told or not console.is_terminal):
-                return
-            told_at, told = now, step.what
-            figures = f"{step.done:,}" + (f" of {step.total:,}" if step.total else "")
-            if console.is_terminal:
-                bar.update(task, description=step.what, total=step.total or None, completed=step.done, figures=figures)
-            else:
-                sys.stderr.write(f"{step.what}: {figures}\n")
-
-        yield show
+def _figures(step: Step) -> str:
+    return f"{step.done:,}" + (f" of {step.total:,}" if step.total else "")
