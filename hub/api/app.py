@@ -53,7 +53,7 @@ from hub.api.gauges import BalanceGauges
 from hub.api.heartbeat_runs import Runs
 from hub.api.intake import Intake
 from hub.api.openapi import describe, page
-from hub.api.parts import DoorParts, Publish
+from hub.api.parts import DoorParts
 from hub.api.problems import failure, hub_problem, problem, refusal
 from hub.api.redirect import REDIRECT, Redirects
 from hub.api.refusals import Refusals
@@ -76,6 +76,7 @@ from hub.errors import HubError, InvalidPayload
 from hub.jobs.kind import Kinds
 from hub.jobs.queue import JobQueue
 from hub.log.bulk import BulkWindow
+from hub.log.publishing import Publishing
 from hub.pipeline.definitions import MOST_PROFILES
 from hub.segments.runs import Runs as SegmentRuns
 from hub.settings import Agents, Limits
@@ -98,14 +99,6 @@ class Writer(tasks.Writing, flow_runs.Cancelling, Protocol):
     """What it writes there."""
 
 
-class Producer(Publish, Protocol):
-    """What the API needs of `hub.log.producer.Publisher`."""
-
-    def ping(self) -> None:
-        """Blocks. Raises Unavailable when no broker answers."""
-        ...
-
-
 def now_ms() -> int:
     """The clock: milliseconds since 1970."""
     return time.time_ns() // 1_000_000
@@ -113,7 +106,7 @@ def now_ms() -> int:
 
 def create_app(
     *,
-    publisher: Producer,
+    publisher: Publishing,
     store: ReadStore,
     catalogue: Catalogue,
     admin_key: str,

@@ -14,11 +14,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hub.api.asgi import Message, Receive
-from hub.api.parts import Publish
 from hub.api.problems import hub_problem
 from hub.api.roles import Caller, Handler
 from hub.errors import HubError, InvalidPayload, PortError
 from hub.ids import ordered
+from hub.log.publishing import Publish
 from hub.pipeline.privacy import PROFILE, mark
 
 log: Final = structlog.get_logger()

@@ -16,7 +16,6 @@ from starlette.responses import Response
 from hub.api.audit import Change, note
 from hub.api.body import read_body
 from hub.api.lines import check_lines
-from hub.api.parts import Publish
 from hub.api.problems import Conflict, NotFound
 from hub.api.responses import json_response
 from hub.definitions import api_keys, heartbeats
@@ -27,6 +26,7 @@ from hub.definitions.write_keys import taken
 from hub.edge.admit import clean_id, event_type
 from hub.edge.json_check import check
 from hub.errors import HubError, InvalidPayload, Unavailable
+from hub.log.publishing import Publish
 from hub.store.query.segment import warnings
 from schemas.topics import DEFINITIONS
 

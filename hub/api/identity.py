@@ -10,9 +10,9 @@ import msgspec
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from hub.api.parts import Publish
 from hub.api.problems import Conflict, NotFound
 from hub.ids import ordered
+from hub.log.publishing import Publish
 from hub.pipeline.documents import iso
 from hub.pipeline.identity import EMPTY, SOURCE, Reason
 from hub.store.port import MOST_LATER, MergeRow, Reading

@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable
+from typing import NamedTuple
 
 from hub.api.gate import Gate
 from hub.api.refusals import Refusals
 from hub.definitions.catalogue import Catalogue
+from hub.log.publishing import Publish
 from hub.settings import Limits
 from schemas.topics import EVENTS
-
-
-class Publish(Protocol):
-    """What the edge needs of a producer: see `hub.log.producer.Publisher`."""
-
-    async def publish(
-        self,
-        topic: str,
-        key: bytes,
-        value: bytes | None,
-        headers: Sequence[tuple[str, bytes]] = (),
-        landed: Callable[[int, int], None] | None = None,
-    ) -> int:
-        """`landed` is called once, whatever comes of it. Raises Unavailable or Refused."""
-        ...
 
 
 class DoorParts(NamedTuple):

@@ -13,9 +13,9 @@ from starlette.responses import StreamingResponse
 
 from hub.api.export import Export, Store, file_name
 from hub.api.identity import Identities
-from hub.api.parts import Publish
 from hub.api.problems import NotFound
 from hub.ids import ordered
+from hub.log.publishing import Publish
 from hub.model import FOREVER_MS
 from hub.pipeline.documents import iso
 from hub.pipeline.privacy import PROFILE, SOURCE, Kind, Order, mark

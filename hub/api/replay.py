@@ -12,7 +12,6 @@ from typing import Any, Final, NamedTuple, cast
 from pydantic import BaseModel
 
 from hub.api import metrics
-from hub.api.parts import Publish
 from hub.api.problems import NotFound
 from hub.definitions.catalogue import Catalogue
 from hub.definitions.kinds import Bridge
@@ -22,6 +21,7 @@ from hub.errors import HubError, InvalidPayload, Refused
 from hub.ids import derived
 from hub.jobs.flow_letters import destination_of, is_of_flow
 from hub.log.bulk import BulkWindow
+from hub.log.publishing import Publish
 from hub.settings import Limits
 from hub.store.port import MAX_PAGE, Reading
 from schemas.codec import CodecError, decode_inbound, encode_inbound

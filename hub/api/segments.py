@@ -13,7 +13,6 @@ from starlette.responses import Response
 
 from hub.api.conditions import Part
 from hub.api.figures import time_ms
-from hub.api.parts import Publish
 from hub.api.problems import Conflict, NotFound
 from hub.api.queries import Found
 from hub.api.responses import json_response
@@ -22,6 +21,7 @@ from hub.definitions.kinds import Segment
 from hub.errors import Unavailable
 from hub.flows.deciding import deciders
 from hub.ids import ordered
+from hub.log.publishing import Publish
 from hub.pipeline.documents import iso
 from hub.pipeline.flow_changes import SOURCE, TYPE
 from hub.pipeline.membership import memberships

@@ -16,7 +16,7 @@ import structlog
 import uvicorn
 import uvloop
 
-from hub.api.app import Producer, create_app
+from hub.api.app import create_app
 from hub.api.asgi import App
 from hub.api.control import Control
 from hub.api.definitions import Rules
@@ -44,6 +44,7 @@ from hub.log.keys import opening
 from hub.log.lag import DestinationLag
 from hub.log.producer import Publisher
 from hub.log.progress import Progress
+from hub.log.publishing import Publishing
 from hub.log.reader import LogReader
 from hub.log.sealing import SealingPublisher
 from hub.pipeline.data_keys import Wrapping
@@ -298,7 +299,7 @@ async def _opened(parts: Parts) -> AsyncIterator[App]:
             if not follower.level:
                 raise Unavailable("definitions", "not all of them have been read yet")
 
-        sending: Producer = SealingPublisher(publisher, sealer, namespace) if parts.shredding else publisher
+        sending: Publishing = SealingPublisher(publisher, sealer, namespace) if parts.shredding else publisher
         tracing = stack.enter_context(telemetry_of(parts.telemetry, "api", namespace))
         if tracing is not None:
             from hub.telemetry.edge import TracedApp, TracedPublisher  # noqa: PLC0415 - what is off is not imported

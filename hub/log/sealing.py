@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
+from hub.log.publishing import Publishing
 from hub.pipeline.data_keys import key_record
 from hub.pipeline.sealed import Sealer
 from schemas.replays import read_received
@@ -18,32 +19,13 @@ class Sealing(NamedTuple):
     topic: str
 
 
-class Sending(Protocol):
-    """What is needed of a producer: see `hub.log.producer.Publisher`."""
-
-    async def publish(
-        self,
-        topic: str,
-        key: bytes,
-        value: bytes | None,
-        headers: Sequence[tuple[str, bytes]] = (),
-        landed: Callable[[int, int], None] | None = None,
-    ) -> int:
-        """`landed` is called once, whatever comes of it. Raises Unavailable or Refused."""
-        ...
-
-    def ping(self) -> None:
-        """Raises Unavailable."""
-        ...
-
-
 class SealingPublisher:
     """
     A `Publisher` that seals what goes to events.v1. Records of one profile stay in their order: their keys are
     acknowledged in the order in which they were sent.
     """
 
-    def __init__(self, publisher: Sending, sealer: Sealer, namespace: str) -> None:
+    def __init__(self, publisher: Publishing, sealer: Sealer, namespace: str) -> None:
         """Args: publisher: sends."""
         self._publisher = publisher
         self._sealer = sealer

@@ -9,7 +9,7 @@ from typing import Any, Final
 from opentelemetry.trace import Span
 from structlog.contextvars import bound_contextvars
 
-from hub.log.sealing import Sending
+from hub.log.publishing import Publishing
 from hub.settings import Telemetry
 from hub.telemetry.context import HEADER, Context, header, read
 from hub.telemetry.sampling import Sampler
@@ -90,7 +90,7 @@ class TracedApp:
 class TracedPublisher:
     """A `Publisher` that says on records of events.v1 to which trace they belong, if that is kept."""
 
-    def __init__(self, publisher: Sending, tracing: Tracing, events: str) -> None:
+    def __init__(self, publisher: Publishing, tracing: Tracing, events: str) -> None:
         """Args: publisher: sends. events: full name of events.v1."""
         self._publisher = publisher
         self._tracing = tracing
