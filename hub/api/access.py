@@ -10,9 +10,11 @@ import structlog
 
 from hub.api import metrics
 from hub.api.asgi import Answer, App, Header, Receive, Scope, Send, respond
+from hub.api.call import call_of
 from hub.api.doors import Doors
 from hub.api.problems import problem
 from hub.api.roles import CALLER, COLLECT, MASTER, Caller, forbidden
+from hub.api.sessions import Sessions
 from hub.definitions.api_keys import holder
 from hub.definitions.catalogue import Catalogue
 
@@ -31,17 +33,29 @@ class Keys(NamedTuple):
     """
     What opens the API: the admin key, and the API keys that are defined.
 
-    `admin_key`: not empty. `now_ms`: the clock, milliseconds since 1970.
+    `admin_key`: not empty. `now_ms`: the clock, milliseconds since 1970. `sessions`: of the console.
     """
 
     admin_key: str
     namespace: str
     catalogue: Catalogue
     now_ms: Callable[[], int]
+    sessions: Sessions
+
+    def asker(self, scope: Scope) -> Caller | Answer:
+        """Whose key a request has, in its header or as a session of the console."""
+        if any(name == b"authorization" for name, _ in scope["headers"]):
+            return self.caller(scope["headers"])
+        return self.holder(self.sessions.key_of(call_of(scope), self.now_ms()))
 
     def caller(self, headers: Iterable[Header]) -> Caller | Answer:
-        """Whose key a request has, or the answer to one without a key that is good."""
-        key = next((value[len(_SCHEME) :].strip() for name, value in headers if _is_bearer(name, value)), b"")
+        """Whose key a request has in its header, or the answer to one without a key that is good."""
+        return self.holder(
+            next((value[len(_SCHEME) :].strip() for name, value in headers if _is_bearer(name, value)), b"")
+        )
+
+    def holder(self, key: bytes) -> Caller | Answer:
+        """Whose key this is, or the answer to one that is not good."""
         # takes as long for a key that is nearly right as for any other
         if hmac.compare_digest(key, self.admin_key.encode()):
             return MASTER
@@ -101,7 +115,7 @@ class Front:
             await other(scope, receive, send)
         elif scope["path"] in OPEN:
             await self._admin(scope, receive, send)
-        elif isinstance(caller := self._keys.caller(scope["headers"]), Caller):
+        elif isinstance(caller := self._keys.asker(scope), Caller):
             scope[CALLER] = caller  # what they may do is for the route to say
             await self._admin(scope, receive, send)
         else:

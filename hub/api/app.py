@@ -45,6 +45,7 @@ from hub.api.asgi import App, Message, Receive, Scope, Send, respond
 from hub.api.audit import Audit
 from hub.api.collect import COLLECT, Collect
 from hub.api.consent import CONSENT, Consents
+from hub.api.console import console_at
 from hub.api.control import Control
 from hub.api.doors import Doors
 from hub.api.flow_answers import Waiters
@@ -61,6 +62,7 @@ from hub.api.replay import Replayer
 from hub.api.responses import response
 from hub.api.roles import guard
 from hub.api.sending_again import send_again
+from hub.api.sessions import Sessions
 from hub.api.sheet import Offsets
 from hub.api.track import Track
 from hub.api.tracker import TRACKER, Tracker
@@ -181,7 +183,9 @@ def create_app(
     parts = DoorParts(publisher, namespace, catalogue, limits, refusals, Gate(catalogue), now_ms)
     webhooks = None if hooks is None else Webhooks(hooks, parts)
     intake = Intake(parts)
+    keys = Keys(admin_key, namespace, catalogue, now_ms, Sessions(admin_key))
     others: dict[str, App] = {
+        **console_at(keys, limits),
         COLLECT: Collect(intake),
         REDIRECT: Redirects(intake),
         CONSENT: Consents(intake, store),
@@ -274,7 +278,7 @@ def create_app(
     return Front(
         Track(parts, bulk, waiters),
         app,
-        Keys(admin_key, namespace, catalogue, now_ms),
+        keys,
         webhooks,
         Doors(ROUTES, parts),
         others=others,

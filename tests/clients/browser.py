@@ -41,6 +41,36 @@ class Page:
         url: str = self._browser.do("click", page=self._number, selector=selector)
         return url
 
+    def tap(self, selector: str) -> None:
+        """Click on what a selector of puppeteer finds (`::-p-text(Log in)` too); waits for it, not for what it does."""
+        self._browser.do("tap", page=self._number, selector=selector)
+
+    def type(self, text: str) -> None:
+        """On the keyboard, into what has the focus."""
+        self._browser.do("type", page=self._number, text=text)
+
+    def press(self, *keys: str) -> None:
+        """Keys, one after the other, such as `Tab` or `Control+k`."""
+        for each in keys:
+            self._browser.do("press", page=self._number, keys=each)
+
+    def size(self, width: int, height: int) -> None:
+        """Of the window, in pixels."""
+        self._browser.do("size", page=self._number, width=width, height=height)
+
+    def scheme(self, *, dark: bool) -> None:
+        """Which colours the system prefers."""
+        self._browser.do("scheme", page=self._number, dark=dark)
+
+    def picture(self, path: Path) -> None:
+        """What is to be seen, as PNG."""
+        self._browser.do("picture", page=self._number, path=str(path))
+
+    def cookies(self) -> list[dict[str, Any]]:
+        """Those of the page, also what scripts cannot read."""
+        found: list[dict[str, Any]] = self._browser.do("cookies", page=self._number)
+        return found
+
     def offline(self, yes: bool) -> None:
         """Cut the tab off from the network, or not any longer."""
         self._browser.do("offline", page=self._number, yes=yes)
@@ -69,6 +99,11 @@ class Browser:
     def open(self, url: str, before: str = "") -> Page:
         """A new tab. Args: before: a script that runs in each of its pages before the page's own."""
         return Page(self, self.do("open", url=url, before=before))
+
+    def asked(self) -> list[str]:
+        """The URL of every request that pages made."""
+        urls: list[str] = self.do("asked")
+        return urls
 
     def said(self) -> list[str]:
         """What pages wrote to the console, and errors that nobody caught."""

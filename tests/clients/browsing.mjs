@@ -24,11 +24,13 @@ const browser = await puppeteer.launch({
 const context = await browser.createBrowserContext()
 const pages = []
 const said = []
+const asked = []
 
 const actions = {
   async open({ url, before }) {
     const page = await context.newPage()
     page.on('console', (message) => said.push(message.text()))
+    page.on('request', (request) => asked.push(request.url()))
     page.on('pageerror', (error) => said.push(`uncaught: ${error.message}`))
     if (before) await page.evaluateOnNewDocument(before)
     await page.goto(url)
@@ -45,6 +47,30 @@ const actions = {
     await Promise.all([pages[page].waitForNavigation(), pages[page].click(selector)])
     return pages[page].url()
   },
+  // as a person does it: what it is for has to be in view, and nothing in front of it
+  async tap({ page, selector }) {
+    await pages[page].locator(selector).setTimeout(30_000).click()
+  },
+  async type({ page, text }) {
+    await pages[page].keyboard.type(text)
+  },
+  // `Tab`, `Enter`, `Control+k`
+  async press({ page, keys }) {
+    const [key, ...held] = keys.split('+').reverse()
+    for (const each of held.reverse()) await pages[page].keyboard.down(each)
+    await pages[page].keyboard.press(key)
+    for (const each of held) await pages[page].keyboard.up(each)
+  },
+  async size({ page, width, height }) {
+    await pages[page].setViewport({ width, height })
+  },
+  async scheme({ page, dark }) {
+    await pages[page].emulateMediaFeatures([{ name: 'prefers-color-scheme', value: dark ? 'dark' : 'light' }])
+  },
+  async picture({ page, path }) {
+    await pages[page].screenshot({ path })
+  },
+  cookies: ({ page }) => pages[page].cookies(),
   async offline({ page, yes }) {
     await pages[page].setOfflineMode(yes)
   },
@@ -52,6 +78,7 @@ const actions = {
     await pages[page].close({ runBeforeUnload: false })
   },
   said: async () => said,
+  asked: async () => asked,
 }
 
 for await (const line of createInterface({ input: process.stdin })) {

@@ -1,0 +1,5 @@
+import { Coming } from '../Coming'
+
+export default function Definitions() {
+  return <Coming page="definitions" api="GET /definitions/{kind}" />
+}

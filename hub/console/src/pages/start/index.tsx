@@ -1,0 +1,5 @@
+import { Coming } from '../Coming'
+
+export default function Start() {
+  return <Coming page="start" api="POST /track" />
+}

@@ -1,0 +1,41 @@
+import { useInterval } from '@mantine/hooks'
+import { useState } from 'react'
+
+import { duration } from './numbers'
+
+const whole = new Intl.DateTimeFormat('en-GB', {
+  year: 'numeric', month: 'short', day: '2-digit', hour: '2-digit', minute: '2-digit', second: '2-digit', hour12: false,
+})
+
+type At = string | number | Date | null | undefined
+
+/** In the time zone of whoever looks; the exact one, in UTC, as its title. */
+export function Time({ at }: { at: At }) {
+  const date = dateOf(at)
+  if (date === null) return <span>–</span>
+  return (
+    <time dateTime={date.toISOString()} title={date.toISOString()} style={{ whiteSpace: 'nowrap' }}>
+      {whole.format(date)}
+    </time>
+  )
+}
+
+/** 12 s ago; goes on by itself. */
+export function TimeAgo({ at }: { at: At }) {
+  const [now, setNow] = useState(() => Date.now())
+  useInterval(() => { setNow(Date.now()) }, 5_000, { autoInvoke: true })
+  const date = dateOf(at)
+  if (date === null) return <span>–</span>
+  const seconds = (now - date.getTime()) / 1_000
+  return (
+    <time dateTime={date.toISOString()} title={whole.format(date)} style={{ whiteSpace: 'nowrap' }}>
+      {Math.abs(seconds) < 2 ? 'just now' : seconds > 0 ? `${duration(seconds)} ago` : `in ${duration(-seconds)}`}
+    </time>
+  )
+}
+
+function dateOf(at: At): Date | null {
+  if (at === null || at === undefined || at === '') return null
+  const date = new Date(at)
+  return Number.isNaN(date.getTime()) ? null : date
+}
