@@ -47,6 +47,7 @@ def as_text(data: Path) -> bool:
         typer.echo(f"The hub on {data} (process {pid}) is starting.")
     else:
         typer.echo(f"{run.url}  {'ready' if run.ready else 'starting'}, process {run.pid}, data in {data}")
+        typer.echo(f"console: {run.url}/console, log in with the key in {data / 'admin-key'} or HUB_ADMIN_KEY")
         rich.print(_table(run))
     return pid is not None
 

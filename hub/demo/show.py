@@ -108,5 +108,6 @@ Where to look next:
   .venv/bin/hub up --data {folder}
   curl -H "Authorization: Bearer $(cat {folder}/admin-key)" {running.url}/profiles/{best}
   curl -H "Authorization: Bearer $(cat {folder}/admin-key)" '{running.url}/events?q=profile.id={best}'
+  {running.url}/console in a browser, once it is up: log in with the key in {folder}/admin-key
   {running.url}/docs, and README.md: send events of your own, connect a queue"""
     )

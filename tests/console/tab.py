@@ -50,6 +50,11 @@ class Tab:
         self.page.go(f"{self.hub.url}{CONSOLE}{path}")
         self.page.until("document.querySelector('h1') !== null && !document.querySelector('[aria-label=Loading]')")
 
+    def settled(self) -> None:
+        """Wait until all that the page shows has come, and is drawn."""
+        self.page.until("!document.querySelector('[aria-label=Loading], .mantine-Skeleton-root')")
+        self.page.evaluate("new Promise(done => requestIdleCallback(() => requestAnimationFrame(() => done(0))))")
+
     def sees(self, text: str) -> None:
         """Wait until a text is on the page."""
         self.page.until(f"document.body.innerText.includes({json.dumps(text)})")

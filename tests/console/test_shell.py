@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
 
-from hub.api.console import DIST
 from tests.clients.installed import Installed
 from tests.console.filled import PEOPLE
+from tests.console.pages import PAGES
 from tests.console.tab import PHONE, Tab, tab
 from tests.live.whole_hub import WholeHub
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
-
-TABLE = DIST.parent / "src" / "pages" / "table.tsx"
-PAGES = re.findall(r"path: '([^']+)'", TABLE.read_text())
 
 
 def test_log_in_and_out_with_nothing_but_the_keyboard(hub: WholeHub, clients: Installed, tmp_path: Path) -> None:
@@ -49,7 +45,7 @@ def test_the_overview_shows_what_the_balance_sheet_says(hub: WholeHub, at: Tab) 
 def test_every_page_can_be_read_by_everybody(at: Tab, dark: bool) -> None:
     """axe has no serious finding in this theme, nor is a page wider than a phone."""
     at.page.scheme(dark=dark)
-    for path in PAGES:
+    for path in PAGES.values():
         at.go(path.replace(":id", "unknown"))
         assert at.findings() == [], path
         assert at.page.evaluate("document.querySelectorAll('h1').length") == 1, path

@@ -1,1 +1,0 @@
-import{t as e}from"./Coming-BKvncEAO.js";import{D as t}from"./index-CNbs9aev.js";var n=t();function r(){return(0,n.jsx)(e,{page:`profiles`,api:`GET /profiles`})}export{r as default};
