@@ -13,6 +13,8 @@ WORKERS ?= 6
 # How many runs of `make chaos`, each with a seed of its own.
 SEEDS ?= 1
 FUZZ_S ?= 600
+# Where a container sets it, each process compiles all that it imports: most of what its start takes.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo test check format live fuzz chaos bench audit sbom clean
 
