@@ -238,7 +238,7 @@ def create_app(
     # before /{kind}/{id:path} and /flows/{id:path}, which would take what they are called for an id
     include(flow_runs.router(flow_runs.RunViews(store, task_writer or store, now_ms)))
     include(figures.router(store, now_ms))
-    include(queries.router(store))
+    include(queries.router(store, now_ms))
     include(conditions.router(store, now_ms))
     include(balance.router(store, offsets, refusals, now_ms))
     editor = definitions.Editor(publisher, catalogue, namespace, now_ms)

@@ -9,10 +9,8 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from hub.api.queries import Q
+from hub.api.queries import Q, time_ms
 from hub.api.responses import json_response
-from hub.conditions import QueryError
-from hub.conditions.times import read_moment
 from hub.pipeline.documents import iso
 from hub.store.intervals import Interval, at, intervals
 from hub.store.port import Kind, Reading
@@ -153,15 +151,3 @@ def _add_values(routes: APIRouter, store: Reading, kind: Kind) -> None:
         found = fields_of(kind, store.search(kind, "", SAMPLE, None).items)
         items: list[dict[str, Any]] = [one._asdict() for one in found if one.name.startswith(prefix)]
         return json_response({"items": items})
-
-
-def time_ms(name: str, text: str, now_ms: int, zone: str) -> int:
-    """
-    Milliseconds since 1970 of a time in a request. Args: zone: of a text without one of its own.
-
-    Raises: QueryError: it is none.
-    """
-    try:
-        return read_moment(text, now_ms * 1_000, zone) // 1_000
-    except ValueError as exc:
-        raise QueryError(f"{name}: {exc}") from exc

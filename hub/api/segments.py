@@ -12,9 +12,8 @@ from pydantic import BaseModel, Field, model_validator
 from starlette.responses import Response
 
 from hub.api.conditions import Part
-from hub.api.figures import time_ms
 from hub.api.problems import Conflict, NotFound
-from hub.api.queries import Found
+from hub.api.queries import Found, time_ms
 from hub.api.responses import json_response
 from hub.definitions.catalogue import Catalogue, Entry
 from hub.definitions.kinds import Segment

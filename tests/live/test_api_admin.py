@@ -180,6 +180,15 @@ async def test_documents_are_found(hub):
     assert (await hub.admin.get("/sessions")).json() == {"items": [], "next": None}
     assert (await hub.admin.get("/profiles", params={"q": "traits.age = 30"})).json()["items"][0]["id"] == "p/1"
     assert (await hub.admin.get("/profiles/count", params={"q": "traits.age = 31"})).json() == {"count": 0}
+    received, later = "2026-11-24T15:21:00Z", "2026-11-24T15:21:00.001Z"
+    for span, found in [
+        ({"from": received}, ["e1"]),
+        ({"from": later}, []),
+        ({"to": later}, ["e1"]),
+        ({"to": received}, []),
+        ({"from": received, "to": later}, ["e1"]),
+    ]:
+        assert [one["id"] for one in (await hub.admin.get("/events", params=span)).json()["items"]] == found, span
     body = await hub.admin.get("/dead-letters/d1/body")
     assert body.content == b"<script>\x00\xff"
     assert body.headers["content-type"] == "application/octet-stream"
@@ -190,6 +199,7 @@ async def test_documents_are_found(hub):
 async def test_a_wrong_question_is_told_where_it_is_wrong(hub):
     assert is_problem(await hub.admin.get("/profiles", params={"q": "traits.age ="}), 422, "bad_query")["line"] == 1
     is_problem(await hub.admin.get("/profiles", params={"cursor": "nonsense"}), 422, "bad_query")
+    is_problem(await hub.admin.get("/profiles", params={"from": "yesterday"}), 422, "bad_query")
     for size in ("0", "1001", "many"):
         assert (
             is_problem(await hub.admin.get("/profiles", params={"size": size}), 422, "wrong_type")["where"]
