@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -46,6 +47,8 @@ IDLE_POLL_S: Final = 0.2
 WRITING_POLL_S: Final = 0.005
 """While a batch is written: its commit shall not wait for the next records, as bulk producers wait for it."""
 RETRY_MAX_S: Final = 5.0
+SLOW_S: Final = 5.0
+"""An answer that takes longer is one that is waited for. Kafka's are given up sooner."""
 CLOSE_S: Final = 15.0
 """For leaving the group, which takes milliseconds. All that matters is stored or on the log by then."""
 T = TypeVar("T")
@@ -92,12 +95,14 @@ class Loop:
         garbage: Garbage,
         opener: KeepingOpener | None = None,
         traces: Collecting | None = None,
+        stop: threading.Event,
         at: At = nowhere,
         now_ms: Callable[[], int] = now_ms,
     ) -> None:
         """
-        Args: opener: of sealed records; None: there are none. traces: None: nobody wants any. at: called at each crash
-        point. now_ms: the clock, for when a batch was written and nothing else.
+        Args: opener: of sealed records; None: there are none. traces: None: nobody wants any. stop: set by any thread
+        or signal handler, it lets `run` return after the batch in hand. at: called at each crash point. now_ms: the
+        clock, for when a batch was written and nothing else.
         """
         self._consumer = consumer
         self._ownership = ownership
@@ -120,11 +125,13 @@ class Loop:
         self._report = Report()
         self._stop_rule = StopRule(settings.stop_share, settings.stop_window)
         self._last_fault = ""
-        self._stop = threading.Event()
+        self._stop = stop
         self.polled_at = time.monotonic()
         """When the loop last came round, in seconds of time.monotonic: it is alive while this moves."""
         self._waits: dict[int, str] = {}
         """By thread, what it is waiting for; empty while all is well."""
+        self._asked: dict[int, tuple[float, str]] = {}
+        """By thread that waits for an answer, since when (time.monotonic), and whose."""
         ownership.before_losing(self._let_go)
         ownership.when_gained(self._send_again)
 
@@ -135,21 +142,22 @@ class Loop:
 
     @property
     def waiting_for(self) -> str:
-        """What is waited for, in words; empty while all is well."""
-        return next((words for words in tuple(self._waits.values()) if words), "")
+        """What is waited for, in words; empty while all is well. Somebody slow is named, and left time to answer."""
+        failed = next((words for words in tuple(self._waits.values()) if words), "")
+        if failed:
+            return failed
+        since, who = min(tuple(self._asked.values()), default=(math.inf, ""))
+        slow_s = time.monotonic() - since
+        return f"{who}: has not answered for {slow_s:.0f} s" if slow_s > SLOW_S else ""
 
     @property
     def partitions(self) -> set[int]:
         """The partitions that are owned."""
         return set(self._ownership.progress)
 
-    def stop(self) -> None:
-        """Finish the batch in hand and return from `run`. From any thread or signal handler."""
-        self._stop.set()
-
     def run(self) -> None:
         """
-        Until `stop` is called.
+        Until `stop` is set.
 
         Raises:
             Refused: A gap in the log, too much that cannot be taken (the stop rule), or the store is not usable: a
@@ -186,7 +194,7 @@ class Loop:
             return
         self._at("polled")
         if self._opener is not None:
-            records = self._patiently(partial(self._opener.open, records))
+            records = self._patiently(partial(self._opener.open, records), "kafka")
         for decoded in batches(decode(records), MOST_EVENTS):
             self._batch(decoded, started)
 
@@ -252,31 +260,39 @@ class Loop:
         self._at("written")
         self._output.produce(outcome, trace)
         self._at("produced")
-        self._patiently(self._output.flush)
+        self._patiently(self._output.flush, "kafka")
         if trace is not None:
             trace.told()
         self._at("flushed")
         self._report.add(outcome, time.perf_counter() - started)
         return _Written(offsets, lost, self._output.take_held())
 
-    def _patiently(self, act: Callable[[], T]) -> T:
-        """Until it works, or the process is asked to stop: each of the steps may be repeated."""
+    def _patiently(self, act: Callable[[], T], whom: str = "store") -> T:
+        """
+        Until it works, or the process is asked to stop: each of the steps may be repeated. Args: whom: asks whose port.
+        """
+
+        thread = threading.get_ident()
 
         def again(error: Exception) -> bool:
             waits = isinstance(error, Unavailable) and not self._stop.is_set()
-            self._waits[threading.get_ident()] = str(error) if waits else ""
+            self._waits[thread] = str(error) if waits else ""
             return waits
 
+        self._asked[thread] = time.monotonic(), whom
         try:
-            return act()  # nearly always; what stamina makes for each call is garbage in circles
-        except Unavailable as exc:
-            if not again(exc):
-                raise
-        for attempt in stamina.retry_context(on=again, attempts=None, timeout=None, wait_max=RETRY_MAX_S):
-            with attempt:
-                done = act()
-        self._waits[threading.get_ident()] = ""
-        return done
+            try:
+                return act()  # nearly always; what stamina makes for each call is garbage in circles
+            except Unavailable as exc:
+                if not again(exc):
+                    raise
+            for attempt in stamina.retry_context(on=again, attempts=None, timeout=None, wait_max=RETRY_MAX_S):
+                with attempt:
+                    done = act()
+            self._waits[thread] = ""
+            return done
+        finally:
+            self._asked.pop(thread, None)
 
     def _finish(self) -> None:
         """Wait for the batch that is being written, then commit it: only the polling thread touches the consumer."""
@@ -301,7 +317,7 @@ class Loop:
         """To other profiles, while nothing is written."""
         if outbox:
             self._output.forward(outbox)
-            self._patiently(self._output.flush)
+            self._patiently(self._output.flush, "kafka")
             self._unsent.keep(self._output.take_held())
 
     def _let_go(self) -> None:

@@ -18,6 +18,7 @@ from hub.collector.definitions import CompiledDefinitions
 from hub.collector.garbage import Garbage
 from hub.collector.geo import places
 from hub.collector.loop import Loop, now_ms
+from hub.collector.opening import open_when_there
 from hub.collector.output import Output
 from hub.collector.ownership import Ownership
 from hub.collector.sweeper import Sweeper
@@ -100,11 +101,22 @@ def run_collector(
 
     Raises: Refused, Fenced or Unavailable, as Loop.run does.
     """
+    stopping = threading.Event()
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        log.info("collector.stopping", signal=signal.Signals(number).name)
+        stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
     catalogue = Catalogue(identity_key)
     waited = WaitedTypes(catalogue)
     upgrade_store(store_url, health)
     with ExitStack() as stack:
-        reading = stack.enter_context(closing(open_store(store_url)))
+        store = open_when_there(store_url, health, stopping)
+        if store is None:
+            return
+        reading = stack.enter_context(closing(store))
         writing = stack.enter_context(closing(open_store(store_url)))
         stack.enter_context(Follower(kafka, namespace, catalogue))
         waited.remember(reading, catalogue.entries(FLOW))
@@ -138,15 +150,9 @@ def run_collector(
             garbage=Garbage(),
             opener=opener,
             traces=traces,
+            stop=stopping,
             at=at,
         )
-
-        def stop(number: int, _frame: FrameType | None) -> None:
-            log.info("collector.stopping", signal=signal.Signals(number).name)
-            loop.stop()
-
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, stop)
 
         def ready() -> dict[str, Any]:
             return {"ready": loop.ready, "partitions": sorted(loop.partitions), "waiting_for": loop.waiting_for}

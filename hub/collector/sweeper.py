@@ -32,6 +32,8 @@ PAUSE_S: Final = 0.005
 """After each step: so that the collector's next batch is never behind two of them."""
 RETENTION_S: Final = 60.0
 """Between two looks at what has become too old."""
+MOST_WAIT_S: Final = 30.0
+"""Between two tries while the store or Kafka is away, at most; each time twice as long as before."""
 
 
 class Sweeper:
@@ -82,13 +84,22 @@ class Sweeper:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._stop.wait(self._look_s):
+        wait_s = self._look_s
+        while not self._stop.wait(wait_s):
+            waits = wait_s > self._look_s
             try:
                 self.sweep()
             except HubError as exc:
-                log.warning("sweeper.waits", why=str(exc))
+                if not waits:
+                    log.warning("sweeper.waits", why=str(exc))
             except Exception:
                 log.exception("sweeper.failed")  # and tried again: what is left to do is still in the store
+            else:
+                if waits:
+                    log.info("sweeper.goes_on")
+                wait_s = self._look_s
+                continue
+            wait_s = min(2 * wait_s, MOST_WAIT_S)
 
     def sweep(self) -> None:
         """Everything that there is to do now. Raises Unavailable: the rest is done another time."""

@@ -51,14 +51,18 @@ def open_store(url: str, *, readonly: bool = False) -> Store:
 
 
 def has_store(url: str) -> bool:
-    """Whether there is a store behind `url`, with anything in it or not. Raises Unavailable, Refused."""
+    """
+    Whether there is a store behind `url`, with anything in it or not. Says it within seconds.
+
+    Raises: Unavailable, Refused.
+    """
     if (path := file_of(url)) is not None:
         return path.exists()
     if not is_engine(url):
         return False
     from hub.store.elastic.indices import aliases  # noqa: PLC0415 - see open_store
 
-    with closing(_engine(url)) as engine:
+    with closing(_engine(url, is_soon=True)) as engine:
         return bool(aliases(engine))
 
 
@@ -80,10 +84,10 @@ def remove_store(url: str) -> None:
 
 
 def examined(url: str) -> Examined:
-    """What there is to say of the search engine behind `url`. Raises Unavailable, Refused."""
+    """What there is to say of the search engine behind `url`, within seconds. Raises Unavailable, Refused."""
     from hub.store.elastic.examined import examine  # noqa: PLC0415 - see open_store
 
-    with closing(_engine(url)) as engine:
+    with closing(_engine(url, is_soon=True)) as engine:
         return examine(engine)
 
 
@@ -92,10 +96,10 @@ def file_of(url: str) -> Path | None:
     return Path(url.removeprefix(_SQLITE)) if url.startswith(_SQLITE) and len(url) > len(_SQLITE) else None
 
 
-def _engine(url: str) -> Engine:
+def _engine(url: str, *, is_soon: bool = False) -> Engine:
     from hub.store.elastic.client import Engine  # noqa: PLC0415 - see open_store
 
-    return Engine(url, _address(url).namespace)
+    return Engine(url, _address(url).namespace, is_soon=is_soon)
 
 
 def _address(url: str) -> Address:

@@ -1,6 +1,6 @@
 """
-The search engine under a collector refuses writes, is full, slow, cut off, stopped, killed: nothing is lost, the
-collector says what it waits for, and goes on by itself.
+The search engine under a collector is not there yet, refuses writes, is full, slow, silent, cut off, stopped, killed:
+nothing is lost, the collector says what it waits for, and goes on by itself.
 """
 
 from __future__ import annotations
@@ -10,16 +10,19 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
+from hub.api import health
 from hub.chaos.engine import SearchEngine
 from hub.chaos.proxy import HOST, Proxy
+from hub.doctor.store import store as doctor
 from hub.errors import Unavailable
 from hub.log.admin import LogAdmin
 from hub.settings import Kafka
@@ -124,8 +127,14 @@ class Link:
 
 
 @contextmanager
-def site(kafka: str, namespace: str, folder: Path, url: str, patch: pytest.MonkeyPatch) -> Iterator[Site]:
-    """A collector on the engine at `url`, with a link in between; all of it is removed afterwards."""
+def site(
+    kafka: str, namespace: str, folder: Path, url: str, patch: pytest.MonkeyPatch, *, is_away: bool = False
+) -> Iterator[Site]:
+    """
+    A collector on the engine at `url`, with a link in between; all of it is removed afterwards.
+
+    Args: is_away: the link is cut.
+    """
     ours = Kafka(bootstrap=kafka, partitions=4)
     LogAdmin(ours, namespace).ensure_topics()
     define(ours, namespace, "mapping", "sum", SUM)
@@ -139,11 +148,14 @@ def site(kafka: str, namespace: str, folder: Path, url: str, patch: pytest.Monke
             "HUB_HEALTH__PORT": str(health := ports.free_port()),
         }.items():
             patch.setenv(name, value)
+        if is_away:
+            link.do(Proxy.cut)
         with collector(kafka, namespace, folder) as running:
             store, hurt = open_store(store_url, readonly=True), SearchEngine(direct, namespace)
             there = Site(ours, namespace, running, store, link, hurt, health)
             try:
-                eventually(lambda: there.state()["ready"])
+                if not is_away:
+                    eventually(lambda: there.state()["ready"])
                 yield there
             finally:
                 link.do(Proxy.heal)
@@ -179,12 +191,68 @@ def test_a_store_that_refuses_or_is_cut_off_is_waited_for(
             there.until_stored((number + 1) * SOME)
             eventually(lambda: there.state()["ready"])
 
-        there.link.do(lambda proxy: proxy.slow(0.1))
-        there.send((len(troubles) + 1) * SOME, SOME)
-        there.until_stored((len(troubles) + 2) * SOME)
+        # who takes connections and never answers is named long before a question is given up
+        count = len(troubles) + 1
+        there.link.do(Proxy.stall)
+        there.send(count * SOME, SOME)
+        said = there.until_waiting()
+        assert not said["ready"]
+        assert "store: has not answered for" in said["waiting_for"]
+        linked = StoreSettings(url=f"elasticsearch+{there.link.url}").located(namespace)
+        assert "does not answer" in ready_says(linked)
+        assert [(one.level, one.detail) for one in doctor(linked, None, namespace) if "does not answer" in one.detail]
         there.link.do(Proxy.heal)
-        there.has((len(troubles) + 2) * SOME)
+        there.until_stored((count + 1) * SOME)
+
+        there.link.do(lambda proxy: proxy.slow(0.1))
+        there.send((count + 1) * SOME, SOME)
+        there.until_stored((count + 2) * SOME)
+        there.link.do(Proxy.heal)
+        there.has((count + 2) * SOME)
         assert there.collector.process.poll() is None, "nobody had to start it again"
+        said_by_sweeper = [line for line in there.collector.log.read_text().splitlines() if "sweeper." in line]
+        assert 0 < len(said_by_sweeper) <= 2 * count, "it says once that it waits, and once that it goes on"
+
+
+def ready_says(url: str) -> str:
+    """What /ready of an API says of this store; `no answer within 3 s` is all that it knew itself."""
+
+    async def nothing() -> None:
+        pass
+
+    async def ask(store: Store) -> str:
+        app = FastAPI()
+        app.include_router(health.router({"store": store.ping}, nothing))
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://hub") as http:
+            answer = await http.get("/ready")
+        assert answer.status_code == 503
+        return str(answer.json()["failed"]["store"])
+
+    with closing(open_store(url, readonly=True)) as store:
+        return asyncio.run(ask(store))
+
+
+def test_a_collector_that_starts_before_its_store_waits_for_it(
+    kafka: str, namespace: str, tmp_path: Path, shared_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (
+        shared("elasticsearch", shared_folder / "elasticsearch") as url,
+        site(kafka, namespace, tmp_path, url, monkeypatch, is_away=True) as there,
+    ):
+        there.send(0, SOME)
+        said = there.until_waiting()
+        assert not said["ready"]
+        assert there.link.url in said["waiting_for"]
+        assert "does not answer" in said["waiting_for"]
+        assert there.collector.stop() == 0, "it can be stopped meanwhile"
+        with collector(kafka, namespace, tmp_path, name="next") as next:
+            there.until_waiting()
+            there.link.do(Proxy.heal)
+            eventually(lambda: _says(there) == SOME)
+            there.has(SOME)
+            assert next.process.poll() is None
+        said_by_it = next.log.read_text()
+        assert said_by_it.count("collector.waits") == said_by_it.count("collector.goes_on") == 1
 
 
 @pytest.mark.long
@@ -225,7 +293,7 @@ def test_a_store_that_is_killed_or_stopped_in_mid_write_loses_nothing(
 
 
 def _says(there: Site) -> int:
-    """How many are stored; 0: the store is not back yet."""
+    """How many are stored; 0: the store is not there yet."""
     try:
         return there.stored()
     except Unavailable:

@@ -16,18 +16,23 @@ from elastic_transport import (
     HttpHeaders,
     ObjectApiResponse,
     Serializer,
+    TlsError,
     TransportError,
     Urllib3HttpNode,
 )
 from elastic_transport._node import NodeApiResponse
 from elastic_transport.client_utils import DEFAULT, DefaultType
-from elasticsearch import ApiError, Elasticsearch
+from elasticsearch import ApiError, Elasticsearch, UnsupportedProductError
 
 from hub.errors import PortError, Refused, Unavailable
 from hub.search_engine import Access, address_of
 
 ANSWER_S: Final = 30.0
 """How long one answer may take."""
+SOON_S: Final = 3.0
+"""The same for whoever only wants to know whether somebody answers."""
+PROBE_S: Final = 1.4
+"""The same of one try of two, for whoever asks all the time."""
 BULK_S: Final = 60.0
 """The same of a bulk."""
 LAYOUT_S: Final = 60.0
@@ -99,8 +104,16 @@ class Result(NamedTuple):
 class Engine:
     """One cluster and one namespace of it. Thread-safe."""
 
-    def __init__(self, url: str, namespace: str, *, readonly: bool = False) -> None:
-        """Does not connect yet. Args: url: as `address_of` takes it, whatever namespace it has. Raises Refused."""
+    def __init__(self, url: str, namespace: str, *, readonly: bool = False, is_soon: bool = False) -> None:
+        """
+        Does not connect yet.
+
+        Args:
+            url: as `address_of` takes it, whatever namespace it has.
+            is_soon: a question is given up after SOON_S, and asked of another node, if there is one.
+
+        Raises: Refused.
+        """
         address = address_of(url)
         self.namespace = namespace
         self.readonly = readonly
@@ -115,13 +128,15 @@ class Engine:
                 _NDJSON: _Lines(),
                 _LINES: _Lines(),
             },
-            request_timeout=ANSWER_S,
-            max_retries=2,
+            request_timeout=SOON_S if is_soon else ANSWER_S,
+            retry_on_timeout=is_soon and len(address.hosts) > 1,
+            max_retries=1 if is_soon else 2,
             retry_on_status=(),  # what is busy is asked again here, and more patiently
         )
         # what is written is sent once: whether it had an effect the caller has to find out
         self._bulks = self.client.options(max_retries=0, request_timeout=BULK_S)
-        self.layouts = self.client.options(request_timeout=LAYOUT_S)
+        self.layouts = self.client if is_soon else self.client.options(request_timeout=LAYOUT_S)
+        self._probes = self.client.options(request_timeout=PROBE_S, max_retries=1, retry_on_timeout=True)
         self._senders = ThreadPoolExecutor(SENDERS, thread_name_prefix="bulk")
         self._dirty: set[str] = set()  # indices that were written since they were refreshed here
         self._turn = threading.Lock()  # of the set
@@ -134,6 +149,20 @@ class Engine:
     def index(self, name: str) -> str:
         """The index, alias or pattern of this name in the namespace; several with commas between them."""
         return ",".join(f"{self.namespace}-{one}" for one in name.split(","))
+
+    def probe(self, index: str, id: str) -> None:
+        """
+        Ask for a document, whether it is there or not, and wait for twice PROBE_S at most.
+
+        Raises: Unavailable, Refused: it could not be read now.
+        """
+        wanted = {"_index": self.index(index), "_id": key_of(id), "_source": False}
+        try:
+            answer = self._probes.mget(docs=[wanted])
+        except (TransportError, ApiError) as exc:
+            raise self.translated(exc) from exc
+        if error := answer["docs"][0].get("error"):
+            raise self._status(503, error)
 
     # Documents by id: as they are now, whether a search sees them yet or not
 
@@ -333,6 +362,14 @@ class Engine:
 
     def translated(self, exc: TransportError | ApiError) -> PortError:
         """The hub's error for one of the client's."""
+        if isinstance(exc, TlsError) and "CERTIFICATE_VERIFY_FAILED" in str(exc.message):
+            return Refused(
+                "store",
+                f"{self.place} has no certificate that we trust: {exc.message}. Name who has signed it "
+                "(HUB_STORE__CA_FILE), or the host as the certificate does",
+            )
+        if isinstance(exc, UnsupportedProductError):
+            return Refused("store", f"{self.place} is no search engine: correct HUB_STORE__URL")
         if not isinstance(exc, ApiError):
             return self._unavailable(f"does not answer: {exc.message or type(exc).__name__}")
         return self._status(exc.status_code, _error_of(exc))
@@ -454,7 +491,7 @@ class _Node(Urllib3HttpNode):
                 plain[name] = _NDJSON if "ndjson" in plain[name] and name == "content-type" else value
         answer = super().perform_request(method, target, body, plain, request_timeout)
         meta = answer.meta
-        if "x-elastic-product" in meta.headers:
+        if "x-elastic-product" in meta.headers or meta.mimetype not in (None, _PLAIN["accept"]):
             return answer
         known = HttpHeaders({**meta.headers, "x-elastic-product": "Elasticsearch"})
         return NodeApiResponse(

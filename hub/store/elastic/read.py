@@ -15,8 +15,8 @@ from hub.store.elastic import documents as made
 from hub.store.elastic import figures
 from hub.store.elastic.asked import INDICES, Asked, Match
 from hub.store.elastic.changes import is_there
-from hub.store.elastic.head import HeadDocument
-from hub.store.elastic.indices import LETTERS, events_index
+from hub.store.elastic.head import HEAD, HeadDocument
+from hub.store.elastic.indices import BATCHES, LETTERS, events_index
 from hub.store.elastic.paging import Query, term
 from hub.store.elastic.people import PeopleSide
 from hub.store.port import (
@@ -43,7 +43,7 @@ class ReadSide(PeopleSide):
 
     def ping(self) -> None:
         """See the port. Raises Unavailable."""
-        self._head.read()
+        self._engine.probe(BATCHES, HEAD)
 
     def get(self, kind: Kind, id: str) -> dict[str, Any] | None:
         """See the port. Raises Unavailable."""
