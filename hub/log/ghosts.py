@@ -26,7 +26,7 @@ ANSWER_S: Final = 5.0
 
 
 class _Still(NamedTuple):
-    """A partition of which records wait. `since`: time.monotonic of the first look that found it like that."""
+    """A partition of which records wait. `since`: the clock at the first look that found it like that."""
 
     committed: int
     since: float
@@ -52,6 +52,7 @@ class Ghosts:
         every: Callable[[], Collection[Place]],
         *,
         patience_s: float = PATIENCE_S,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """
         Connects when somebody else has a partition.
@@ -60,12 +61,14 @@ class Ghosts:
             kafka: The cluster.
             mine: Partitions that this process has now.
             every: Partitions that the group reads. May raise HubError.
+            clock: Seconds since some moment.
         """
         self._kafka = kafka
         self._group = group
         self._mine = mine
         self._every = every
         self._patience_s = patience_s
+        self._clock = clock
         self._client: AdminClient | None = None
         self._still: dict[Place, _Still] = {}
 
@@ -82,7 +85,7 @@ class Ghosts:
 
     def look(self) -> list[str]:
         """Returns ids of those that were taken out of the group. Raises Unavailable, Refused."""
-        now = time.monotonic()
+        now = self._clock()
         mine, every = set(self._mine()), self._every()
         if mine.issuperset(every):
             self._forget()
@@ -97,7 +100,12 @@ class Ghosts:
         before = {place: now - one.since for place, one in still.items() if one.since < now}
         stuck = sorted(place for place, since_s in before.items() if since_s >= self._patience_s)
         # what has held us up, too, since the last look, such as the store, is no sign of somebody's end
-        if not stuck or any(place in before for place in mine):
+        held_s = max((since_s for place, since_s in before.items() if place in mine), default=None)
+        if held_s is not None:
+            if held_s >= self._patience_s / 2:  # and whoever was held up with us gets time to get on again
+                self._still = {place: one if place in mine else one._replace(since=now) for place, one in still.items()}
+            return []
+        if not stuck:
             return []
         owners = self._owners()
         gone = sorted({owners[place] for place in stuck if place in owners and place not in mine})

@@ -21,7 +21,7 @@ from hub.log.ghosts import Ghosts
 from hub.log.leaving import leave_for
 from hub.log.progress import collector_group
 from hub.settings import Kafka
-from schemas.topics import EVENTS
+from schemas.topics import EVENTS, STORED
 from tests.kafka_tools import eventually, write
 
 JOINS = """
@@ -94,6 +94,26 @@ def test_nobody_is_taken_out_who_may_only_be_slow(ours: Kafka, namespace: str, g
     assert ghosts.look() == []
     assert ghosts.look() == []
     assert members(ours, collector_group(namespace)) == [ghost]
+
+
+def test_who_was_held_up_with_us_gets_time_to_get_on_again(ours: Kafka, namespace: str, ghost: str) -> None:
+    """As when the store was away: who comes back first shall not take the others for gone."""
+    topic, own = EVENTS.name(namespace), (STORED.name(namespace), 0)
+    write(ours, topic, [(b"k", b"1")])
+    write(ours, own[0], [(b"k", b"1")])
+    now, every = [0.0], {(topic, 0), own}
+    ghosts = Ghosts(ours, collector_group(namespace), lambda: [own], lambda: every, clock=lambda: now[0])
+
+    def at(seconds: float) -> list[str]:
+        now[0] = seconds
+        return ghosts.look()
+
+    for seconds in (0, 5, 10, 15, 25):
+        assert at(seconds) == []
+    every.remove(own)  # ours gets on
+    assert at(30) == []
+    assert at(44) == []
+    assert at(45) == [ghost]
 
 
 async def test_a_bridge_gets_the_partitions_of_one_that_was_killed(ours: Kafka, namespace: str, ghost: str) -> None:
