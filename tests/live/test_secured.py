@@ -1,4 +1,4 @@
-"""Kafka, Redis and the API behind TLS and passwords: every client of ours gets in, and nobody else."""
+"""Kafka, Redis, the store and the API behind TLS and passwords: every client of ours gets in, and nobody else."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -29,13 +30,14 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 from hub import redis
 from hub.api.control import Control
 from hub.api.heartbeat_runs import Runs
-from hub.errors import Unavailable
+from hub.errors import Refused, Unavailable
 from hub.jobs.queue import JobQueue
 from hub.log.admin import LogAdmin, ensure_topics
 from hub.log.aio import access
 from hub.log.leaving import leave_for
-from hub.settings import Kafka, Redis
-from hub.store.factory import open_store
+from hub.settings import Kafka, Redis, Store
+from hub.stack.ports import free_port
+from hub.store.factory import has_store, open_store, remove_store
 from schemas.jobs import SEGMENTATION
 from tests.kafka_tools import eventually
 from tests.live.api import KEY
@@ -44,7 +46,7 @@ from tests.live.test_api_process import api
 from tests.live.whole_hub import ROOT, environment
 from tests.servers import kafka_tls, tls
 from tests.servers.relay import relay
-from tests.servers.running import Own, own
+from tests.servers.running import Own, own, shared
 from tests.targets.own import port_of
 from tests.waiting import wait_for
 
@@ -175,6 +177,34 @@ async def test_every_client_of_redis_gets_in_and_nobody_else(guarded: Redis, nam
             await asyncio.to_thread(blocking, guarded.model_copy(update=less))
         assert REDIS_PASSWORD not in str(error.value)
         assert "p%40ss" not in str(error.value)
+
+
+async def test_a_search_engine_is_asked_behind_tls_and_the_next_node_if_one_is_gone_or_silent(
+    shared_folder: Path, namespace: str, tmp_path: Path
+) -> None:
+    with shared("elasticsearch", shared_folder / "elasticsearch") as url, ExitStack() as stack:
+        port, folder = urlsplit(url).port or 0, tmp_path / "tls"
+        plain = Store(url=f"elasticsearch+{url}", copies=0).located(namespace)
+        with closing(await asyncio.to_thread(open_store, plain)):
+            stack.callback(remove_store, plain)
+        async with relay(port, folder) as front:
+            gone, behind, ca = f"127.0.0.1:{free_port()}", f"127.0.0.1:{front}", folder / "ca.pem"
+            trusted = Store(url=f"elasticsearch+https://{gone},{behind}", ca_file=ca).located(namespace)
+            await asyncio.to_thread(answers, trusted)
+            strange = Store(url=f"elasticsearch+https://{behind}").located(namespace)
+            with pytest.raises(Refused, match="no certificate that we trust"):
+                await asyncio.to_thread(answers, strange)
+        silent = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        both = f"127.0.0.1:{silent.getsockname()[1]},127.0.0.1:{port}"
+        await asyncio.to_thread(answers, Store(url=f"elasticsearch+http://{both}").located(namespace))
+
+
+def answers(url: str) -> None:
+    """Each node in turn."""
+    with closing(open_store(url, readonly=True)) as store:
+        for _ in range(3):
+            store.ping()
+    assert has_store(url)
 
 
 def test_the_api_speaks_tls_and_takes_a_new_certificate_without_a_restart(
