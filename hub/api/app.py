@@ -178,6 +178,7 @@ def create_app(
         validators={**rules.validators, "heartbeat": possible, "flow": flows.checker},
         vaults={**rules.vaults, API_KEY: KeyVault()},
         warners={flows.FLOW: warner, flows.DRAFT: warner},
+        probers={"segment": segments.prober(store, now_ms)},
     )
     refusals = Refusals(now_ms())
     parts = DoorParts(publisher, namespace, catalogue, limits, refusals, Gate(catalogue), now_ms)

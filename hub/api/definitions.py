@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from re import fullmatch
 from typing import Annotated, Any, Final, NamedTuple, Protocol, TypeAlias, TypeVar
@@ -46,6 +46,9 @@ Validator: TypeAlias = Callable[[Any], None]
 Warner: TypeAlias = Callable[[Any], list[dict[str, Any]]]
 """Gets a definition of one kind; gives what is to be known of it, as JSON. It never keeps one from being saved."""
 
+Prober: TypeAlias = Callable[[Any], list[str]]
+"""Gets a definition that was saved just now; gives what is odd about it as things are. Blocks. Raises Unavailable."""
+
 Condition: TypeAlias = Callable[[Entry | None], None]
 """Raises Conflict unless the entry as it is now is the one that may be changed."""
 
@@ -79,6 +82,7 @@ class Rules(NamedTuple):
     validators: Mapping[str, Validator] = {}
     vaults: Mapping[str, Vault] = {}
     warners: Mapping[str, Warner] = {}
+    probers: Mapping[str, Prober] = {}
 
     def checked(self, kind: str, spec: Definition, old: Definition | None) -> Definition:
         """As it shall be kept: valid, secrets sealed. Blocks. Raises Invalid; Unavailable: nobody can tell now."""
@@ -93,6 +97,15 @@ class Rules(NamedTuple):
         except (HubError, ValueError) as exc:
             raise Invalid(str(exc)) from exc
         return spec
+
+    def probed(self, kind: str, spec: Definition) -> list[str]:
+        """Further warnings of a definition that was saved just now. Blocks."""
+        if kind not in self.probers:
+            return []
+        try:
+            return self.probers[kind](spec)
+        except Unavailable as exc:
+            return [f"it is saved, but whether it says what is meant could not be tried: {exc}"]
 
     def shown(self, kind: str, spec: dict[str, Any]) -> dict[str, Any]:
         """What people see of it."""
@@ -179,7 +192,8 @@ def router(editor: Editor, catalogue: Catalogue, rules: Rules) -> APIRouter:
         entry = await editor.write(kind, id, spec, condition(if_match, if_none_match))
         if entry is None:
             raise Conflict("somebody else has deleted the definition at the same time")
-        return answer(kind, id, entry, rules, 200 if old is not None else 201)
+        odd = await asyncio.to_thread(rules.probed, kind, entry.spec)
+        return answer(kind, id, entry, rules, 200 if old is not None else 201, odd=odd)
 
     @routes.delete("/definitions/{kind}/{id:path}", name="Delete a definition", status_code=204)
     async def delete(kind: Kind, id: str, if_match: IfMatch = None) -> Response:
@@ -285,11 +299,13 @@ def _shown(kind: str, id: str, entry: Entry, rules: Rules) -> dict[str, Any]:
     return shown
 
 
-def answer(kind: str, id: str, entry: Entry, rules: Rules, status: int = 200) -> Response:
-    """A definition as it is now, with its version as the ETag."""
+def answer(kind: str, id: str, entry: Entry, rules: Rules, status: int = 200, *, odd: Sequence[str] = ()) -> Response:
+    """A definition as it is now, with its version as the ETag. Args: odd: more to warn of."""
     shown = _shown(kind, id, entry, rules)
     if kind in rules.warners:
         shown["warnings"] = rules.warners[kind](entry.spec)
+    if odd:
+        shown["warnings"] = [*shown.get("warnings", ()), *odd]
     return json_response(shown, status, ETag=f'"{entry.version}"')
 
 

@@ -25,7 +25,7 @@ from hub.pipeline.documents import iso
 from hub.pipeline.flow_changes import SOURCE, TYPE
 from hub.pipeline.membership import memberships
 from hub.pipeline.requests import join_or_leave
-from hub.segments.preview import Store, listed, preview
+from hub.segments.preview import Store, listed, met_by_all, preview
 from hub.segments.preview import Verdict as Given
 from hub.segments.runs import Runs
 from hub.segments.sizes import HOUR_MS
@@ -185,6 +185,15 @@ class Planned(BaseModel):
 
     id: str
     state: Literal["planned"] = "planned"
+
+
+def prober(store: Store, now_ms: Callable[[], int]) -> Callable[[Any], list[str]]:
+    """Whether a segment that is saved has everybody in it, in words. Blocks. Raises Unavailable."""
+
+    def probe(spec: Segment) -> list[str]:
+        return met_by_all(store, spec.condition, now_ms() * 1_000) if spec.condition and spec.enabled else []
+
+    return probe
 
 
 class SegmentViews:

@@ -115,7 +115,8 @@ def router(
         entry = await editor.write(kind, id, spec, condition(if_match))
         if entry is None:
             raise Conflict("somebody else has deleted the definition at the same time")
-        return answer(kind, id, entry, rules, 200 if old is not None else 201)
+        odd = await asyncio.to_thread(rules.probed, kind, entry.spec)
+        return answer(kind, id, entry, rules, 200 if old is not None else 201, odd=odd)
 
     return routes
 

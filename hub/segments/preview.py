@@ -100,6 +100,24 @@ def listed(store: Store, segment: str, size: int, profile: dict[str, Any] | None
     return Preview(store.segment_sizes().get(segment, 0), total, True, total, sample, verdict, [why])
 
 
+def met_by_all(store: Store, text: str, now_us: int) -> list[str]:
+    """
+    Warns of a condition that everybody meets who is there; of many profiles SAMPLE are looked at.
+
+    Args: text: a condition that a segment may have. now_us: microseconds since 1970. Raises: Unavailable.
+    """
+    condition = segment_condition(text)
+    series = series_of([condition])
+    total = store.count("profiles", "")
+    documents = _some(store, total)
+    holds = compile_python(condition, lambda: now_us)
+    if not documents or not all(holds(_filled(store, document, series, now_us)) for document in documents):
+        return []
+    if len(documents) >= total:
+        return _warnings(total, total)
+    return [f"all of the {len(documents):,} profiles that were tried match, of {total:,}: is something missing in it?"]
+
+
 def _by_series(
     store: Store, condition: Condition, series: dict[str, Series], total: int, size: int, *, now_us: int
 ) -> tuple[int, bool, int, list[dict[str, Any]]] | None:

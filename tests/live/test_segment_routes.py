@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from hub.api.definitions import Rules
+from hub.definitions.kinds import Segment
+from hub.errors import Unavailable
 from hub.pipeline.documents import iso
 from hub.segments.sizes import HOUR_MS
 from hub.segments.timers import now_ms
@@ -80,6 +83,40 @@ async def test_a_preview_counts_shows_and_says_why(hub: Running) -> None:
     assert everybody["warnings"]
     # nothing was changed, and no segment is there
     assert (await get(hub, "/segments"))["items"] == []
+
+
+async def test_whoever_saves_a_condition_that_everybody_meets_is_warned(
+    hub: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of those who are there, by what they are and by what they have done; it is accepted all the same."""
+    every = ["every profile matches: is something missing in the condition?"]
+    for condition, warned in (
+        ("traits.n >= 0", every),
+        ("traits.n >= 1", []),
+        ("stats.events >= 1 AND count(sign-in) in last 7 days >= 1", every),
+        ("count(purchase) >= 1", []),
+    ):
+        answer = await hub.define("segment", "most", condition=condition)
+        assert (answer.is_success, answer.json()["warnings"]) == (True, warned), condition
+    monkeypatch.setattr("hub.segments.preview.SAMPLE", 5)
+    monkeypatch.setattr("hub.segments.preview._PLACES", 5)
+    answer = await hub.define("segment", "most", condition="traits.n >= 0")
+    (warning,) = answer.json()["warnings"]
+    assert warning.startswith("all of the 5 profiles that were tried match, of 10")
+    assert (await hub.define("segment", "most", condition="traits.n >= 4")).json()["warnings"] == []
+    answer = await hub.define("segment", "most", condition="traits.n >= 0", enabled=False)
+    assert answer.json()["warnings"] == []
+
+
+def test_a_store_that_is_away_keeps_no_answer_back() -> None:
+    """The definition is saved by then."""
+
+    def away(_: Any) -> list[str]:
+        raise Unavailable("store", "it does not answer")
+
+    (warning,) = Rules(probers={"segment": away}).probed("segment", Segment())
+    assert warning.startswith("it is saved, but")
+    assert "it does not answer" in warning
 
 
 async def test_what_is_wrong_with_a_condition_is_said(api: Running) -> None:
