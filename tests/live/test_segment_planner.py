@@ -16,6 +16,7 @@ from hub.log.partitions import partition_of_key
 from hub.pipeline.patches import operations_of
 from hub.redis import client
 from hub.segments.backfill import Backfill, Forgotten
+from hub.segments.jobs import Jobs
 from hub.segments.planner import Planner, Ways
 from hub.segments.runs import Runs
 from hub.store.memory import MemoryStore
@@ -298,3 +299,11 @@ def test_one_plans_at_a_time(at: Site) -> None:
         assert at.runs.open() == []
     at.planner.tick()
     assert len(at.runs.open()) == 1
+
+
+def test_jobs_are_on_the_queue_of_their_namespace(at: Site) -> None:
+    other = f"{at.namespace}-x"
+    Jobs(at.redis, at.namespace).enqueue("run", [0, 1])
+    Jobs(at.redis, other).enqueue("run", [0])
+    lengths = [at.redis.llen(f"rq:queue:{namespace}:segmentation:live") for namespace in (at.namespace, other)]
+    assert lengths == [2, 1]
