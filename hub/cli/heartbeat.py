@@ -11,17 +11,8 @@ import typer
 from hub.cli.steering import AsJson, Data, Id, Url, document, hub
 
 COLUMNS: Final = ("id", "event_type", "state", "when", "next_at", "last run", "events")
-RUN_COLUMNS: Final = (
-    "due_at",
-    "by",
-    "state",
-    "started_at",
-    "ended_at",
-    "profiles_done",
-    "events",
-    "left_out",
-    "missed",
-)
+ODD: Final = {"left_out": "left out", "missed": "due times before it missed", "slices_failed": "slices failed"}
+"""Of a run, shown if there are any."""
 
 
 def register(app: typer.Typer) -> None:
@@ -102,8 +93,17 @@ def _show(found: dict[str, Any], as_json: bool) -> None:
     for name, value in found.items():
         if name not in ("runs", "last_run") and value not in (None, ""):
             typer.echo(f"{name:<16} {value}")
-    if found["runs"]:
-        _table(found["runs"], RUN_COLUMNS)
+    for run in found["runs"]:
+        typer.echo(line(run))
+
+
+def line(run: dict[str, Any]) -> str:
+    """A run, how far it is, and what is odd about it."""
+    done = f"{run['events']:,} events, {run['profiles_done']:,} of {run['profiles']:,} profiles"
+    if not run["all_slices_known"]:
+        done += " or more"
+    odd = "".join(f", {run[name]:,} {words}" for name, words in ODD.items() if run[name])
+    return f"run {run['due_at']:<25} by {run['by']:<9} {run['state']:<8} {done}{odd}"
 
 
 def _table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
