@@ -39,6 +39,7 @@ from hub.cli import (
     send,
     serve,
     stack,
+    tail,
     tasks,
     trace,
 )
@@ -76,6 +77,7 @@ migrate.register(app)
 tasks.register(app)
 dead_letters.register(app)
 query.register(app)
+tail.register(app)
 condition.register(app)
 segment.register(app)
 identity.register(app)

@@ -180,6 +180,9 @@ class Api(_Part):
     stalled_s: Annotated[
         float, Field(gt=0, description="Whoever has taken nothing of an answer for so long is gone.")
     ] = 60.0
+    tail_listeners: Annotated[
+        int, Field(ge=0, description="Who may listen to `/tail` at a time, in one API process.")
+    ] = 20
     collect_key: Annotated[
         bool,
         Field(

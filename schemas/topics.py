@@ -54,7 +54,7 @@ STORED: Final = Topic(
     carries="Avro Stored: one stored event and what it changed",
     key="profile id",
     written_by=("collector",),
-    read_by=("destinations", "your own consumers"),
+    read_by=("api", "destinations", "your own consumers"),
     retention=timedelta(days=3),
     config={"max.message.bytes": str(MAX_TOLD_BYTES)},
 )

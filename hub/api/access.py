@@ -13,7 +13,7 @@ from hub.api.asgi import Answer, App, Header, Receive, Scope, Send, respond
 from hub.api.call import call_of
 from hub.api.doors import Doors
 from hub.api.problems import problem
-from hub.api.roles import CALLER, COLLECT, MASTER, Caller, forbidden
+from hub.api.roles import CALLER, COLLECT, MASTER, Caller, Role, forbidden
 from hub.api.sessions import Sessions
 from hub.definitions.api_keys import holder
 from hub.definitions.catalogue import Catalogue
@@ -67,6 +67,11 @@ class Keys(NamedTuple):
             log.info("access.key_is_over", key=found.id)
             return _unauthorized("this key has expired, was replaced by another one, or is switched off", "key_is_over")
         return _unauthorized("send an API key, or the admin key, as Authorization: Bearer KEY", "unauthorized")
+
+    def still(self, scope: Scope, role: Role) -> bool:
+        """Whether what a request came with holds by now, for that role."""
+        caller = self.asker(scope)
+        return isinstance(caller, Caller) and caller.may(role)
 
 
 class Front:

@@ -36,6 +36,7 @@ from hub.api import (
     queries,
     segments,
     select,
+    tail,
     tasks,
     trace,
     versions,
@@ -60,7 +61,7 @@ from hub.api.redirect import REDIRECT, Redirects
 from hub.api.refusals import Refusals
 from hub.api.replay import Replayer
 from hub.api.responses import response
-from hub.api.roles import guard
+from hub.api.roles import READ, guard
 from hub.api.sending_again import send_again
 from hub.api.sessions import Sessions
 from hub.api.sheet import Offsets
@@ -138,6 +139,7 @@ def create_app(
     waiters: Waiters | None = None,
     collect_key: bool = False,
     audited: audit_pages.Past = lambda _: iter(()),
+    live: tail.Tail | None = None,
     now_ms: Callable[[], int] = now_ms,
 ) -> App:
     """
@@ -170,6 +172,7 @@ def create_app(
         waiters: Who wait for what flows answer; None: nobody does.
         collect_key: Whether /track, /collect and /customer/consent ask for a key.
         audited: What is on audit.v1. Blocks.
+        live: Who listens to what is stored; None: nobody can.
         now_ms: The clock, milliseconds since 1970.
     """
     possible = heartbeats.checker(store, most_heartbeats_per_s, limits.event_bytes)
@@ -241,6 +244,7 @@ def create_app(
     include(figures.router(store, now_ms))
     include(queries.router(store, now_ms))
     include(conditions.router(store, now_ms))
+    include(tail.router(live, lambda request: keys.still(request.scope, READ)))
     include(balance.router(store, offsets, refusals, now_ms))
     editor = definitions.Editor(publisher, catalogue, namespace, now_ms)
     include(api_keys.router(api_keys.ApiKeys(editor, catalogue, namespace, now_ms)))

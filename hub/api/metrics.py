@@ -50,3 +50,9 @@ TRACK_S: Final = Histogram(
     "From a request of /track to Kafka's acknowledgement of its events, in seconds.",
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0),
 )
+TAIL_LISTENERS: Final = Gauge("hub_tail_listeners", "Who listens to the live tail of this process.")
+TAIL_ROWS: Final = Counter(
+    "hub_tail_events",
+    "Events that the live tail had for its listeners: shown, lost (the listener was too slow).",
+    ["outcome"],
+)

@@ -97,6 +97,7 @@ _BY_ROLE: Final[Mapping[Role, tuple[str, ...]]] = {
         "GET /sessions/histogram",
         "GET /sessions/values",
         "GET /sessions/{id}",
+        "GET /tail",
         "GET /tasks",
         "GET /tasks/{id}",
         "POST /conditions/explain",

@@ -8,8 +8,9 @@ import gc
 import resource
 import signal
 import socket
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import AsyncExitStack, asynccontextmanager, closing
+from functools import partial
 from typing import Final, NamedTuple
 
 import structlog
@@ -24,6 +25,7 @@ from hub.api.flow_answers import Waiters
 from hub.api.heartbeat_runs import Runs
 from hub.api.imports import Door
 from hub.api.recorder import Recorder
+from hub.api.tail import Tail
 from hub.api.tls import Tls
 from hub.api.wire import Bounds, bounds_of, watch, wire_of
 from hub.definitions.catalogue import Catalogue
@@ -47,6 +49,7 @@ from hub.log.progress import Progress
 from hub.log.publishing import Publishing
 from hub.log.reader import LogReader
 from hub.log.sealing import SealingPublisher
+from hub.log.tail import TailReader
 from hub.pipeline.data_keys import Wrapping
 from hub.pipeline.sealed import Sealer
 from hub.redis import client
@@ -142,6 +145,7 @@ class Parts(NamedTuple):
     import_door: Door | None = None
     flows: Flows = Flows()
     collect_key: bool = False
+    tail_listeners: int = Api().tail_listeners
     telemetry: Telemetry = Telemetry()
 
 
@@ -159,7 +163,7 @@ def run(parts: Parts, api: Api) -> None:
         with closing(listen(api)) as sock:
             tls = Tls(api) if api.cert_file else None
             _allow_files(api.connections)
-            async with _opened(parts) as app:
+            async with _opened(parts) as (app, live):
                 # what is there now stays: not to walk it again in each collection saves an eighth of a request's time
                 gc.collect()
                 gc.freeze()
@@ -169,6 +173,7 @@ def run(parts: Parts, api: Api) -> None:
                     grace_s=parts.kafka.delivery_timeout_s + GRACE_S,
                     bounds=bounds_of(api, parts.limits),
                     tls=tls,
+                    ending=live.end,
                 )
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -226,7 +231,13 @@ def server_of(app: App, grace_s: float, bounds: Bounds | None = None, tls: Tls |
 
 
 async def serve(
-    app: App, sock: socket.socket, *, grace_s: float, bounds: Bounds | None = None, tls: Tls | None = None
+    app: App,
+    sock: socket.socket,
+    *,
+    grace_s: float,
+    bounds: Bounds | None = None,
+    tls: Tls | None = None,
+    ending: Callable[[], None] = lambda: None,
 ) -> None:
     """
     Answer requests on `sock` until a stop signal.
@@ -235,6 +246,7 @@ async def serve(
         grace_s: How long requests may take to finish after the signal, seconds.
         bounds: What clients may do; None: the settings' defaults.
         tls: With what it speaks TLS; None: it does not.
+        ending: Called at the signal: ends answers that would go on for ever.
 
     Raises:
         Unavailable: The server could not start.
@@ -244,6 +256,7 @@ async def serve(
     def stop(number: signal.Signals) -> None:
         log.info("api.stopping", signal=number.name)
         server.should_exit = True
+        ending()
 
     loop = asyncio.get_running_loop()
     for number in STOP_SIGNALS:
@@ -267,7 +280,7 @@ async def serve(
 
 
 @asynccontextmanager
-async def _opened(parts: Parts) -> AsyncIterator[App]:
+async def _opened(parts: Parts) -> AsyncIterator[tuple[App, Tail]]:
     kafka, namespace, redis_url = parts.kafka, parts.namespace, parts.redis_url
     catalogue = Catalogue(parts.identity_key)
     async with AsyncExitStack() as stack:
@@ -305,6 +318,8 @@ async def _opened(parts: Parts) -> AsyncIterator[App]:
             from hub.telemetry.edge import TracedApp, TracedPublisher  # noqa: PLC0415 - what is off is not imported
 
             sending = TracedPublisher(sending, tracing, EVENTS.name(namespace))
+        live = Tail(partial(TailReader, kafka, namespace), store, parts.identity_key, most=parts.tail_listeners)
+        stack.push_async_callback(live.close)
         app = create_app(
             publisher=sending,
             store=store,
@@ -335,6 +350,7 @@ async def _opened(parts: Parts) -> AsyncIterator[App]:
             collect_key=parts.collect_key,
             audited=AuditLog(kafka, namespace).newest,
             task_writer=late_tasks,
+            live=live,
             queue_of=None if redis is None else lambda queue: JobQueue(redis, namespace, queue),
         )
-        yield app if tracing is None else TracedApp(app, tracing, parts.telemetry)
+        yield (app if tracing is None else TracedApp(app, tracing, parts.telemetry)), live

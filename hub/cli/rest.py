@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import ssl
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +16,8 @@ from hub.stack import state
 from hub.stack.keys import NAME, admin_key
 
 ANSWER_S: Final = 120.0
+SILENT_S: Final = 40.0
+"""Without a heartbeat for so long the connection is gone: two of them."""
 FAILED: Final = 2
 """Exit code: the command could not do its work."""
 
@@ -82,6 +86,27 @@ class Rest:
         finally:
             part.unlink(missing_ok=True)
         return size
+
+    def told(self, path: str, **query: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+        """GET server-sent events: name and JSON of each, until the hub ends it."""
+        try:
+            with self._http.stream("GET", path, params=query, timeout=httpx.Timeout(ANSWER_S, read=SILENT_S)) as answer:
+                if not answer.is_success:
+                    answer.read()
+                    typer.echo(f"GET {path} is answered with {answer.status_code}: {_detail(answer)}", err=True)
+                    raise typer.Exit(FAILED)
+                event = "message"
+                for line in answer.iter_lines():
+                    name, _, value = line.partition(": ")
+                    if name == "event":
+                        event = value
+                    elif name == "data":
+                        yield event, json.loads(value)
+                    elif not line:
+                        event = "message"
+        except httpx.TransportError as exc:
+            typer.echo(f"no answer from {self._http.base_url} any more: {exc}", err=True)
+            raise typer.Exit(FAILED) from exc
 
     def _ask(self, method: str, path: str, **more: Any) -> httpx.Response:
         answer = self.tried(method, path, **more)

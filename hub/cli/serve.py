@@ -83,6 +83,7 @@ def api() -> None:
             ),
             flows=settings.flows,
             collect_key=settings.api.collect_key,
+            tail_listeners=settings.api.tail_listeners,
             telemetry=settings.telemetry,
         )
         run(parts, settings.api)

@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, closing
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from hub.api.definitions import Rules, Validator
 from hub.api.flow_answers import Waiters
 from hub.api.imports import Door
 from hub.api.server import listen, server_of
+from hub.api.tail import Tail
 from hub.definitions.catalogue import Catalogue
 from hub.definitions.sealed import Seal
 from hub.imports.local import within
@@ -33,6 +35,7 @@ from hub.log.keys import opening
 from hub.log.producer import Publisher
 from hub.log.reader import LogReader
 from hub.log.sealing import SealingPublisher
+from hub.log.tail import TailReader
 from hub.pipeline.data_keys import Wrapping
 from hub.pipeline.sealed import Sealer
 from hub.redis import client
@@ -104,12 +107,13 @@ async def running(
     imports: Imports | None = None,
     waiting: tuple[str, Flows] | None = None,
     collect_key: bool = False,
+    listeners: int = 0,
 ) -> AsyncIterator[Running]:
     """
     Args: reading: instead of the store. catalogue: instead of one that follows. environ: for secrets. wrapping: of the
     keys that records are sealed with; None: they are not. redis_url: of the queues of tasks; empty: there is none.
     imports: what they may read. waiting: for answers of flows: URL of Redis, and for how long. collect_key: whether
-    senders need one.
+    senders need one. listeners: to the live tail; 0: there is none.
     """
     with ExitStack() as stack:
         if catalogue is None:
@@ -126,6 +130,9 @@ async def running(
         if waiting is not None:
             url, flows = waiting
             waiters = Waiters(url, namespace, catalogue, wait_s=flows.wait_s, most=flows.waiters)
+        live = None
+        if listeners:
+            live = Tail(partial(TailReader, kafka, namespace), store, catalogue.identity_key, most=listeners)
         app = create_app(
             publisher=sealing or publisher,
             store=reading or store,
@@ -142,6 +149,7 @@ async def running(
             kinds=kinds(Settings(namespace=namespace, data=folder, kafka=kafka, imports=imports or Imports())),
             task_writer=store,
             waiters=waiters,
+            live=live,
             collect_key=collect_key,
             audited=AuditLog(kafka, namespace).newest,
             queue_of=None if redis is None else lambda queue: JobQueue(redis, namespace, queue),
@@ -165,6 +173,8 @@ async def running(
         ):
             yield Running(public, admin, store, log, kafka, namespace, catalogue)
         server.should_exit = True
+        if live is not None:
+            await live.close()
         await task
         await publisher.close(2)
         if waiters is not None:

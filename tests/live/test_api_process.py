@@ -18,7 +18,7 @@ from hub.log.admin import LogAdmin, ensure_topics
 from hub.settings import Kafka
 from hub.store.factory import open_store
 from tests import stores
-from tests.live.api import KEY
+from tests.live.api import ADMIN, KEY, NO_TLS
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -59,6 +59,13 @@ def url_of(process: subprocess.Popen[str]) -> str:
         if match:
             return match[0]
     raise AssertionError("the API ended before it listened")
+
+
+def client_of(process: subprocess.Popen[str]) -> httpx.Client:
+    """With the admin key; waits for the port, which is told some moments before it is listened to."""
+    return httpx.Client(
+        base_url=url_of(process), headers=ADMIN, timeout=20, transport=httpx.HTTPTransport(verify=NO_TLS, retries=5)
+    )
 
 
 def test_a_stop_finishes_the_requests_that_are_under_way(kafka, namespace, tmp_path):

@@ -149,7 +149,7 @@ def _plant(hub: Site, planted: dict[str, str]) -> Iterator[str]:
 def _looked_at(hub: Site, ids: tuple[str, ...]) -> Iterator[httpx.Response]:
     """The answer of each route that only looks."""
     for route in ROLES:
-        if not route.startswith("GET ") and "/test" not in route:
+        if (not route.startswith("GET ") and "/test" not in route) or route == "GET /tail":  # which has no end
             continue
         method, path = path_of(route)
         for id in ids if "nobody" in path else ("",):

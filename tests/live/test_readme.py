@@ -51,6 +51,8 @@ ELSEWHERE: Final = {
     ".venv/bin/hub demo": "tests/live/test_demo.py runs it",
     "uv pip install tests/examples/": "test_bridge_pages.py installs it where no other test sees it",
     ".venv/bin/hub migrate takeover": "needs an installation of the predecessor; tests/live/test_takeover.py makes one",
+    "curl -sN ": "goes on until somebody ends it; tests/live/test_tail.py listens",
+    ".venv/bin/hub tail": "likewise",
     ".venv/bin/hub down": "this test runs it last, when it has looked at what the commands did",
 }
 """Commands by how they begin, and why they are not run here."""
