@@ -16,14 +16,32 @@ from hub.settings import Health
 SLOW_S: Final = 10.0
 """Who sends nothing for so long is let go: each connection is a thread."""
 
+_told: list[Callable[[], dict[str, Any]]] = []
+"""What `serve_health` was given last, while its block runs."""
+
+
+def state() -> dict[str, Any] | None:
+    """What /ready says, whether it is served or not; None: this process has none."""
+    return _told[-1]() if _told else None
+
 
 @contextmanager
 def serve_health(health: Health, ready: Callable[[], dict[str, Any]]) -> Iterator[None]:
     """
-    Serve while the block runs; with port 0 do nothing.
+    Serve while the block runs; with port 0 nobody can ask but `state`.
 
     Args: ready: a JSON object whose `ready` is true or false; the rest says why. Called on a thread of its own.
     """
+    _told.append(ready)
+    try:
+        with _served(health, ready):
+            yield
+    finally:
+        _told.remove(ready)
+
+
+@contextmanager
+def _served(health: Health, ready: Callable[[], dict[str, Any]]) -> Iterator[None]:
     if health.port == 0:
         yield
         return

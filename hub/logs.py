@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import time
 from typing import Any, Final, TextIO
 
 import structlog
@@ -14,6 +15,24 @@ from hub.settings import Log
 
 _OURS: Final = ("hub.", "bridges.", "workers.")
 _SELF: Final = "hub.logs"
+MOST_CHARACTERS: Final = 300
+"""Of an error that is remembered."""
+
+
+_last: tuple[str, int | None] = ("", None)
+
+
+def last_error() -> tuple[str, int | None]:
+    """The newest line of this process of the level error or worse, and when, milliseconds since 1970; "": none yet."""
+    return _last
+
+
+def _remember(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    global _last  # noqa: PLW0603 - logging is set up once a process, and so is this
+    if event.get("level") in ("error", "critical"):
+        why = event.get("error") or event.get("why") or ""
+        _last = (f"{event.get('event')}{': ' if why else ''}{why}"[:MOST_CHARACTERS], time.time_ns() // 1_000_000)
+    return event
 
 
 def configure(settings: Log, process: str = "") -> None:
@@ -22,6 +41,7 @@ def configure(settings: Log, process: str = "") -> None:
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
+        _remember,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     if settings.json_lines:

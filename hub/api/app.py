@@ -32,6 +32,7 @@ from hub.api import (
     heartbeats,
     identity,
     imports,
+    overview,
     privacy,
     queries,
     segments,
@@ -140,6 +141,7 @@ def create_app(
     collect_key: bool = False,
     audited: audit_pages.Past = lambda _: iter(()),
     live: tail.Tail | None = None,
+    processes: overview.Processes | None = None,
     now_ms: Callable[[], int] = now_ms,
 ) -> App:
     """
@@ -172,6 +174,7 @@ def create_app(
         waiters: Who wait for what flows answer; None: nobody does.
         collect_key: Whether /track, /collect and /customer/consent ask for a key.
         audited: What is on audit.v1. Blocks.
+        processes: Who of the hub lives; None: there is no Redis.
         live: Who listens to what is stored; None: nobody can.
         now_ms: The clock, milliseconds since 1970.
     """
@@ -252,25 +255,27 @@ def create_app(
     # before /definitions/{kind}/{id:path}, which would take them for ids
     include(versions.router(editor, catalogue, rules, store, settle))
     include(definitions.router(editor, catalogue, rules))
-    include(
-        bridges.router(bridges.Bridges(editor, catalogue, rules, control=control, webhooks=webhooks, now_ms=now_ms))
+    inward = bridges.Bridges(editor, catalogue, rules, control=control, webhooks=webhooks, now_ms=now_ms)
+    outward = destinations.Destinations(
+        editor,
+        catalogue,
+        rules,
+        store,
+        control=destination_control,
+        lags=destination_lags,
+        rehearse_of=rehearse_of,
+        now_ms=now_ms,
     )
-    include(
-        destinations.router(
-            destinations.Destinations(
-                editor,
-                catalogue,
-                rules,
-                store,
-                control=destination_control,
-                lags=destination_lags,
-                rehearse_of=rehearse_of,
-                now_ms=now_ms,
-            )
-        )
-    )
-    include(heartbeats.router(heartbeats.Heartbeats(editor, catalogue, runs, now_ms)))
-    include(flows.router(flows.Flows(editor, catalogue, rules, store, now_ms)))
+    for each in (
+        bridges.router(inward),
+        destinations.router(outward),
+        overview.router(
+            overview.Overviews(store, offsets, processes, bridges=inward, destinations=outward, now_ms=now_ms)
+        ),
+        heartbeats.router(heartbeats.Heartbeats(editor, catalogue, runs, now_ms)),
+        flows.router(flows.Flows(editor, catalogue, rules, store, now_ms)),
+    ):
+        include(each)
     views = segments.SegmentViews(publisher, store, catalogue, namespace, runs=segment_runs, now_ms=now_ms)
     include(segments.router(views, now_ms))
     include(tasks.router(task_views))

@@ -77,6 +77,7 @@ _BY_ROLE: Final[Mapping[Role, tuple[str, ...]]] = {
         "GET /flows/{id}/runs",
         "GET /heartbeats",
         "GET /heartbeats/{id}",
+        "GET /overview",
         "GET /profiles",
         "GET /profiles/count",
         "GET /profiles/fields",

@@ -24,6 +24,7 @@ from hub.api.definitions import Rules
 from hub.api.flow_answers import Waiters
 from hub.api.heartbeat_runs import Runs
 from hub.api.imports import Door
+from hub.api.overview import Processes
 from hub.api.recorder import Recorder
 from hub.api.tail import Tail
 from hub.api.tls import Tls
@@ -297,7 +298,8 @@ async def _opened(parts: Parts) -> AsyncIterator[tuple[App, Tail]]:
         control = Control(redis_url, namespace) if redis_url else None
         destination_control = Control(redis_url, namespace, "destinations") if redis_url else None
         runs = Runs(redis_url, namespace) if redis_url else None
-        for each in (control, destination_control, runs):
+        processes = Processes(redis_url, namespace) if redis_url else None
+        for each in (control, destination_control, runs, processes):
             if each is not None:
                 stack.push_async_callback(each.close)
 
@@ -351,6 +353,7 @@ async def _opened(parts: Parts) -> AsyncIterator[tuple[App, Tail]]:
             audited=AuditLog(kafka, namespace).newest,
             task_writer=late_tasks,
             live=live,
+            processes=processes,
             queue_of=None if redis is None else lambda queue: JobQueue(redis, namespace, queue),
         )
         yield (app if tracing is None else TracedApp(app, tracing, parts.telemetry)), live

@@ -147,7 +147,8 @@ def worker(
 
     if queue not in QUEUES:
         raise typer.BadParameter(f"there is no queue {queue!r}; known: {', '.join(QUEUES)}")
-    with _process("worker") as settings:
+    # several processes on one queue are watched by one that does no jobs itself: each of them tells for itself
+    with _process("worker", f"worker {queue}" if processes == 1 else "") as settings:
         if not settings.redis.url:
             typer.echo("HUB_REDIS__URL is not set. `hub up` starts a Valkey of its own and sets it.", err=True)
             raise typer.Exit(EX_CONFIG)
@@ -186,11 +187,16 @@ def validators() -> dict[str, Callable[[Any], None]]:
 
 
 @contextmanager
-def _process(name: str) -> Iterator[Settings]:
-    """Settings, logs and exit codes that every process shares: 78 when starting again cannot help, else 1."""
+def _process(name: str, kind: str | None = None) -> Iterator[Settings]:
+    """
+    Settings, logs and exit codes that every process shares: 78 when starting again cannot help, else 1.
+
+    Args: kind: what it tells of itself (schemas/processes.py); None: its name; empty: it tells nothing.
+    """
     # here, not above: every command of a user is `hub …`, too, and would wait for it
     import structlog
 
+    from hub.beat import beating
     from hub.log.admin import ensure_topics
     from hub.logs import configure
 
@@ -206,7 +212,9 @@ def _process(name: str) -> Iterator[Settings]:
     gc.set_threshold(2_000, 5, 20_000)
     try:
         ensure_topics(settings.kafka, settings.namespace)
-        yield settings
+        kind = name if kind is None else kind
+        with beating(settings.redis.address if settings.redis.url and kind else "", settings.namespace, kind):
+            yield settings
     except Refused as exc:
         typer.echo(f"stopped: {exc}", err=True)
         raise typer.Exit(EX_CONFIG) from exc

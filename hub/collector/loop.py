@@ -233,7 +233,8 @@ class Loop:
         self._memory.keep(outcome)
         offsets = self._ownership.advance(outcome.batch.progress, decoded)
         self._garbage.after_batch()
-        self._pending = self._writer.submit(self._write, outcome, offsets, started, trace)
+        received_ms = [one.inbound["received_at_ms"] for one in decoded if one.inbound is not None]
+        self._pending = self._writer.submit(self._write, outcome, offsets, started, received_ms, trace)
 
     def _judge_own(self, outcome: Outcome) -> None:
         """Raises Refused when too much dies here, before anything of this batch is written."""
@@ -250,11 +251,19 @@ class Loop:
                 "the collector with HUB_COLLECTOR__STOP_SHARE=1",
             )
 
-    def _write(self, outcome: Outcome, offsets: dict[int, int], started: float, trace: BatchTrace | None) -> _Written:
+    def _write(
+        self,
+        outcome: Outcome,
+        offsets: dict[int, int],
+        started: float,
+        received_ms: Sequence[int],
+        trace: BatchTrace | None,
+    ) -> _Written:
         """On the writer's thread: the store first, then whoever listens."""
         if trace is not None:
             trace.writes()
         lost = self._patiently(lambda: self._writing.write(outcome.batch, at_ms=self._now_ms()))
+        self._report.stored(received_ms, self._now_ms())
         if trace is not None:
             trace.stored()
         self._at("written")

@@ -21,4 +21,10 @@ TRIGGERS: Final = Counter(
     "hub_flow_triggers", "Flows to run, and events that may end their pauses, as told to the agents.", ["kind"]
 )
 BATCH_S: Final = Histogram("hub_batch_seconds", "From the poll to the commit of a batch, in seconds.")
+STORED_S: Final = Histogram(
+    "hub_stored_seconds",
+    "From the receipt of a record by the edge, or a bridge, until the store has it, in seconds; of some records of "
+    "each batch.",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0),
+)
 LAG: Final = Gauge("hub_collector_lag_records", "Records of events.v1 that wait to be processed.", ["partition"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Final
 
 import structlog
@@ -13,6 +14,8 @@ from hub.pipeline.process import Outcome
 
 log: Final = structlog.get_logger()
 LINE_EVERY_S: Final = 5.0
+SAMPLES: Final = 16
+"""Records of a batch whose age is looked at."""
 
 
 class Report:
@@ -24,6 +27,12 @@ class Report:
         self._batches = 0
         self._slowest_s = 0.0
         self._told_at = 0.0
+
+    def stored(self, received_ms: Sequence[int], now_ms: int) -> None:
+        """The store has a batch. Args: received_ms: when its records were received, milliseconds since 1970."""
+        # some of them say it as well as all: a second's worth of load has thousands
+        for at_ms in received_ms[:: max(1, len(received_ms) // SAMPLES)]:
+            metrics.STORED_S.observe(max(0, now_ms - at_ms) / 1000)
 
     def add(self, outcome: Outcome, took_s: float) -> None:
         """Count a batch that is done. Args: took_s: from its poll to its commit."""
