@@ -64,8 +64,12 @@ def _served(health: Health, ready: Callable[[], dict[str, Any]]) -> Iterator[Non
             self.send_response(status)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            try:
+                self.end_headers()
+                self.wfile.write(body)
+            except ConnectionError:
+                # whoever asked has not waited, as the supervisor does not on a busy machine, and asks again
+                self.close_connection = True
 
         def log_message(self, format: str, *args: Any) -> None:
             """A probe a second is no news."""
