@@ -73,6 +73,7 @@ from hub.api.webhooks import Webhooks
 from hub.definitions.api_keys import KIND as API_KEY
 from hub.definitions.api_keys import KeyVault
 from hub.definitions.catalogue import Catalogue
+from hub.definitions.wording import said
 from hub.edge.hook import Hooks
 from hub.edge.message import ConverterOf
 from hub.edge.outbound import RehearseOf
@@ -315,7 +316,7 @@ def _add_errors(app: FastAPI, limits: Limits) -> None:
     async def invalid(_: Request, exc: RequestValidationError) -> Response:
         first = exc.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        return response(problem(422, first["msg"], reason="wrong_type", where=where))
+        return response(problem(422, said(first), reason="wrong_type", where=where))
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, exc: HTTPException) -> Response:

@@ -22,6 +22,7 @@ from hub.definitions import api_keys, heartbeats
 from hub.definitions.catalogue import Catalogue, Entry
 from hub.definitions.event_types import built_in
 from hub.definitions.kinds import KINDS, Definition, Segment, Source
+from hub.definitions.wording import said
 from hub.definitions.write_keys import taken
 from hub.edge.admit import clean_id, event_type
 from hub.edge.json_check import check
@@ -239,7 +240,7 @@ def validated(model: type[M], body: bytes) -> M:
         first = exc.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"]))
         reason = "missing_field" if first["type"] == "missing" else "wrong_type"
-        raise InvalidPayload(reason, first["msg"], where) from exc
+        raise InvalidPayload(reason, said(first), where) from exc
 
 
 async def read(model: type[M], request: Request) -> M:

@@ -26,7 +26,7 @@ from hub.errors import Unavailable
 from hub.ids import derived
 from hub.pipeline.documents import iso
 from hub.store.port import Reading
-from hub.store.query import prepare
+from hub.store.query import QueryError, prepare
 from schemas.heartbeats import KIND
 
 log: Final = structlog.get_logger()
@@ -59,7 +59,10 @@ def checker(store: Reading, most_per_s: float, most_bytes: int) -> Callable[[Any
         size = len(msgspec.json.encode(spec.properties))
         if size > most_bytes:
             raise ValueError(f"properties: {size:,} bytes are more than an event may have ({most_bytes:,})")
-        prepare(spec.condition, "profiles")
+        try:
+            prepare(spec.condition, "profiles")
+        except QueryError as exc:
+            raise ValueError(f"condition: {exc}") from exc
         try:
             profiles = store.count("profiles", spec.condition)
         except Unavailable:  # it may have taken too long

@@ -18,6 +18,7 @@ from hub.api.tasks import TaskState, TaskViews, Unfit
 from hub.definitions.catalogue import Catalogue
 from hub.definitions.sealed import Seal
 from hub.definitions.secrets import is_reference, with_secrets
+from hub.definitions.wording import said
 from hub.errors import InvalidPayload, Refused
 from hub.imports.importer import Blobs
 from hub.imports.run import Site, rehearse
@@ -97,7 +98,7 @@ class ImportViews:
             return ImportSpec.model_validate(with_secrets(ImportSpec, named, sealed, ""))
         except ValidationError as exc:
             first = exc.errors(include_url=False, include_input=False, include_context=False)[0]
-            raise InvalidPayload("wrong_type", first["msg"], ".".join(map(str, first["loc"]))) from exc
+            raise InvalidPayload("wrong_type", said(first), ".".join(map(str, first["loc"]))) from exc
 
 
 class Document(BaseModel, extra="allow"):

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from hub.api.problems import NotFound
 from hub.api.responses import json_response
+from hub.definitions.wording import said
 from hub.errors import HubError, InvalidPayload, Unavailable
 from hub.ids import ordered
 from hub.jobs.kind import Kinds
@@ -152,7 +153,7 @@ class TaskViews:
             first = exc.errors()[0]
             # a key may hold half a surrogate pair, which no answer can
             where = ".".join(map(str, ("arguments", *first["loc"]))).encode(errors="replace").decode()
-            raise InvalidPayload("wrong_type", first["msg"], where) from exc
+            raise InvalidPayload("wrong_type", said(first), where) from exc
         except QueryError:
             raise
         except ValueError as exc:

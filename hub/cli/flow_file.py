@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from hub.definitions.flows import FlowNode
 from hub.definitions.kinds import Flow
+from hub.definitions.wording import said
 from hub.edge.mapping.places import Source, Unreadable
 from hub.edge.mapping.problems import Problem
 
@@ -80,4 +81,4 @@ def _problem(found: Any) -> Problem:
         names = Flow.model_fields if len(loc) == 1 else FlowNode.model_fields if loc[0] == "nodes" else {}
         hint = f"; there are {', '.join(names)}" if names else ""
         return Problem(tuple(loc), f"there is no such field{hint}")
-    return Problem(tuple(loc), found["msg"].removeprefix("Value error, "))
+    return Problem(tuple(loc), said(found))

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from hub.conditions import QueryError
 from hub.definitions.flows import FlowNode, OnSchedule
 from hub.definitions.kinds import Flow
+from hub.definitions.wording import said
 from hub.edge.admit import event_type
 from hub.edge.mapping.problems import Path, Problem
 from hub.flows import conditions, searches
@@ -118,7 +119,7 @@ def _of_config(where: Path, node: Node, found: Any) -> Problem:
         return Problem(path, f"a node of type {node.name!r} has no such field{hint}")
     if found["type"] == "missing":
         return Problem(path, f"a node of type {node.name!r} needs this field")
-    return Problem(path, found["msg"].removeprefix("Value error, "))
+    return Problem(path, said(found))
 
 
 def _no_node(target: str, nodes: Mapping[str, Any]) -> str:

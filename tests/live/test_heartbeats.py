@@ -238,6 +238,7 @@ def test_a_heartbeat_that_cannot_work_is_refused_with_the_arithmetic(hub: Hub) -
     assert "30 profiles at 10 events a second (rate_limit) take 3s, but it is due every 1s" in answer.json()["detail"]
     answer = hub.http.put("/definitions/heartbeat/odd", json={"event_type": "x", "every": "1s", "condition": "a >"})
     assert answer.status_code == 422
+    assert answer.json()["detail"].startswith("condition: line 1, column 4: ")
 
 
 def test_what_is_paused_goes_on_where_it_was(hub: Hub) -> None:

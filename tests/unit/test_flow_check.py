@@ -54,7 +54,7 @@ def test_a_good_one_has_no_problems() -> None:
         ({"gift": ("pause", {}, "meet")}, "nodes.gift.config", "say for how long"),
         ({"gift": ("pause", {"wait": "3d", "event_type": "Visit"}, "meet")}, "nodes.gift.config", "would be 'visit'"),
         ({"start": ("start", {"event_types": ["A b"]}, "vip")}, "nodes.start.config", "would be 'a-b'"),
-        ({"gift": ("pause", {"wait": "3 days"}, "meet")}, "nodes.gift.config.wait", "pattern"),
+        ({"gift": ("pause", {"wait": "3 days"}, "meet")}, "nodes.gift.config.wait", "no duration"),
         (
             {"gift": ("regex-match", {"text": "a", "pattern": "(?=a)"}, {"then": "meet"})},
             "nodes.gift.config.pattern",

@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from hub.api.definitions import parsed
 from hub.definitions.heartbeats import check_possible
 from hub.definitions.kinds import Heartbeat
+from hub.errors import InvalidPayload
 from schemas.heartbeats import Run, Work
 from workers.agents import plan
 
@@ -64,6 +66,31 @@ def test_a_spread_that_reaches_into_the_next_run_is_refused() -> None:
 def test_what_says_not_when_or_what_is_refused(spec: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Heartbeat.model_validate(spec)
+
+
+@pytest.mark.parametrize(
+    ("body", "where", "words"),
+    [
+        (
+            b'{"event_type": "x", "every": "5 minutes"}',
+            "every",
+            "this is no duration: write one such as 90s, 15m or 1d12h",
+        ),
+        (
+            b'{"event_type": "x", "every": "1d", "unless": {"event_type": "y", "within": "7"}}',
+            "unless.within",
+            "such as",
+        ),
+        (b'{"event_type": "x", "cron": "* * *"}', "", "'* * *' has 3 fields; a cron expression has 5"),
+        (b'{"event_type": "x"}', "", "write either `cron`, such as"),
+    ],
+)
+def test_what_is_refused_is_told_in_words(body: bytes, where: str, words: str) -> None:
+    with pytest.raises(InvalidPayload) as refused:
+        parsed("heartbeat", body)
+    assert refused.value.where == where
+    assert words in refused.value.detail
+    assert "Value error" not in str(refused.value)
 
 
 def test_so_many_slices_are_under_way_and_no_more() -> None:

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from pydantic import BaseModel, ValidationError
 
+from hub.definitions.wording import said
 from hub.edge.mapping.spec import Case, EventMapping, MappingSpec
 
 Path: TypeAlias = tuple[str | int, ...]
@@ -59,7 +60,7 @@ def of_validation(error: ValidationError) -> Iterator[Problem]:
     """What pydantic found, with the key that was probably meant."""
     for found in error.errors(include_url=False, include_context=False):
         path: Path = tuple(found["loc"])
-        detail = found["msg"].removeprefix("Value error, ")
+        detail = said(found)
         if found["type"] == "extra_forbidden":
             detail = f"there is no such field{_meant(path)}"
         yield Problem(path, detail)
