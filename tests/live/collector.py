@@ -9,6 +9,19 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
+
+import pytest
+
+from hub.collector.crash import CRASH_POINTS
+
+CRASHES: Final = [
+    pytest.param(point, marks=() if point in {"written", "flushed"} else pytest.mark.long) for point in CRASH_POINTS
+]
+"""
+For tests that kill it among records of one kind: in each run where its store is ahead of the topics, and where it is
+ahead of the offsets. `test_collector_crash.py` kills it at all points in each run.
+"""
 
 
 class CollectorProcess:

@@ -15,7 +15,7 @@ import pytest
 from confluent_kafka import Producer
 
 from hub import ids
-from hub.collector.crash import CRASH_POINTS, CrashPoint
+from hub.collector.crash import CrashPoint
 from hub.edge.inbound import refused
 from hub.errors import InvalidPayload
 from hub.log.admin import ensure_topics
@@ -29,7 +29,7 @@ from tests import stores
 from tests.factories import NOW_MS, event, track
 from tests.kafka_tools import eventually, read, write
 from tests.live.api import Running, running
-from tests.live.collector import CollectorProcess, collector
+from tests.live.collector import CRASHES, CollectorProcess, collector
 
 MAPPING = {"profile": "who", "event": {"type": "kind", "time": "at", "properties": {"n": "n", "key": "meta('key')"}}}
 
@@ -259,7 +259,7 @@ async def test_an_original_that_lies_in_the_store_is_replayed_whole(hub: Hub) ->
     await hub.until("status = resolved", 1)
 
 
-@pytest.mark.parametrize("point", CRASH_POINTS)
+@pytest.mark.parametrize("point", CRASHES)
 def test_kill_the_collector_among_replays(point: CrashPoint, kafka: str, namespace: str, tmp_path: Path) -> None:
     """Each attempt counts once, whatever is read again."""
     settings = Kafka(bootstrap=kafka, partitions=1)

@@ -16,7 +16,7 @@ from tests.kafka_tools import eventually
 from tests.live.whole_hub import WholeHub, hub, whole_hub
 from tests.sources.kafka import KafkaSource
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(240)]
 
 CUSTOMERS = 10
 WRONG: dict[str, Any] = {"profile": "who", "event": {"type": "kind", "properties": {"n": "n"}}}
@@ -57,7 +57,6 @@ def settled(running: WholeHub, received: int) -> dict[str, int]:
     return found
 
 
-@pytest.mark.first
 def test_what_a_broken_mapping_has_buried_comes_back_when_it_is_mended(running: WholeHub, tmp_path: Path) -> None:
     source = KafkaSource(running.kafka, "orders")
     deploy(running, source, WRONG)
@@ -109,7 +108,6 @@ def shown(running: WholeHub, id: str, folder: Path) -> None:
     assert hub("dead-letters", "list", "--data", folder / "nowhere").returncode == 2
 
 
-@pytest.mark.long
 def test_the_collector_is_killed_in_the_middle_of_a_bulk_replay(running: WholeHub) -> None:
     source = KafkaSource(running.kafka, "orders")
     deploy(running, source, WRONG)

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from hub.cli.trace import lines
-from hub.collector.crash import CRASH_POINTS, CrashPoint
+from hub.collector.crash import CrashPoint
 from hub.log.admin import LogAdmin, ensure_topics
 from hub.log.partitions import partition_of_key
 from hub.settings import Kafka
@@ -26,7 +26,7 @@ from tests import stores
 from tests.factories import NOW_MS, event, totals, track
 from tests.kafka_tools import define, eventually, write_events
 from tests.live.api import Running, running
-from tests.live.collector import collector
+from tests.live.collector import CRASHES, collector
 
 POINT = {"event_type": "sign-in", "identifiers": [{"event": "properties.email", "kind": "email"}]}
 FIELDS = {
@@ -173,7 +173,7 @@ async def test_a_session_is_of_the_profile_that_came_with_it_first(kafka: str, n
         assert any("sent as   dan, forwarded to the profile that holds the session" in line for line in lines(story))
 
 
-@pytest.mark.parametrize("point", [*CRASH_POINTS[1:]])
+@pytest.mark.parametrize("point", CRASHES[1:])
 def test_kill_in_the_middle_of_merges(point: CrashPoint, kafka: str, namespace: str, tmp_path: Path) -> None:
     """Every tenth profile is one person with the others of its ten: exact, wherever the collector dies."""
     settings = prepared(kafka, namespace, partitions=3)

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from hub.collector.crash import CRASH_POINTS, CrashPoint
+from hub.collector.crash import CrashPoint
 from hub.definitions.catalogue import Catalogue
 from hub.log.follower import Follower
 from hub.replay.bounds import BEGINNING
@@ -30,7 +30,7 @@ from tests import stores
 from tests.factories import totals
 from tests.kafka_tools import eventually, write_events
 from tests.live.api import running
-from tests.live.collector import collector
+from tests.live.collector import CRASHES, collector
 from tests.live.test_identity import done, prepared, sent, sign_in
 from tests.unit.test_privacy import order
 
@@ -129,7 +129,7 @@ async def test_who_is_erased_stays_away(kafka: str, namespace: str, tmp_path: Pa
             assert sheet["balanced"], sheet
 
 
-@pytest.mark.parametrize("point", [*CRASH_POINTS[1:]])
+@pytest.mark.parametrize("point", CRASHES[1:])
 def test_kill_in_the_middle_of_erasures(point: CrashPoint, kafka: str, namespace: str, tmp_path: Path) -> None:
     """Every second of twelve people is erased, half of them comes back: exact, wherever the collector dies."""
     settings = prepared(kafka, namespace, partitions=3)
