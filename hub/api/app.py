@@ -43,7 +43,7 @@ from hub.api import (
     versions,
 )
 from hub.api.access import TRACK, Front, Keys
-from hub.api.asgi import App, Message, Receive, Scope, Send, respond
+from hub.api.asgi import JSON, App, Message, Receive, Scope, Send, respond
 from hub.api.audit import Audit
 from hub.api.collect import COLLECT, Collect
 from hub.api.consent import CONSENT, Consents
@@ -324,7 +324,21 @@ def _add_errors(app: FastAPI, limits: Limits) -> None:
         detail = f"{request.method} {request.url.path}: {exc.detail}"
         return response(problem(exc.status_code, detail, headers=headers))
 
+    app.add_middleware(_AnyJson)
     app.add_middleware(_LastResort)
+
+
+class _AnyJson:
+    """A body is JSON, whatever type it says it has: `curl -d` calls it a form."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            headers = [header for header in scope["headers"] if header[0] != JSON[0]]
+            scope = {**scope, "headers": [*headers, JSON]}
+        await self._app(scope, receive, send)
 
 
 class _LastResort:

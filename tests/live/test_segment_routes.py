@@ -127,6 +127,14 @@ async def test_what_is_wrong_with_a_condition_is_said(api: Running) -> None:
     assert answer.status_code == 404
 
 
+@pytest.mark.parametrize("type", ["application/x-www-form-urlencoded", "text/plain", ""])
+async def test_a_body_is_json_whatever_type_it_says_it_has(api: Running, type: str) -> None:
+    """`curl -d` calls it a form."""
+    body = b'{"condition": "traits.n > 1"}'
+    answer = await api.admin.post("/segments/preview", content=body, headers={"content-type": type} if type else {})
+    assert (answer.status_code, answer.json()["count"]) == (200, 0)
+
+
 async def test_a_list_is_changed_and_read(hub: Running) -> None:
     await hub.define("segment", "vip", name="Very important")
     answer = await hub.admin.post("/segments/vip/profiles", json={"add": ["p1", "p2", "p3", "nobody"]})
