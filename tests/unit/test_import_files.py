@@ -192,7 +192,7 @@ def test_a_row_that_is_too_long_costs_only_itself(tmp_path: Path) -> None:
         (b"%PDF-1.7", "a PDF, no text"),
         (b"a,b\n1,\x00\x01\x02\x00\x03\n", "there are zero bytes in it"),
         (b",".join(b"c%d" % n for n in range(100_000)) + b"\n", "has 100,000 columns, more than the 10,000"),
-        (b",".join(b"c%d" % n for n in range(1_000_000)) + b"\n", "its first line has more than"),
+        (b"column," * 1_000_000 + b"\n", "its first line has more than"),
         (b"a,,c\n1,2,3\n", "column 2 has no name"),
         (b"a,b,a\n1,2,3\n", "two columns are called 'a'"),
         (b"x" * 3_000_000, "its first line has more than"),
