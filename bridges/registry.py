@@ -46,6 +46,31 @@ def spec_of(kind: str) -> BridgeSpec:
         raise BridgeError(f"type: the client library of {kind!r} is not installed: {exc}") from exc
 
 
+def described() -> list[dict[str, Any]]:
+    """
+    Every kind of bridge, by name.
+
+    `settings`: the JSON Schema, in which secrets have the format `password`; null, with `error`, for a kind whose
+    client library is not installed. `brought`: as of `is_brought`.
+    """
+    return [_described(kind) for kind in sorted({*MODULES, *BRIDGES.names()})]
+
+
+def _described(kind: str) -> dict[str, Any]:
+    try:
+        spec = spec_of(kind)
+    except BridgeError as exc:
+        return {"type": kind, "summary": "", "settings": None, "rewinds_to": [], "brought": False, "error": str(exc)}
+    return {
+        "type": kind,
+        "summary": spec.summary,
+        "settings": spec.settings.model_json_schema(),
+        "rewinds_to": sorted(spec.rewinds_to),
+        "brought": spec.receiver is not None,
+        "error": "",
+    }
+
+
 def is_brought(kind: str) -> bool:
     """Whether messages of this kind are brought to the API; all others are pulled by a bridge process."""
     try:

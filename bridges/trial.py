@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 
+import msgspec
+
 from bridges.base import Bridge, Context, Delivery
 from bridges.convert import Converter
 from bridges.registry import BridgeError, spec_of, validate
@@ -104,7 +106,10 @@ def _shown(delivery: Delivery, convert: Converter, now_ms: int) -> dict[str, Any
         "time": _time(delivery.time_ms),
         "bytes": len(delivery.body),
         "body": body if len(delivery.body) <= SHOWN_BYTES else f"{body}…",
+        "meta": msgspec.to_builtins(delivery.meta(), enc_hook=str),
     }
+    if delivery.json is not None:
+        shown["decoded"] = delivery.json[:SHOWN_BYTES].decode(errors="replace")
     preview = convert.preview(delivery, now_ms)
     if preview.refused is not None:
         shown["refused"] = {

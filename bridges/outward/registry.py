@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from pydantic import BaseModel, ValidationError
 
@@ -37,6 +37,19 @@ def spec_of(kind: str) -> TargetSpec:
         return cast("TargetSpec", import_module(MODULES[kind]).SPEC)
     except ImportError as exc:
         raise BridgeError(f"type: the client library of {kind!r} is not installed: {exc}") from exc
+
+
+def described() -> list[dict[str, Any]]:
+    """Every kind of destination, by name; as bridges.registry.described."""
+    return [_described(kind) for kind in sorted(MODULES)]
+
+
+def _described(kind: str) -> dict[str, Any]:
+    try:
+        spec = spec_of(kind)
+    except BridgeError as exc:
+        return {"type": kind, "summary": "", "settings": None, "error": str(exc)}
+    return {"type": kind, "summary": spec.summary, "settings": spec.settings.model_json_schema(), "error": ""}
 
 
 def settings_of(kind: str) -> type[BaseModel]:

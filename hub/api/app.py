@@ -32,6 +32,7 @@ from hub.api import (
     heartbeats,
     identity,
     imports,
+    mappings,
     overview,
     privacy,
     queries,
@@ -268,8 +269,9 @@ def create_app(
         now_ms=now_ms,
     )
     for each in (
-        bridges.router(inward),
-        destinations.router(outward),
+        bridges.router(inward, rules.types.get("bridge", list)),
+        destinations.router(outward, rules.types.get("destination", list)),
+        mappings.router(catalogue, limits, now_ms),
         overview.router(
             overview.Overviews(store, offsets, processes, bridges=inward, destinations=outward, now_ms=now_ms)
         ),

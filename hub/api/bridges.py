@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from hub.api import steered
 from hub.api.access import WEBHOOKS
 from hub.api.control import Control, Seen
-from hub.api.definitions import Editor, Invalid, Rules
+from hub.api.definitions import Editor, Invalid, Rules, Types
 from hub.api.steering import RewindTo, Steering, place, state
 from hub.api.webhooks import Webhooks
 from hub.definitions.catalogue import Catalogue, Entry
@@ -101,12 +101,13 @@ class Bridges(steered.Steered[Test]):
         return _described(id, entry, (now, why or hint), owner) | _numbers(status, running=owner is not None)
 
 
-def router(bridges: Bridges) -> APIRouter:
-    """The routes."""
+def router(bridges: Bridges, types: Types) -> APIRouter:
+    """The routes. Args: types: of bridge, see Rules."""
     return steered.router(
         "bridge",
         bridges,
         Test,
+        types=types,
         test="Try a bridge on some messages",
         test_answers=steered.ASKED,
         rewind="Let a bridge read again",

@@ -50,6 +50,9 @@ Warner: TypeAlias = Callable[[Any], list[dict[str, Any]]]
 Prober: TypeAlias = Callable[[Any], list[str]]
 """Gets a definition that was saved just now; gives what is odd about it as things are. Blocks. Raises Unavailable."""
 
+Types: TypeAlias = Callable[[], list[dict[str, Any]]]
+"""Gives the types that a definition of one kind may have, as JSON; may take a second when first called."""
+
 Condition: TypeAlias = Callable[[Entry | None], None]
 """Raises Conflict unless the entry as it is now is the one that may be changed."""
 
@@ -84,6 +87,7 @@ class Rules(NamedTuple):
     vaults: Mapping[str, Vault] = {}
     warners: Mapping[str, Warner] = {}
     probers: Mapping[str, Prober] = {}
+    types: Mapping[str, Types] = {}
 
     def checked(self, kind: str, spec: Definition, old: Definition | None) -> Definition:
         """As it shall be kept: valid, secrets sealed. Blocks. Raises Invalid; Unavailable: nobody can tell now."""

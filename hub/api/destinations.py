@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from hub.api import steered
 from hub.api.control import Control, Seen
-from hub.api.definitions import Editor, Invalid, Rules
+from hub.api.definitions import Editor, Invalid, Rules, Types
 from hub.api.steering import Steering, state
 from hub.definitions.catalogue import Catalogue, Entry
 from hub.definitions.kinds import Destination
@@ -104,12 +104,13 @@ class Destinations(steered.Steered[Rehearsal]):
             return {}, exc.detail
 
 
-def router(destinations: Destinations) -> APIRouter:
-    """The routes."""
+def router(destinations: Destinations, types: Types) -> APIRouter:
+    """The routes. Args: types: of destination, see Rules."""
     return steered.router(
         "destination",
         destinations,
         Rehearsal,
+        types=types,
         test="See what a destination would send of stored events",
         test_answers=steered.NOT_THERE,
         rewind="Let a destination send again",

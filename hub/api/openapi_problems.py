@@ -24,7 +24,7 @@ _ANY: Final = {"503": "Kafka, the store or a process that is needed does not ans
 _ASKED: Final = {"422": "A parameter or the body is malformed, or asks for what cannot be; the answer names it."}
 _BODY: Final = {"400": "The body is not text in UTF-8, or its compression is damaged.", "413": "The body is too large."}
 _CHANGE: Final = {"409": "Somebody else has changed it meanwhile, or it is in another state; the answer says which."}
-_NO_CHANGE: Final = ("/test", "/replay", "/rewind")
+_NO_CHANGE: Final = ("/test", "/try", "/replay", "/rewind")
 """Ends of paths to which is sent, but that leave definitions and profiles alone."""
 
 

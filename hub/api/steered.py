@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from hub.api.definitions import IfMatch, body_of, read
+from hub.api.definitions import IfMatch, Types, body_of, read
 from hub.api.responses import json_response
 from hub.api.steering import RewindTo, Steering, place, when
 from hub.definitions.catalogue import Entry
@@ -65,7 +65,14 @@ class Steered(ABC, Generic[Trial]):
 
 
 def router(
-    kind: str, steered: Steered[Trial], trial: type[Trial], *, test: str, test_answers: Answers, rewind: str
+    kind: str,
+    steered: Steered[Trial],
+    trial: type[Trial],
+    *,
+    types: Types,
+    test: str,
+    test_answers: Answers,
+    rewind: str,
 ) -> APIRouter:
     """
     The routes.
@@ -73,6 +80,7 @@ def router(
     Args:
         kind: Of definition, such as `bridge`.
         trial: The body of a test.
+        types: That there are of the kind.
         test, rewind: What these routes do, in words for the description.
         test_answers: Of a test that fails.
     """
@@ -81,6 +89,11 @@ def router(
     @routes.get("", name=f"How all {kind}s are doing")
     async def all_of_them() -> Response:
         return json_response({"items": await steered.all(), "next": None})
+
+    # plain, as FastAPI runs it on its threads: some types load large libraries. Before /{id:path}, which would take it
+    @routes.get("/types", name=f"All types of {kind}, with the JSON Schema of the settings of each")
+    def all_types() -> Response:
+        return json_response({"items": types(), "next": None})
 
     @routes.get("/{id:path}", name=f"How a {kind} is doing", responses=NOT_THERE)
     async def one(id: str) -> Response:

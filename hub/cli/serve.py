@@ -36,7 +36,7 @@ def api() -> None:
     from bridges.hooks import Hooks
     from bridges.outward import registry as outward
     from bridges.outward.trial import rehearse_of
-    from bridges.registry import validate
+    from bridges.registry import described, validate
     from bridges.replay import converter_with
     from bridges.secrets import environ
     from bridges.vault import BridgeVault
@@ -65,6 +65,7 @@ def api() -> None:
             rules=Rules(
                 validators={"bridge": validate, "destination": outward.validate},
                 vaults={"bridge": BridgeVault(key), "destination": BridgeVault(key, outward.settings_of)},
+                types={"bridge": described, "destination": outward.described},
             ),
             converter=converter_with(variables),
             hooks=Hooks(namespace=settings.namespace, limits=settings.limits, environ=variables, blobs=blobs),

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple, TypeAlias, get_args
 
-from pydantic import AfterValidator, BaseModel
+from pydantic import AfterValidator, BaseModel, GetJsonSchemaHandler
+from pydantic_core import CoreSchema
 
 from hub.definitions.sealed import PREFIX as SEALED
 from hub.definitions.sealed import Seal, SealError
@@ -34,7 +35,10 @@ Change: TypeAlias = Callable[[str, str], str]
 
 
 class _Mark(NamedTuple):
-    """Makes an annotation a secret's."""
+    """Makes an annotation a secret's, in its JSON Schema, too."""
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {**handler(core), "format": "password"}
 
 
 class SecretKeys(NamedTuple):

@@ -45,6 +45,7 @@ def test_the_overview_shows_what_the_balance_sheet_says(hub: WholeHub, at: Tab) 
 def test_every_page_can_be_read_by_everybody(at: Tab, dark: bool) -> None:
     """axe has no serious finding in this theme, nor is a page wider than a phone."""
     at.page.scheme(dark=dark)
+    at.expect("status of 404")  # what is asked for is not there
     for path in PAGES.values():
         at.go(path.replace(":id", "unknown"))
         assert at.findings() == [], path

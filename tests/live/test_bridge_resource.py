@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
+from bridges.registry import MODULES
 from schemas.bridges import Keys
 from tests.kafka_tools import eventually
 from tests.live.bridge_site import Process, Site, site
@@ -151,6 +152,7 @@ def test_a_trial_shows_what_becomes_of_each_message_and_takes_none(hub: Site, to
     assert first["body"] == body(1).decode()
     assert first["position"].endswith("/0/0")
     assert first["time"].endswith("Z")
+    assert first["meta"]["headers"] == {"h": "v"}
     assert second["refused"]["reason"] == "not_json"
     assert "payload" not in second
     assert third["payload"]["events"][0]["properties"] == {"n": 2}
@@ -165,6 +167,20 @@ def test_a_trial_shows_what_becomes_of_each_message_and_takes_none(hub: Site, to
     # nothing was consumed: it all comes when the bridge starts
     hub.post(f"/bridges/{id}/start")
     hub.until(id, forwarded=3)
+
+
+def test_every_type_says_what_its_settings_are(hub: Site) -> None:
+    bridges = {one["type"]: one for one in hub.get("/bridges/types")["items"]}
+    assert bridges.keys() >= {*MODULES}
+    settings = bridges["rabbitmq"]["settings"]
+    assert settings["required"] == ["url", "queues"]
+    assert settings["properties"]["queues"]["description"]
+    secret = {name for name, field in settings["properties"].items() if field.get("format") == "password"}
+    assert secret == {"password"}
+    assert (bridges["webhook"]["brought"], bridges["kafka"]["brought"]) == (True, False)
+    assert "offset" in bridges["kafka"]["rewinds_to"]
+    destinations = {one["type"]: one for one in hub.get("/destinations/types")["items"]}
+    assert destinations["http"]["settings"]["required"] == ["url"]
 
 
 def test_a_trial_that_fails_says_what_to_do(hub: Site) -> None:
