@@ -61,7 +61,7 @@ export function Chart({ label, summary, times, series, kind = 'line', height = 1
         cursor: { y: false, drag: { x: onSelect !== undefined, y: false } },
         scales: { y: { range: (_, __, most) => [0, Math.max(1, most * 1.08)] } },
         axes: [
-          { ...axis, size: 26, values: (_, ticks) => ticks.map(clock) },
+          { ...axis, size: 26, values: (_, ticks) => labels(ticks) },
           { ...axis, size: 44, values: (_, ticks) => ticks.map((tick) => (tick % 1 ? '' : compact(tick))) },
         ],
         series: [
@@ -77,7 +77,9 @@ export function Chart({ label, summary, times, series, kind = 'line', height = 1
           setSelect: [
             (u) => {
               if (u.select.width > 2) {
-                select.current?.(u.posToVal(u.select.left, 'x'), u.posToVal(u.select.left + u.select.width, 'x'))
+                const { left, width: wide } = u.select
+                u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false)
+                select.current?.(u.posToVal(left, 'x'), u.posToVal(left + wide, 'x'))
               }
             },
           ],
@@ -119,7 +121,14 @@ export function Chart({ label, summary, times, series, kind = 'line', height = 1
   )
 }
 
-function clock(seconds: number): string {
-  const at = new Date(seconds * 1_000)
-  return `${String(at.getHours()).padStart(2, '0')}:${String(at.getMinutes()).padStart(2, '0')}`
+const DAY_S = 86_400
+const months = new Intl.DateTimeFormat('en-GB', { month: 'short', year: 'numeric' })
+const days = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short' })
+const clock = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', hour12: false })
+
+/** In the time zone of whoever looks. Args: ticks: seconds since 1970, as far apart as they are drawn. */
+function labels(ticks: number[]): string[] {
+  const apart = (ticks[1] ?? 0) - (ticks[0] ?? 0)
+  const format = apart >= 28 * DAY_S ? months : apart >= DAY_S ? days : clock
+  return ticks.map((tick) => format.format(tick * 1_000))
 }

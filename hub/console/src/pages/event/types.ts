@@ -1,0 +1,65 @@
+/** Answers of GET /events/{id}/trace, as docs/trace.md has them. Parts are not there for dead letters. */
+export interface By {
+  id: string
+  version: number
+  changed_since: boolean
+}
+
+export interface Change {
+  field: string
+  op: string
+  before?: unknown
+  after?: unknown
+  appended?: unknown
+  mappings: By[]
+}
+
+export interface Decision {
+  identifier: string
+  label: string
+  did: string
+  other?: string
+}
+
+export interface Neighbour {
+  id: string
+  type: string
+  time: string
+  same_payload: boolean
+}
+
+export interface Trace {
+  id: string
+  kind: 'event' | 'dead-letter'
+  type?: string
+  edge: {
+    source: string
+    door: string
+    bridge: string | null
+    coordinates: string | null
+    payload_id: string
+    client_id?: string | null
+    received_at: string
+  }
+  log: {
+    topic: string
+    epoch: number
+    partition: number
+    offset: number
+    place: number
+    note: string
+    record: { at: string; key: string; value_bytes: number; readable: boolean } | null
+  }
+  validation?: { flags: { flag: string; meaning: string }[] }
+  rules?: Record<string, unknown>[]
+  mappings?: { definitions: number; changes: Change[]; problems: unknown[] }
+  identity?: { sent_as: string | null; forwarded_for: string | null; decisions: Decision[]; profile_now: string | null }
+  segments?: { looked: { id: string; did: string; version: number | null; changed_since: boolean; because: string[] }[] } | null
+  flows?: { triggered: { id: string; version: number; run: string }[]; may_end_pauses: boolean } | null
+  profile?: { id: string; version: number; created: boolean; version_now: number | null } | null
+  session?: { id: string; profile: string | null; began_at: string | null } | null
+  payload_events: { place: number; id: string; type: string }[] | null
+  neighbours?: { before: Neighbour[]; after: Neighbour[] }
+  dead_letter?: { status: string; reason: string; detail: string; stage: string; attempts: number; first_at: string; at: string }
+  times: { step: string; at: string; after_ms: number | null; clock: string }[]
+}

@@ -1,0 +1,118 @@
+import { Button, Group, Select, Skeleton, Text } from '@mantine/core'
+import { useMemo } from 'react'
+
+import { useGet } from '../../api/hooks'
+import { Chart, type Series } from '../../parts/Chart'
+import { ErrorNotice } from '../../parts/ErrorNotice'
+import { several } from '../../parts/numbers'
+import { isBadQuery } from '../../parts/search/QueryError'
+import { Time } from '../../parts/Time'
+import { SPANS, spanOf } from './span'
+import type { Histogram } from './types'
+
+const HEIGHT = 120
+const MOST_GROUPS = 3
+
+interface Props {
+  q: string
+  from: string
+  to: string
+  /** A field by whose values bars are told apart; empty: none. */
+  by: string
+  enabled: boolean
+  onSpan: (from: string, to: string) => void
+  onBy: (field: string) => void
+}
+
+/** How many events there were when; a part of it is chosen with the mouse, or with the list beside it. */
+export function OverTime({ q, from, to, by, enabled, onSpan, onBy }: Props) {
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || 'UTC'
+  const asked = { q, from: from || 'now-30d', to: to || 'now', zone, group_by: by }
+  const found = useGet<Histogram>('/events/histogram', asked, { enabled })
+  const { times, series, summary } = useMemo(() => drawn(found.data, by), [found.data, by])
+  const isChosen = from !== '' && !SPANS.some(({ value }) => value === from)
+  return (
+    <div>
+      <Group justify="space-between" gap="xs" mb={4}>
+        <Text size="sm" c="dimmed" component="div" role="status">
+          {isBadQuery(found.error) ? '–' : found.data === undefined ? 'Counting…' : several(found.data.total, 'event')}
+          {found.data !== undefined && isChosen && (
+            <>
+              {' '}
+              from <Time at={from} /> to <Time at={to} />
+            </>
+          )}
+          {found.isFetching && found.data !== undefined && ' · counting…'}
+        </Text>
+        <Group gap="xs">
+          {isChosen && (
+            <Button variant="default" onClick={() => { onSpan('', '') }}>
+              Any time
+            </Button>
+          )}
+          <Select
+            size="xs"
+            w={130}
+            aria-label="Span of time"
+            allowDeselect={false}
+            value={isChosen ? 'chosen' : from}
+            data={[{ value: '', label: 'Any time' }, ...SPANS, ...(isChosen ? [{ value: 'chosen', label: 'As chosen' }] : [])]}
+            onChange={(value) => {
+              if (value !== 'chosen') onSpan(value ?? '', '')
+            }}
+          />
+          <Select
+            size="xs"
+            w={130}
+            aria-label="Tell apart by"
+            allowDeselect={false}
+            value={by}
+            data={[
+              { value: '', label: 'All together' },
+              { value: 'type', label: 'By type' },
+              { value: 'source.id', label: 'By source' },
+            ]}
+            onChange={(value) => { onBy(value ?? '') }}
+          />
+        </Group>
+      </Group>
+      {isBadQuery(found.error) ? null : <ErrorNotice error={found.error} retry={() => void found.refetch()} />}
+      {found.data === undefined ? (
+        <Skeleton height={HEIGHT + 24} animate={found.error === null} />
+      ) : (
+        <Chart
+          label={`Events by ${found.data.interval}${from === '' ? ', the last 30 days' : ''}. Drag over a part to look at it alone.`}
+          summary={summary}
+          times={times}
+          series={series}
+          kind="bars"
+          height={HEIGHT}
+          onSelect={(begin, end) => {
+            const span = spanOf(begin, end)
+            onSpan(span.from, span.to)
+          }}
+        />
+      )}
+    </div>
+  )
+}
+
+function drawn(found: Histogram | undefined, by: string): { times: number[]; series: Series[]; summary: string } {
+  if (found === undefined) return { times: [], series: [], summary: '' }
+  const times = found.items.map(({ time }) => Date.parse(time) / 1_000)
+  const most = found.items.reduce((top, one) => (one.count > top.count ? one : top), { time: '', count: 0 })
+  const summary = `${several(found.total, 'event')}${most.count ? `, most of them, ${most.count}, from ${most.time}` : ''}`
+  if (by === '' || found.groups.length === 0) {
+    return { times, series: [{ label: 'events', values: found.items.map((one) => one.count || null), color: 1 }], summary }
+  }
+  const groups = found.groups.slice(0, MOST_GROUPS)
+  // stacked: the first is drawn last, in front, and each bar begins at nothing
+  const above = groups.map((group, n) => ({
+    label: String(group.value ?? 'no value'),
+    values: found.items.map((one) => one.groups.slice(0, n + 1).reduce((sum, value) => sum + value, 0) || null),
+    color: (n + 1) as 1 | 2 | 3,
+  }))
+  const all: Series = { label: 'all others', values: found.items.map((one) => one.count || null), color: 4 }
+  const hasOthers = found.total > groups.reduce((sum, group) => sum + group.count, 0)
+  return { times, series: [...(hasOthers ? [all] : []), ...above.reverse()], summary }
+}
