@@ -32,5 +32,6 @@ def test_what_changes_something_is_for_whoever_may_do_more_than_look() -> None:
         "POST /conditions/explain",
         "POST /flows/check",
         "POST /flows/{id}/test",
+        "POST /mappings/try",
         "POST /segments/preview",
     }
