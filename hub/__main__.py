@@ -21,6 +21,7 @@ from hub.cli import (
     condition,
     copy,
     dead_letters,
+    definitions,
     demo,
     destination,
     doctor,
@@ -64,6 +65,7 @@ backup.register(app)
 partitions.register(app)
 demo.register(app)
 chaos.register(app)
+definitions.register(app)
 send.register(app)
 importing.register(app)
 bridge.register(app)

@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
+from weakref import finalize
 
 import httpx
 import typer
@@ -41,6 +42,7 @@ class Rest:
         self._http = httpx.Client(
             base_url=base, headers={"Authorization": f"Bearer {key}"}, timeout=ANSWER_S, verify=trust(settings, base)
         )
+        finalize(self, self._http.close)
 
     def get(self, path: str, **query: Any) -> httpx.Response:
         """GET; query parameters that are None are left out."""
@@ -74,7 +76,7 @@ class Rest:
             with self._http.stream("GET", path) as answer, part.open("wb") as out:
                 if not answer.is_success:
                     answer.read()
-                    typer.echo(f"GET {path} is answered with {answer.status_code}: {_detail(answer)}", err=True)
+                    typer.echo(f"GET {path} is answered with {answer.status_code}: {detail(answer)}", err=True)
                     raise typer.Exit(FAILED)
                 for piece in answer.iter_bytes():
                     out.write(piece)
@@ -93,7 +95,7 @@ class Rest:
             with self._http.stream("GET", path, params=query, timeout=httpx.Timeout(ANSWER_S, read=SILENT_S)) as answer:
                 if not answer.is_success:
                     answer.read()
-                    typer.echo(f"GET {path} is answered with {answer.status_code}: {_detail(answer)}", err=True)
+                    typer.echo(f"GET {path} is answered with {answer.status_code}: {detail(answer)}", err=True)
                     raise typer.Exit(FAILED)
                 event = "message"
                 for line in answer.iter_lines():
@@ -111,7 +113,7 @@ class Rest:
     def _ask(self, method: str, path: str, **more: Any) -> httpx.Response:
         answer = self.tried(method, path, **more)
         if not answer.is_success:
-            typer.echo(f"{method} {path} is answered with {answer.status_code}: {_detail(answer)}", err=True)
+            typer.echo(f"{method} {path} is answered with {answer.status_code}: {detail(answer)}", err=True)
             raise typer.Exit(FAILED)
         return answer
 
@@ -127,7 +129,8 @@ def trust(settings: Settings, url: str) -> ssl.SSLContext | bool:
         raise typer.Exit(FAILED) from exc
 
 
-def _detail(answer: httpx.Response) -> str:
+def detail(answer: httpx.Response) -> str:
+    """What a refusal says."""
     try:
         document = answer.json()
     except ValueError:
