@@ -255,7 +255,8 @@ async def read(model: type[M], request: Request) -> M:
 
 def body_of(model: type[BaseModel]) -> dict[str, Any]:
     """What the API's description says of such a body."""
-    return {"requestBody": {"content": {"application/json": {"schema": model.model_json_schema()}}}}
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    return {"requestBody": {"content": {"application/json": {"schema": schema}}}}
 
 
 class Invalid(HubError):

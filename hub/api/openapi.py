@@ -211,6 +211,10 @@ def describe(app: FastAPI) -> dict[str, Any]:
         _, definitions = models_json_schema([(model, "validation") for model in KINDS.values()], ref_template=_TEMPLATE)
         components = document.setdefault("components", {})
         schemas: dict[str, Any] = components.setdefault("schemas", {})
+        for methods in document["paths"].values():
+            for operation in methods.values():
+                for content in operation.get("requestBody", {}).get("content", {}).values():
+                    schemas.update(content.get("schema", {}).pop("$defs", {}))  # of `body_of`
         for name in ("HTTPValidationError", "ValidationError"):
             schemas.pop(name, None)  # the framework's, which no route answers with
         schemas.update(definitions["$defs"], Payload=_PAYLOAD, Accepted=_ACCEPTED, Taken=_TAKEN, Problem=_PROBLEM)
