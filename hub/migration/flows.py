@@ -15,6 +15,7 @@ from hub.conditions.grammar import parse
 from hub.definitions.flows import NODE_ID
 from hub.edge.admit import event_type
 from hub.ids import derived
+from hub.migration.actions import instead
 from hub.migration.made import at, ref
 
 MISSING: Final = "predecessor/"
@@ -58,7 +59,7 @@ def flow_draft(
         id, spec = _node_id(str(found.get("id", ""))), at(found, "data", "spec") or {}
         name = str(spec.get("className") or spec.get("module") or "?")
         try:
-            one = _node(str(spec.get("module") or ""), _config(spec))
+            one = _node(str(spec.get("module") or ""), name, _config(spec))
         except _Missing as exc:
             missing.append(name)
             one = _Node(f"{MISSING}{name}", note=f"{name} has no counterpart here{f': {exc}' if str(exc) else ''}")
@@ -165,11 +166,11 @@ def _node_id(text: str) -> str:
     return text if re.match(NODE_ID, text) else derived("takeover-node", text)
 
 
-def _node(module: str, config: Mapping[str, Any]) -> _Node:
+def _node(module: str, name: str, config: Mapping[str, Any]) -> _Node:
     """What stands in a node's place. Raises _Missing."""
     convert = _NODES.get(module.rpartition("action.v1.")[2])
     if convert is None:
-        raise _Missing
+        raise _Missing(instead(module, name))
     return convert(config)
 
 
@@ -272,6 +273,7 @@ _NODES: Final[Mapping[str, Callable[[Mapping[str, Any]], _Node]]] = {
     "if_action": _if,
     "raise_error_action": lambda config: _Node("fail", {"message": str(config.get("message") or "failed")}),
     "new_profile_action": lambda _: _Node("is-new-profile", {}, _ASKED),
+    "new_visit_action": lambda _: _Node("is-new-visit", {}, _ASKED),
     "traits.copy_trait_action": _copy,
     "traits.delete_trait_action": _delete,
     "traits.cut_out_trait_action": lambda config: _Node("cut-out", {"place": str(config.get("trait") or "")}),

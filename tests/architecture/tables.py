@@ -31,6 +31,7 @@ from hub.flows.node import Valued
 from hub.flows.registry import ours as node_types
 from hub.imports.local import within
 from hub.imports.sources import Reach
+from hub.migration.actions import ACTIONS, SERVICE
 from hub.settings import Limits, Settings
 from hub.store.memory import MemoryStore
 from schemas.topics import TOPICS
@@ -169,6 +170,12 @@ def nodes() -> str:
     return "\n".join(rows)
 
 
+def actions() -> str:
+    """What to do instead of the predecessor's actions that have no counterpart."""
+    rows = [f"| {one.names} | {one.instead} |" for one in ACTIONS]
+    return "\n".join(["| there | here |", "|---|---|", *rows, f"| whatever else there is | {SERVICE} |"])
+
+
 async def _openapi() -> dict[str, Any]:
     app = create_app(
         publisher=NoKafka(),
@@ -208,6 +215,7 @@ TABLES: Final[dict[str, tuple[str, Callable[[], str]]]] = {
     "reasons": ("limits.md", reasons),
     "event-types": ("event-types.md", event_types),
     "schema": ("event-types.md", schema),
+    "actions": ("migration.md", actions),
     "nodes": ("flows.md", nodes),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from hypothesis import strategies as st
@@ -66,8 +67,10 @@ def ran(nodes: dict[str, Any], documents: Documents = DOCUMENTS, limits: Any = N
     return run(flow, more.pop("fired", FIRED), documents, now_ms=more.pop("now_ms", NOW_MS), **more)
 
 
-def asked(type: str, config: dict[str, Any], payload: Any = None, **more: Any) -> Given:
-    """What one node gives."""
+def asked(
+    type: str, config: dict[str, Any], payload: Any = None, documents: Mapping[str, Any] = {}, **more: Any
+) -> Given:
+    """What one node gives. Args: documents: in place of those that there are."""
     made = node_of(type)
     scope = {
         "payload": {"a": 1} if payload is None else payload,
@@ -76,6 +79,7 @@ def asked(type: str, config: dict[str, Any], payload: Any = None, **more: Any) -
         "session": {"id": "s1"},
         "memory": {"m": 5},
         "flow": {"id": "f", "name": "", "version": 7, "run": "r", "trigger": {}},
+        **documents,
     }
     return made.run(made.config.model_validate(config), Call(scope, node="n", run="r", now_ms=NOW_MS, **more))
 

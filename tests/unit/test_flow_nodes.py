@@ -164,6 +164,7 @@ PORTS: list[tuple[str, dict[str, Any], str]] = [
     ("exists", {"value": "profile@traits.plan"}, "then"),
     ("exists", {"value": "profile@data"}, "else"),
     ("is-new-profile", {}, "else"),
+    ("is-new-visit", {}, "else"),
     ("has-consents", {"consents": ["mail"]}, "then"),
     ("has-consents", {"consents": ["mail", "sms"]}, "else"),
     ("has-consents", {"consents": ["mail", "sms"], "all": False}, "then"),
@@ -258,6 +259,7 @@ EFFECTS: list[tuple[str, dict[str, Any], list[Any]]] = [
         {"name": "city", "value": "event@properties.city"},
         [ChangeField("set", "aux.flows.city", "Leeds")],
     ),
+    ("limit", {"name": "mails", "within": "1d"}, [ChangeField("set", "aux.flows.mails", [NOW_MS])]),
     (
         "add-consent",
         {"consents": ["mail"], "until": "2026-01-01"},
@@ -331,6 +333,23 @@ def test_values_that_later_nodes_see_and_words_for_people() -> None:
     assert asked("explain", {"text": "of {{ profile@id }}"}) == Outcome("out", {"a": 1}, note="of ann")
     with pytest.raises(NodeFault, match="no good: 1"):
         asked("fail", {"message": "no good: {{ payload@a }}"})
+
+
+def test_so_often_in_a_time() -> None:
+    config = {"name": "mails", "most": 2, "within": "1h"}
+    old, new = NOW_MS - 3_600_000, NOW_MS - 3_599_999
+
+    def port(*times: Any) -> Any:
+        return asked("limit", config, documents={"profile": {"aux": {"flows": {"mails": [*times]}}}})
+
+    assert port(old, new) == Outcome("then", {"a": 1}, (ChangeField("set", "aux.flows.mails", [new, NOW_MS]),))
+    assert port(new, NOW_MS) == Outcome("else", {"a": 1})
+    assert port(new, "x", True).port == "then"
+
+
+def test_a_visit_that_begins() -> None:
+    event = {"metadata": {"flags": ["visit_started"]}}
+    assert asked("is-new-visit", {}, documents={"event": event}) == Outcome("then", {"a": 1})
 
 
 def test_members_of_the_payload() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import re
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +15,9 @@ import pytest
 from hub.definitions.kinds import KINDS
 from hub.errors import Refused
 from hub.flows.check import check
+from hub.flows.registry import ours
 from hub.migration import events, profiles, sessions
+from hub.migration.actions import ACTIONS, SERVICE, instead
 from hub.migration.definitions import POINT, Defined, converted
 from hub.migration.fates import KNOWN, Fate, counts, judged
 from hub.migration.fates import converted as fates_of
@@ -304,9 +307,23 @@ def test_a_flow_whose_nodes_are_known_is_a_draft_that_can_be_deployed() -> None:
 def test_a_node_without_a_counterpart_is_named_and_its_settings_stay_there() -> None:
     draft = defined()["flow-draft f2"]
     assert draft.spec["nodes"]["n2"]["type"] == f"{MISSING}SlackPoster"
-    assert "no counterpart" in draft.spec["nodes"]["n2"]["note"]
+    assert "no counterpart here: it asks a service" in draft.spec["nodes"]["n2"]["note"]
     assert "secret" not in str(draft.spec)
     assert draft.changed[0] == "1 of 2 nodes have no counterpart: SlackPoster"
+
+
+def test_of_every_action_without_a_counterpart_it_is_said_what_to_do() -> None:
+    """With nodes that there are."""
+    for module, name, words in (
+        ("tracardi.process_engine.action.v1.connectors.slack.plugin", "SlackPoster", SERVICE),
+        ("com_tracardi.action.v1.limiter.plugin", "LimiterAction", "use `limit`"),
+        ("tracardi.process_engine.action.v1.connectors.rabbitmq.publish.plugin", "RabbitPublisherAction", "`send`"),
+        ("tracardi.process_engine.action.v1.connectors.mysql.query.plugin", "MySQLConnectorAction", "import or bridge"),
+        ("com_tracardi.action.v1.tag_event.plugin", "TagEventAction", "what was sent stays"),
+    ):
+        assert words in instead(module, name), (name, instead(module, name))
+    said = re.findall(r"`([a-z-]+)`", " ".join(one.instead for one in ACTIONS))
+    assert set(said) - set(ours()) <= {"traits", "ux"}
 
 
 def test_what_is_no_flow_is_left() -> None:

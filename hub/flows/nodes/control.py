@@ -277,6 +277,14 @@ def is_new_profile(_config: Nothing, call: Call) -> Outcome:
     return call.asked(isinstance(outcome, dict) and outcome.get("profile_created") is True)
 
 
+@node("is-new-visit", group=GROUP, ports=THEN)
+def is_new_visit(_config: Nothing, call: Call) -> Outcome:
+    """Whether a visit began with the event (docs/sessions.md)."""
+    metadata = call.scope["event"].get("metadata")
+    flags = metadata.get("flags") if isinstance(metadata, dict) else None
+    return call.asked(isinstance(flags, list) and "visit_started" in flags)
+
+
 def _check_free(ports: tuple[str, ...]) -> None:
     if ERROR in ports:
         raise ValueError(f"no port can be called {ERROR}: every node has one of this name")

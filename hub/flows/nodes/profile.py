@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
+from hub.definitions.schedule import DURATION, duration_ms
 from hub.flows.effects import ChangeField
 from hub.flows.fields import Place, ProfileField, Query, Template
 from hub.flows.node import OUT, THEN, Call, Config, NodeFault, Outcome, Valued, node, put
@@ -189,6 +190,27 @@ def value_changed(config: Changed, call: Call) -> Outcome:
     if value is None or (before == value and isinstance(before, bool) == isinstance(value, bool)):
         return call.asked(False)
     return call.go(THEN[0], ChangeField("set", f"aux.flows.{config.name}", value))
+
+
+class Limited(Config):
+    """How often."""
+
+    name: Annotated[str, Field(pattern=_KEY, description="Under which the profile remembers it, in aux.flows.")]
+    most: Annotated[int, Field(ge=1, le=100, description="So often at most.")] = 1
+    within: Annotated[str, Field(pattern=DURATION, description="In so long a time, such as 1d.")]
+
+
+@node("limit", group=GROUP, ports=THEN)
+def limit(config: Limited, call: Call) -> Outcome:
+    """Go on at `then` so often in a time at most for each profile, which remembers when; else at `else`."""
+    aux = call.scope["profile"].get("aux")
+    flows = aux.get("flows") if isinstance(aux, dict) else None
+    before = flows.get(config.name) if isinstance(flows, dict) else None
+    since_ms = call.now_ms - duration_ms(config.within)
+    times = [each for each in before if type(each) is int and each > since_ms] if isinstance(before, list) else []
+    if len(times) >= config.most:
+        return call.asked(False)
+    return call.go(THEN[0], ChangeField("set", f"aux.flows.{config.name}", [*times, call.now_ms]))
 
 
 class Conditional(Config):
