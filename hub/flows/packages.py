@@ -6,6 +6,7 @@ from operator import attrgetter
 from typing import Final
 
 from hub.flows.node import Node
+from hub.flows.overdue import in_time
 from hub.packages import Installed, package_of
 
 GROUP: Final = "thamesthrive_hub.nodes"
@@ -15,4 +16,8 @@ NODES: Final = Installed(GROUP, Node, "node", "none: make it with hub.flows.node
 def load(name: str) -> Node | None:
     """An installed node, with its package; None: no package has it. Raises PackageError."""
     made = NODES.load(name)
-    return None if made is None else made._replace(package=package_of(NODES.entries()[name][0]))
+    if made is None:
+        return None
+    run = made.run
+    package = package_of(NODES.entries()[name][0])
+    return made._replace(package=package, run=lambda config, call: in_time(lambda: run(config, call)))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hub.flows import packages
+from hub.flows import overdue, packages
 from hub.flows.check import check
 from hub.flows.registry import UnknownNode, described, node_of
 from tests.packages import SHOUT, install, on_path, write
@@ -67,6 +67,35 @@ def test_two_packages_of_one_name_are_told_apart_by_a_person(target: Path) -> No
     write(target, "second", {"twice": "a:b"}, group=packages.GROUP)
     with pytest.raises(UnknownNode, match="both have a node 'twice'"):
         node_of("twice")
+
+
+@pytest.mark.parametrize(
+    "body", ["while True: pass", "while True:\n        try: [1].index(1)\n        except Exception: pass"]
+)
+def test_one_that_never_ends_is_interrupted(target: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> None:
+    """Else it would hold up its agent, and with its trigger the next one."""
+    monkeypatch.setattr(overdue.in_time, "__defaults__", (0.2,))
+    name = f"endless_node_{abs(hash(body))}"
+    (target / f"{name}.py").write_text(
+        "from hub.flows.node import Config, node\n"
+        f"@node('endless', group='x')\ndef endless(config: Config, call):\n    'Endless.'\n    {body}\n"
+    )
+    write(target, "endless-node", {"endless": f"{name}:endless"}, group=packages.GROUP)
+    found = ran(
+        {
+            "start": ("start", {}, ["bad", "good"]),
+            "bad": ("endless",),
+            "good": ("increment", {"field": "stats.n"}),
+        }
+    )
+    assert (found.state, [id for id, _ in found.effects]) == ("failed", ["good"])
+    assert "it has not come to an end within 0.2 s" in found.error
+
+
+def test_what_comes_in_time_is_given_and_what_is_raised_is_raised() -> None:
+    assert overdue.in_time(lambda: 7) == 7
+    with pytest.raises(KeyError):
+        overdue.in_time(lambda: {}["x"])
 
 
 @pytest.mark.parametrize(
