@@ -160,6 +160,9 @@ def import_(
         again = "" if isinstance(exc, Refused) else " The same command with --resume goes on."
         typer.echo(f"hub import: {getattr(exc, 'detail', exc)}.{again}".replace("..", "."), err=True)
         raise typer.Exit(FAILED) from exc
+    except KeyboardInterrupt:
+        typer.echo("hub import: interrupted. The same command with --resume goes on.", err=True)
+        raise typer.Exit(FAILED) from None
     if bad:
         raise typer.Exit(DEAD)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -31,6 +32,7 @@ class ImportSite:
         self.kafka = Kafka(bootstrap=kafka, partitions=partitions)
         self.namespace = namespace
         self.folder = folder
+        self.said = ""
         ensure_topics(self.kafka, namespace)
         define(self.kafka, namespace, "source", SOURCE, {"type": ["bridge"]})
 
@@ -61,9 +63,15 @@ class ImportSite:
         assert process.returncode == code, f"{process.returncode}: {out}{said}"
         return {**(json.loads(out) if out.strip() else {}), "said": said}
 
-    def kill_behind(self, rows: int, id: str, location: str | Path, *options: str, **variables: str) -> bool:
-        """Start it, and kill it once its checkpoint has so many rows. Returns whether it was still at work."""
-        process = self.start(location, *options, **variables)
+    def kill_behind(
+        self, rows: int, id: str, location: str | Path, *options: str, by: signal.Signals = signal.SIGKILL
+    ) -> bool:
+        """
+        Start it, and kill it once its checkpoint has so many rows; what it has said is in `said`.
+
+        Returns whether it was still at work.
+        """
+        process = self.start(location, *options)
         checkpoint = Checkpoint(self.folder / "imports", id)
         while process.poll() is None:
             saved = checkpoint.read()
@@ -71,8 +79,8 @@ class ImportSite:
                 break
             time.sleep(0.005)
         at_work = process.poll() is None
-        process.kill()
-        process.communicate()
+        process.send_signal(by)
+        self.said = process.communicate()[1]
         return at_work
 
     def totals(self) -> Counts:
