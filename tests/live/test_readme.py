@@ -7,6 +7,8 @@ How to write commands so that this test runs them:
   and `$KEY` among it, and nothing of another page. Some pages, by name, share a shell: a hub takes a while to start.
 * A ```text block right below a ```sh block is its output; `…` stands for anything.
 * The hub's port is written as 8686, its data folder is `hub-data`, and `curl` is `tests/live/curl.py`.
+* `make test` runs the README and the first third of the pages, `make live` all. Whether the hub knows the commands of a
+  page, and their options, is looked at in each run.
 """
 
 from __future__ import annotations
@@ -21,7 +23,11 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import pytest
+from typer import TyperException
+from typer.core import TyperGroup
+from typer.main import get_command
 
+from hub.__main__ import app
 from hub.settings import Api
 from hub.stack import ports
 from tests.kafka_tools import eventually
@@ -31,7 +37,7 @@ from tests.live.whole_hub import ROOT, WholeHub, environment, hub, left_on
 README: Final = ROOT / "README.md"
 PAGES: Final = [README, *sorted((ROOT / "docs").glob("*.md"))]
 SHELLS: Final = 3
-"""The README is run so often: each time with a part of the pages after it."""
+"""The README is run so often: each time with a part of the pages after it. The first of them in each run."""
 ELSEWHERE: Final = {
     "git clone": "this is the clone",
     "cd thamesthrive-hub": "this is the clone",
@@ -57,6 +63,8 @@ ELSEWHERE: Final = {
 }
 """Commands by how they begin, and why they are not run here."""
 COMMAND: Final = re.compile(r"\s*(\$ )?(\.venv/bin/|curl |make |HUB_\w+=\S+ +\.venv/bin/)")
+NO_COMMAND: Final = re.compile(r"<<'(\w+)'\n(?s:.*?)\n\1$|(?:^|\s)#.*$|\\\n", re.MULTILINE)
+"""A here-document, a comment, the end of a line that goes on."""
 NOT_IN_THE_CLONE: Final = {".git", ".venv", "hub-data"}
 
 
@@ -175,7 +183,7 @@ def shells() -> list[list[Step]]:
 
 @pytest.mark.first
 @pytest.mark.timeout(660)
-@pytest.mark.parametrize("number", range(SHELLS))
+@pytest.mark.parametrize("number", [0, *(pytest.param(number, marks=pytest.mark.long) for number in range(1, SHELLS))])
 def test_every_command_works(number: int, clone: Path, variables: dict[str, str]) -> None:
     wanted = shells()[number]
     result = subprocess.run(
@@ -209,7 +217,44 @@ def test_every_command_works(number: int, clone: Path, variables: dict[str, str]
 def test_every_page_is_run_once_and_where_the_pages_say() -> None:
     run = [step.place for part in shells() for step in part if not step.place.startswith("README.md")]
     assert sorted(run) == sorted(step.place for page in PAGES[1:] for step in steps(page))
+    # other tests of what this page has, with a whole hub, are long
+    assert any(step.place.startswith("docs/dead-letters.md") for step in shells()[0])
     assert Api().port == curl.DEFAULT_PORT
+
+
+def commands_of_the_hub(step: Step) -> Iterator[list[str]]:
+    """The words behind each `.venv/bin/hub`, as the shell would read them; variables stay."""
+    text = re.sub(NO_COMMAND, "", step.commands)
+    words = shlex.shlex(text, posix=True, punctuation_chars="();<>|&\n")
+    words.whitespace, words.whitespace_split, words.commenters = " \t", True, ""
+    command: list[str] | None = None
+    for word in [*words, "\n"]:
+        if word and set(word) <= set(words.punctuation_chars):
+            if command is not None:
+                yield command
+            command = None
+        elif command is not None:
+            command.append(word)
+        elif word.endswith(".venv/bin/hub"):
+            command = []
+
+
+def test_every_command_of_the_hub_has_a_name_and_options_that_it_knows() -> None:
+    """Of all pages, also those that only `make live` runs. Nothing is run here, no value is looked at."""
+    asked = [(step.place, words) for page in PAGES for step in steps(page) for words in commands_of_the_hub(step)]
+    assert len(asked) > 80
+    root = get_command(app)
+    for place, words in asked:
+        command, left, groups = root, words, True
+        while groups:
+            try:
+                _, left, _ = command.make_parser(command.context_class(command)).parse_args(left)
+            except TyperException as refused:
+                pytest.fail(f"{place}: {words}: {refused}")
+            groups = isinstance(command, TyperGroup) and bool(left)
+            if groups:
+                assert left[0] in command.commands, f"{place}: there is no {words}"
+                command, left = command.commands[left[0]], left[1:]
 
 
 def test_no_command_hides_from_the_test_above() -> None:
