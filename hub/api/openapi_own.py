@@ -1,4 +1,4 @@
-"""/collect, /redirect, /customer/consent and /tracker as OpenAPI describes them."""
+"""/collect, /redirect, /customer/consent, /tracker and /console/session as OpenAPI describes them."""
 
 from __future__ import annotations
 
@@ -30,6 +30,23 @@ _CONSENT: Final = {
         },
     },
 }
+_SESSION: Final = {
+    "type": "object",
+    "required": ["key", "name", "roles", "namespace", "version"],
+    "properties": {
+        "key": {"type": "string", "description": "Id of the API key; `@admin` for the admin key."},
+        "name": _TEXT,
+        "roles": {"type": "array", "items": _TEXT},
+        "namespace": _TEXT,
+        "version": {"type": "string", "description": "Of the hub."},
+    },
+}
+_LOGIN: Final = {
+    "type": "object",
+    "required": ["key"],
+    "additionalProperties": False,
+    "properties": {"key": {"type": "string", "description": "The admin key, or an API key of any role."}},
+}
 
 
 def own_doors() -> dict[str, dict[str, Any]]:
@@ -54,6 +71,7 @@ def own_doors() -> dict[str, dict[str, Any]]:
                 "/tracker/liliput.min.js", "The tracker, under the name that the predecessor's snippet loads"
             )
         },
+        "/console/session": dict(_session()),
     }
 
 
@@ -124,3 +142,48 @@ def _consent() -> dict[str, Any]:
         "403": {"description": "The session is not known, or not one of the profile.", "content": PROBLEM},
     }
     return operation
+
+
+def _session() -> Iterator[tuple[str, dict[str, Any]]]:
+    kept = {"content": {"application/json": {"schema": _SESSION}}}
+    wrong = {"401": "The key is not good, or is not any longer."}
+    bad = {
+        "400": "The compressed body is damaged.",
+        "413": "The body is too large.",
+        "422": "The body is not a key as JSON.",
+    }
+    for method, summary, responses in (
+        (
+            "get",
+            "Who is logged in to the console",
+            {
+                "200": {"description": "Whose session the cookie is.", **kept},
+                "204": {"description": "Nobody is."},
+                **refusals(wrong),
+            },
+        ),
+        (
+            "post",
+            "Log in to the console: the key comes back in a cookie",
+            {"200": {"description": "Whose key it is.", **kept}, **refusals(wrong | bad)},
+        ),
+        (
+            "delete",
+            "Log out of the console",
+            {"204": {"description": "The cookie is taken back."}},
+        ),
+    ):
+        operation = _operation("/console/session", summary, method) | {"tags": ["console"]}
+        operation["parameters"] = [
+            {
+                "name": "Hub-Console",
+                "in": "header",
+                "required": True,
+                "schema": {"type": "string", "enum": ["1"]},
+                "description": "Which pages of other sites cannot send.",
+            }
+        ]
+        if method == "post":
+            operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": _LOGIN}}}
+        operation["responses"] = {**responses, **refusals({"403": "The header Hub-Console is not there."})}
+        yield method, operation
