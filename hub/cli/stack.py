@@ -38,7 +38,7 @@ def start(
 ) -> None:
     """Start the hub: Kafka, Valkey and our processes. Ctrl-C stops it. Prints `ready http://…` when it is ready."""
     from hub.cli.detach import Report, start_detached
-    from hub.cli.up import run, site
+    from hub.cli.up import console_at, run, site
     from hub.errors import HubError
 
     settings = settings_with(data, port)
@@ -47,7 +47,9 @@ def start(
         settings.data.mkdir(parents=True, exist_ok=True)
         where = site(settings, cache(), os.environ)
         if detach:
-            typer.echo(start_detached(settings.data, settings.api.port))
+            ready = start_detached(settings.data, settings.api.port)
+            typer.echo(ready)
+            typer.echo(console_at(ready.removeprefix("ready "), settings.data), err=True)
         else:
             run(settings, where, report)
     except (HubError, OSError) as exc:

@@ -13,6 +13,7 @@ import rich
 import rich.table
 import typer
 
+from hub.cli.up import console_at
 from hub.stack import state
 
 
@@ -47,7 +48,7 @@ def as_text(data: Path) -> bool:
         typer.echo(f"The hub on {data} (process {pid}) is starting.")
     else:
         typer.echo(f"{run.url}  {'ready' if run.ready else 'starting'}, process {run.pid}, data in {data}")
-        typer.echo(f"console: {run.url}/console, log in with the key in {data / 'admin-key'} or HUB_ADMIN_KEY")
+        typer.echo(console_at(run.url, data))
         rich.print(_table(run))
     return pid is not None
 

@@ -33,6 +33,11 @@ def site(settings: Settings, cache: Path, environment: Mapping[str, str]) -> pla
     )
 
 
+def console_at(url: str, data: Path) -> str:
+    """Where the pages for people are, and what opens them. Args: url: of the API. data: the folder."""
+    return f"console: {url}/console, log in with the key in {data / 'admin-key'} or HUB_ADMIN_KEY"
+
+
 def run(settings: Settings, where: plan.Site, report: Report) -> None:
     """Until a signal says stop. Raises what hub.stack.up.run raises."""
     # a detached hub has its lines in files only
@@ -42,6 +47,9 @@ def run(settings: Settings, where: plan.Site, report: Report) -> None:
     def tell(url: str) -> None:
         lines.plain(f"ready {url}")
         report.say(f"ready {url}")
+        if not report.wanted:
+            # not among what programs read
+            lines.aside(console_at(url, settings.data), sys.stderr)
 
     try:
         up.run(where, lines, tell)

@@ -6,6 +6,7 @@ import json
 import logging
 import queue
 import threading
+from contextlib import suppress
 from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -35,7 +36,8 @@ class Lines:
         self._files: dict[str, logging.Logger] = {}
         self._lock = threading.Lock()
         self._left_out = 0
-        self._queue: queue.Queue[str | None] = queue.Queue(WAITING_LINES)
+        self._queue: queue.Queue[tuple[str, TextIO | None] | None] = queue.Queue(WAITING_LINES)
+        """Lines, and for each the stream that it is for instead of the usual one."""
         self._writer = threading.Thread(target=self._write, name="lines", daemon=True)
         self._writer.start()
 
@@ -58,6 +60,10 @@ class Lines:
         """A line for whoever started us, as it is."""
         self._file("hub").info(line)
         self._show(line)
+
+    def aside(self, line: str, stream: TextIO) -> None:
+        """A line for another stream, beneath all that were before it, and for no file."""
+        self._show(line, stream)
 
     def close(self) -> None:
         """Write what is waiting; give a stream that stands still two seconds."""
@@ -91,24 +97,33 @@ class Lines:
             return f"\x1b[{colour}m{name:>9} |\x1b[0m {line}"
         return f"{name:>9} | {line}"
 
-    def _show(self, line: str) -> None:
-        if self._stream is None:
+    def _show(self, line: str, instead: TextIO | None = None) -> None:
+        if self._stream is None and instead is None:
             return
         try:
-            self._queue.put_nowait(line)
+            self._queue.put_nowait((line, instead))
         except queue.Full:
             self._left_out += 1
 
     def _write(self) -> None:
-        while (line := self._queue.get()) is not None:
-            if self._stream is None:
+        while (shown := self._queue.get()) is not None:
+            line, instead = shown
+            if instead is None:
+                self._write_own(line + "\n", flush=self._queue.empty())
                 continue
-            left_out, self._left_out = self._left_out, 0
-            try:
-                if left_out:
-                    self._stream.write(self._labelled("hub", f"{left_out} lines left out here; the files have them\n"))
-                self._stream.write(line + "\n")
-                if self._queue.empty():
-                    self._stream.flush()
-            except (OSError, ValueError):  # whoever read us has gone; the files go on
-                self._stream = None
+            self._write_own("", flush=True)
+            with suppress(OSError, ValueError):  # whoever read it has gone
+                print(line, file=instead, flush=True)
+
+    def _write_own(self, text: str, *, flush: bool) -> None:
+        if self._stream is None:
+            return
+        left_out, self._left_out = self._left_out, 0
+        try:
+            if left_out:
+                self._stream.write(self._labelled("hub", f"{left_out} lines left out here; the files have them\n"))
+            self._stream.write(text)
+            if flush:
+                self._stream.flush()
+        except (OSError, ValueError):  # whoever read us has gone; the files go on
+            self._stream = None

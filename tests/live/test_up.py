@@ -122,6 +122,8 @@ def test_up_is_ready_when_it_says_so_and_a_stop_leaves_nothing(up: Up, data: Pat
     url = url_when_ready(process)
     with urllib.request.urlopen(f"{url}/ready", timeout=5) as answer:
         assert answer.status == 200
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith(f"console: {url}/console, log in with ")
     processes = running(data)
     assert set(processes) == SERVERS | OURS
     process.send_signal(signal.SIGINT)
@@ -152,7 +154,10 @@ def test_detach_status_and_down(data: Path) -> None:
     """The life of a hub without a terminal."""
     started = hub("up", "--data", data, "--port", "0", "--detach")
     assert started.returncode == 0, started.stderr
-    assert (match := re.fullmatch(r"ready (http://\S+)\n", started.stdout))
+    match = re.fullmatch(r"ready (http://\S+)\n", started.stdout)
+    assert match is not None, started.stdout
+    console = f"console: {match[1]}/console, log in with the key in {data / 'admin-key'} or HUB_ADMIN_KEY\n"
+    assert started.stderr == console
 
     second = hub("up", "--data", data, "--port", "0", "--detach")
     assert second.returncode == 1
@@ -171,6 +176,7 @@ def test_detach_status_and_down(data: Path) -> None:
     assert all(row["memory_bytes"] > 1_000_000 for row in rows.values())
     table = hub("status", "--data", data).stdout
     assert match[1] in table
+    assert console in table
     assert all(name in table for name in rows)
 
     processes = running(data)

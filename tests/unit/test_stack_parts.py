@@ -133,8 +133,10 @@ def test_lines_carry_the_process_name_and_servers_stay_in_their_files(tmp_path: 
     lines.take("kafka", "started")
     lines.take("api", "hello")
     lines.plain("ready http://127.0.0.1:1")
+    lines.aside("console: http://127.0.0.1:1/console", other := io.StringIO())
     lines.close()
     assert stream.getvalue() == "      api | hello\nready http://127.0.0.1:1\n"
+    assert other.getvalue() == "console: http://127.0.0.1:1/console\n"
     assert (tmp_path / "kafka.log").read_text() == "started\n"
     assert (tmp_path / "api.log").read_text() == "hello\n"
 
