@@ -1,4 +1,4 @@
-"""The console's shell and its Overview in Chromium, by mouse and by keyboard."""
+"""The console's shell in Chromium, by mouse and by keyboard."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from tests.clients.installed import Installed
-from tests.console.filled import PEOPLE
 from tests.console.pages import PAGES
 from tests.console.tab import PHONE, Tab, tab
 from tests.live.whole_hub import WholeHub
@@ -31,14 +30,6 @@ def test_log_in_and_out_with_nothing_but_the_keyboard(hub: WholeHub, clients: In
         at.page.press("ArrowDown", "ArrowDown", "Enter")
         at.sees("Log in")
         assert at.page.cookies() == []
-
-
-def test_the_overview_shows_what_the_balance_sheet_says(hub: WholeHub, at: Tab) -> None:
-    at.sees("Last hour")
-    assert at.page.evaluate("document.title") == "Overview · ThamesThrive Hub"
-    said = " ".join(at.text().split())
-    for words in ("all accounted for", f"received {2 * PEOPLE}", f"stored {2 * PEOPLE - 1}", "dead 1", "Orders"):
-        assert words in said, said
 
 
 @pytest.mark.parametrize("dark", [False, True])
