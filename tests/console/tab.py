@@ -69,7 +69,8 @@ class Tab:
         for _ in range(most):
             self.page.press("Tab")
             focused = "document.activeElement"
-            if name in (self.page.evaluate(f"({focused}.ariaLabel || {focused}.innerText || '').trim()") or ""):
+            called = f"{focused}.ariaLabel || {focused}.labels?.[0]?.innerText || {focused}.innerText"
+            if name in self.page.evaluate(f"{focused} === document.body ? '' : ({called} || '').trim()"):
                 return
         raise AssertionError(f"{name} cannot be reached with Tab")
 

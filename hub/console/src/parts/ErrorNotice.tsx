@@ -42,6 +42,7 @@ function words(error: unknown): { title: string; detail: string; where: string }
   return {
     title: error.status === 403 ? 'Your key may not do this.' : error.title || `The hub answers ${error.status}.`,
     detail: error.message,
-    where: places.filter(Boolean).join('. '),
+    // of queries the hub says it in its words, too
+    where: error.message.startsWith('line ') ? '' : places.filter(Boolean).join('. '),
   }
 }

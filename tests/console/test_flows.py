@@ -1,0 +1,94 @@
+"""Flows in Chromium: begun, drawn up, tried with ports lit up, deployed, and its runs looked at."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+
+from tests.console.filled import SOURCE
+from tests.console.tab import DESKTOP, PHONE, Tab
+from tests.kafka_tools import eventually
+from tests.live.whole_hub import WholeHub
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
+
+HOSTILE: Final = '<img src=x onerror="window.hurt=1">'
+
+
+def order(hub: WholeHub, profile: str) -> None:
+    events = [{"type": "tea-bought", "properties": {"amount": 12}}]
+    assert hub.http.post("/track", json={"source": SOURCE, "profile": {"id": profile}, "events": events}).is_success
+
+
+def button(name: str) -> str:
+    return f'::-p-aria([name="{name}"][role="button"])'
+
+
+def test_a_flow_is_drawn_up_tried_and_deployed(hub: WholeHub, at: Tab) -> None:
+    at.go("/flows")
+    at.page.tap(button("New flow"))
+    at.page.until("document.activeElement.closest('form') !== null")
+    at.page.type("tea")
+    at.page.press("Enter")
+    at.page.until("location.pathname === '/console/flows/tea'")
+    at.page.tap('::-p-aria([name="Node start, start"])')
+    at.sees("Behind start, at out")
+    at.page.tap("[placeholder='Search what it should do']")
+    at.page.type("increment")
+    at.page.press("ArrowDown", "Enter")
+    at.page.tap(button("Add"))
+    at.sees("increment: increment")
+    at.sees("config.field")  # what is missing, as the hub says it
+    at.page.tap("input[name=field]")
+    at.page.type("traits.teas")
+    at.sees("Nothing is wrong with it.")
+    at.page.tap(button("Add trigger"))
+    at.page.tap('::-p-aria([name="Type of the event"][role="textbox"])')
+    at.page.type("tea-bought")
+    at.page.tap(button("Try it"))
+    at.sees("From the beginning")
+    at.page.until("document.querySelectorAll('.react-flow__edge.animated').length === 1")
+    assert at.findings() == []
+    at.page.tap(button("Save draft"))
+    eventually(lambda: len(hub.get("/definitions/flow-draft/tea")["spec"]["nodes"]) == 2)
+    at.page.until("document.body.innerText.includes('not saved') === false")
+    at.page.tap(button("Deploy"))
+    eventually(lambda: hub.get("/flows/tea")["state"] == "enabled")
+    order(hub, "person-1")
+    at.sees("Because of")
+    at.page.until("document.querySelector('table[aria-label=Runs] tbody a') !== null")
+    at.page.tap("table[aria-label=Runs] tbody a")
+    at.sees("the event that triggered it")
+    eventually(lambda: hub.get("/profiles/person-1")["traits"].get("teas") == 1)
+
+
+def test_a_run_that_waits_is_ended(hub: WholeHub, at: Tab) -> None:
+    nodes = {"start": {"type": "start", "to": {"out": "wait"}}, "wait": {"type": "pause", "config": {"wait": "3d"}}}
+    hub.define("flow", "patient", triggers=[{"type": "event", "event_type": "tea-bought"}], nodes=nodes)
+    order(hub, "person-2")
+    eventually(lambda: hub.get("/flows/patient/runs", state="paused")["items"] != [])
+    at.go("/flows/patient?state=paused")
+    at.page.until("document.querySelector('table[aria-label=Runs] tbody a') !== null")
+    at.page.tap("table[aria-label=Runs] tbody a")
+    at.sees("Waits at wait")
+    at.page.tap(button("End it here"))
+    eventually(lambda: hub.get("/flows/patient/runs", state="cancelled")["items"] != [])
+    at.sees("No run is paused.")
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_everybody_can_read_them_and_names_are_text(hub: WholeHub, at: Tab, dark: bool) -> None:
+    nodes = {"start": {"type": "start", "note": HOSTILE}}
+    hub.define("flow", "hostile", name=HOSTILE, description=HOSTILE, nodes=nodes)
+    at.page.scheme(dark=dark)
+    for path in ("/flows", "/flows?new=1", "/flows/hostile"):
+        at.go(path)
+        at.settled()
+        assert at.findings() == [], path
+        at.page.size(*PHONE)
+        assert not at.is_wider_than_window(), path
+        at.page.size(*DESKTOP)
+    at.go("/flows")
+    at.sees(HOSTILE)
+    assert at.page.evaluate("window.hurt") is None
