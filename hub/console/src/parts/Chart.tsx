@@ -125,10 +125,11 @@ const DAY_S = 86_400
 const months = new Intl.DateTimeFormat('en-GB', { month: 'short', year: 'numeric' })
 const days = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short' })
 const clock = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', hour12: false })
+const seconds = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit', hour12: false })
 
 /** In the time zone of whoever looks. Args: ticks: seconds since 1970, as far apart as they are drawn. */
 function labels(ticks: number[]): string[] {
   const apart = (ticks[1] ?? 0) - (ticks[0] ?? 0)
-  const format = apart >= 28 * DAY_S ? months : apart >= DAY_S ? days : clock
+  const format = apart >= 28 * DAY_S ? months : apart >= DAY_S ? days : apart >= 60 ? clock : seconds
   return ticks.map((tick) => format.format(tick * 1_000))
 }

@@ -7,6 +7,7 @@ import { ErrorNotice } from '../../parts/ErrorNotice'
 import { several } from '../../parts/numbers'
 import { isBadQuery } from '../../parts/search/QueryError'
 import { Time } from '../../parts/Time'
+import { ChooseSpan } from './ChooseSpan'
 import { SPANS, spanOf } from './span'
 import type { Histogram } from './types'
 
@@ -30,7 +31,7 @@ export function OverTime({ q, from, to, by, enabled, onSpan, onBy }: Props) {
   const asked = { q, from: from || 'now-30d', to: to || 'now', zone, group_by: by }
   const found = useGet<Histogram>('/events/histogram', asked, { enabled })
   const { times, series, summary } = useMemo(() => drawn(found.data, by), [found.data, by])
-  const isChosen = from !== '' && !SPANS.some(({ value }) => value === from)
+  const isChosen = (from !== '' || to !== '') && !SPANS.some(({ value }) => value === from)
   return (
     <div>
       <Group justify="space-between" gap="xs" mb={4}>
@@ -39,7 +40,7 @@ export function OverTime({ q, from, to, by, enabled, onSpan, onBy }: Props) {
           {found.data !== undefined && isChosen && (
             <>
               {' '}
-              from <Time at={from} /> to <Time at={to} />
+              from <Time at={found.data.begin} /> to <Time at={found.data.end} />
             </>
           )}
           {found.isFetching && found.data !== undefined && ' · counting…'}
@@ -61,6 +62,7 @@ export function OverTime({ q, from, to, by, enabled, onSpan, onBy }: Props) {
               if (value !== 'chosen') onSpan(value ?? '', '')
             }}
           />
+          <ChooseSpan from={from} to={to} onSpan={onSpan} />
           <Select
             size="xs"
             w={130}
