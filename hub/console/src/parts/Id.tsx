@@ -16,7 +16,8 @@ interface Props {
 /** An id as it is, with a button that copies it. */
 export function Id({ id, to, of = 'id', most = 80 }: Props) {
   const shown = <>{id.length > most ? `${id.slice(0, most)}…` : id}</>
-  const style = { overflowWrap: 'anywhere' as const, background: 'none', padding: 0 }
+  // short ones are not broken into lines, however narrow a column is
+  const style = { background: 'none', padding: 0, ...(most <= 40 ? { whiteSpace: 'nowrap' as const } : { overflowWrap: 'anywhere' as const }) }
   return (
     <Group gap={2} wrap="nowrap" w="fit-content" maw="100%">
       <Code style={style} title={id}>

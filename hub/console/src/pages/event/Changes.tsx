@@ -13,7 +13,7 @@ export function Changes({ changes }: { changes: Change[] }) {
       id={(one) => `${one.field} ${one.op}`}
       empty={<Text size="sm" c="dimmed">It changed no field of the profile. What goes from an event into its profile is a mapping, see Definitions.</Text>}
       columns={[
-        { title: 'Field', cell: (one) => <Value value={one.field} /> },
+        { title: 'Field', cell: (one) => <Text size="sm" miw={110}><Value value={one.field} /></Text> },
         { title: 'Before', cell: (one) => ('appended' in one ? '' : <Value value={one.before ?? undefined} />) },
         {
           title: 'After',

@@ -20,6 +20,7 @@ interface Props {
   to: string
   /** A field by whose values bars are told apart; empty: none. */
   by: string
+  /** Not while the query is wrong, nor before anything was found. */
   enabled: boolean
   onSpan: (from: string, to: string) => void
   onBy: (field: string) => void
@@ -36,7 +37,7 @@ export function OverTime({ q, from, to, by, enabled, onSpan, onBy }: Props) {
     <div>
       <Group justify="space-between" gap="xs" mb={4}>
         <Text size="sm" c="dimmed" component="div" role="status">
-          {isBadQuery(found.error) ? '–' : found.data === undefined ? 'Counting…' : several(found.data.total, 'event')}
+          {!enabled || isBadQuery(found.error) ? '–' : found.data === undefined ? 'Counting…' : several(found.data.total, 'event')}
           {found.data !== undefined && isChosen && (
             <>
               {' '}
@@ -80,7 +81,7 @@ export function OverTime({ q, from, to, by, enabled, onSpan, onBy }: Props) {
       </Group>
       {isBadQuery(found.error) ? null : <ErrorNotice error={found.error} retry={() => void found.refetch()} />}
       {found.data === undefined ? (
-        <Skeleton height={HEIGHT + 24} animate={found.error === null} />
+        <Skeleton height={HEIGHT + 24} animate={enabled && found.error === null} />
       ) : (
         <Chart
           label={`Events by ${found.data.interval}${from === '' ? ', the last 30 days' : ''}. Drag over a part to look at it alone.`}

@@ -1,4 +1,4 @@
-import { Anchor, TextInput } from '@mantine/core'
+import { Anchor, Text, TextInput } from '@mantine/core'
 import { useState } from 'react'
 import { Link } from 'wouter'
 
@@ -40,7 +40,7 @@ export function FieldsOf({ profile }: { profile: ProfileDocument }) {
           </EmptyState>
         }
         columns={[
-          { title: 'Field', cell: (one) => <Value value={one.field} /> },
+          { title: 'Field', cell: (one) => <Text size="sm" miw={130}><Value value={one.field} /></Text> },
           { title: 'Value', cell: (one) => <Value value={one.value} most={500} /> },
           { title: 'Changed', cell: (one) => <TimeAgo at={cameWith(profile, one.field)?.at} /> },
           {

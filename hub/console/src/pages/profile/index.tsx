@@ -111,7 +111,7 @@ function One({ id }: { id: string }) {
                   address.set({ tab: tab === 'timeline' ? '' : (tab ?? '') }, { replace: true })
                 }}
               >
-                <Tabs.List mb="sm">
+                <Tabs.List mb="sm" className="hub-tabs">
                   {TABS.map(([tab, title]) => (
                     <Tabs.Tab key={tab} value={tab}>
                       {title}

@@ -124,10 +124,13 @@ function column(field: string): Column<ProfileDocument> {
     title: field,
     cell: (profile) => {
       const value = valueAt(profile, field)
-      return <Cell>{field === 'segments' && Array.isArray(value) ? value.join(', ') : <Value value={value} />}</Cell>
+      return <Cell>{field === 'segments' && Array.isArray(value) ? value.join(', ') : isNothing(value) ? '' : <Value value={value} />}</Cell>
     },
   }
 }
+
+/** An object without keys says nothing. */
+const isNothing = (value: unknown): boolean => typeof value === 'object' && value !== null && Object.keys(value).length === 0
 
 function Cell({ children }: { children: ReactNode }) {
   return (

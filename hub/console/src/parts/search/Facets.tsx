@@ -96,7 +96,7 @@ function Facet({ kind, q, field, documents, onQuery, onClose }: OneProps) {
           <IconX size={14} aria-hidden />
         </ActionIcon>
       </Group>
-      {values.length === 0 && (
+      {values.length === 0 && documents.length > 0 && (
         <Text size="xs" c="dimmed">
           None of these has it.
         </Text>

@@ -14,7 +14,7 @@ export function QueryError({ error, go }: { error: Problem; go?: (line: number, 
   return (
     <div role="alert" style={{ color: 'var(--hub-bad)' }}>
       {typeof excerpt === 'string' && (
-        <pre className="hub-json" style={{ whiteSpace: 'pre', borderColor: 'var(--hub-bad)' }} tabIndex={0} role="region" aria-label="Where it is wrong">
+        <pre className="hub-json" style={{ whiteSpace: 'pre', borderColor: 'var(--hub-bad)', marginTop: 6 }} tabIndex={0} role="region" aria-label="Where it is wrong">
           {excerpt}
         </pre>
       )}
