@@ -1,6 +1,6 @@
 import { ActionIcon, Combobox, Group, Loader, Text, TextInput, useCombobox } from '@mantine/core'
 import { IconArrowRight, IconSearch } from '@tabler/icons-react'
-import { type KeyboardEvent, useEffect, useId, useRef, useState } from 'react'
+import { type KeyboardEvent, useEffect, useId, useLayoutEffect, useRef, useState } from 'react'
 
 import { placeOf } from './search/language'
 import { isBadQuery, QueryError } from './search/QueryError'
@@ -27,6 +27,8 @@ export function QueryInput({ kind, value, onChange, error, placeholder }: Props)
   const [active, setActive] = useState(-1)
   const id = useId()
   const input = useRef<HTMLInputElement>(null)
+  /** Where the caret has to be after a completion. */
+  const wanted = useRef<number | null>(null)
   const list = useCombobox({
     onDropdownClose: () => {
       reset()
@@ -52,6 +54,14 @@ export function QueryInput({ kind, value, onChange, error, placeholder }: Props)
       removeEventListener('keydown', toIt)
     }
   }, [])
+
+  useLayoutEffect(() => {
+    // at once: whoever types on would else find the caret moved
+    if (wanted.current === null) return
+    input.current?.focus()
+    input.current?.setSelectionRange(wanted.current, wanted.current)
+    wanted.current = null
+  }, [text])
 
   const place = placeOf(text, caret)
   const { items, isFetching, all } = useCompletions(kind, place, isHere)
@@ -84,10 +94,7 @@ export function QueryInput({ kind, value, onChange, error, placeholder }: Props)
     setText(made + rest.trimStart())
     setCaret(made.length)
     reset()
-    requestAnimationFrame(() => {
-      input.current?.focus()
-      input.current?.setSelectionRange(made.length, made.length)
-    })
+    wanted.current = made.length
   }
 
   return (
