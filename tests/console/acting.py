@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Final
+from typing import Any, Final
 
 from tests.console.tab import DESKTOP, PHONE, Tab
 
@@ -18,16 +18,30 @@ def button(at: Tab, words: str) -> None:
     at.page.evaluate(f"{find}.click()")
 
 
+def write(at: Tab, value: Any) -> None:
+    """JSON into the editor, instead of what is in it."""
+    at.page.until("document.querySelector('main .cm-content') !== null")
+    at.page.evaluate("document.querySelector('main .cm-content').focus()")
+    at.page.press("Control+a", "Backspace")
+    # as from the clipboard: over a selection Chromium itself writes inline styles, which the page's policy refuses
+    at.page.evaluate(f"document.execCommand('insertText', false, {json.dumps(json.dumps(value))})")
+
+
 def read_by_everybody(at: Tab) -> None:
     """No serious finding in either theme, no page wider than a phone."""
     at.settled()
-    # what comes or goes has other colours meanwhile
-    at.page.until("document.getAnimations().every(one => one.effect.getTiming().iterations === Infinity)")
     for dark in (False, True):
         at.page.scheme(dark=dark)
-        assert at.findings() == []
+        _look(at)
     at.page.size(*PHONE)
     assert not at.is_wider_than_window()
-    assert at.findings() == []
+    _look(at)
     at.page.size(*DESKTOP)
     at.page.scheme(dark=False)
+
+
+def _look(at: Tab) -> None:
+    # what comes, goes or changes its theme has other colours meanwhile
+    at.page.until("document.getAnimations().every(one => one.effect.getTiming().iterations === Infinity)")
+    found = at.findings()
+    assert found == [], found

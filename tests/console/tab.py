@@ -100,7 +100,7 @@ class Tab:
         """Nothing was against the policy, written to the console, or asked of another host."""
         assert self.page.evaluate("violations") == []
         said = [line for line in self._chromium.said() if not any(words in line for words in self._expected)]
-        assert said == []
+        assert said == [], said
         own = urlsplit(self.hub.url).netloc
         others = {url for url in self._chromium.asked() if not url.startswith("data:") and urlsplit(url).netloc != own}
         assert others == set()

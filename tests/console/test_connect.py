@@ -15,7 +15,7 @@ import pytest
 
 from tests.clients.browser import browser, site
 from tests.clients.installed import Installed
-from tests.console.acting import HOSTILE, button, read_by_everybody
+from tests.console.acting import HOSTILE, button, read_by_everybody, write
 from tests.console.tab import Tab
 from tests.kafka_tools import eventually
 from tests.live.whole_hub import WholeHub
@@ -25,6 +25,7 @@ from tests.sources.rabbitmq import RabbitmqSource
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(400)]
 
+MAPPING: Final = {"profile": "customer_id"}
 ORDER: Final = {"customer_id": "ann", "type": "order-placed", "total": "12.5", "created_at": "2026-11-20T10:00:00Z"}
 
 
@@ -183,20 +184,16 @@ def test_a_queue_is_connected_by_somebody_who_has_read_nothing(hub: WholeHub, at
     at.sees("becomes an event")
     at.page.until("document.querySelector('.cm-content') !== null")
     assert '"profile": "customer_id"' in at.text(".cm-content")
-    assert HOSTILE[:20] in at.text()
+    assert HOSTILE[:19] in at.text()
     read_by_everybody(at)
     assert queue.waiting() == 3  # nothing was taken
 
     # the result follows what is typed
-    at.page.evaluate("document.querySelector('.cm-content').focus()")
-    at.page.press("Control+a")
-    at.page.type('{"profile": "customer_id", "event": {"type": "type", "properties": {"paid": "number(total"}}')
+    mapped = {"paid": "number(total", "note": "note"}
+    write(at, {**MAPPING, "event": {"type": "type", "properties": mapped}})
     at.sees("error: event.properties.paid")
-    at.page.press("Backspace", "Backspace", "Backspace", "Backspace")
-    at.page.press("Control+a")
-    at.page.type(
-        '{"profile": "customer_id", "event": {"type": "type", "properties": {"paid": "number(total)", "note": "note"}}}'
-    )
+    at.page.until("document.querySelector('.cm-lintRange-error')?.innerText === '\"number(total\"'")
+    write(at, {**MAPPING, "event": {"type": "type", "properties": {**mapped, "paid": "number(total)"}}})
     at.page.until(
         "document.querySelectorAll('pre[aria-label^=\"What becomes of\"]')[0]?.innerText.includes('\"paid\": 12.5')"
     )
@@ -222,6 +219,43 @@ def test_a_queue_is_connected_by_somebody_who_has_read_nothing(hub: WholeHub, at
     button(at, "Roll back")
     at.sees("It becomes the newest version")
     assert at.findings() == []
+
+
+def test_a_webhook_is_connected_with_the_keyboard_alone(hub: WholeHub, at: Tab) -> None:
+    name = f"Hooks {secrets.token_hex(3)}"
+    at.go("/bridges/new")
+    at.tab_to("Webhook")
+    at.page.press("Enter")
+    at.sees("What people call it")
+    at.page.until("document.activeElement.id === 'hub-step'")
+    at.page.press("Tab")
+    at.page.type(name)
+    at.page.press("Tab", "Tab")
+    at.page.type("Shop")
+    at.page.press("ArrowDown", "Enter")
+    at.tab_to("New source")
+    at.page.press("Tab", "Enter", "ArrowUp", "Enter")  # how they are signed: the last one, not at all
+    at.tab_to("Next")
+    at.page.press("Enter")
+    at.sees("none wait")
+    at.tab_to("Paste a message")
+    at.page.press("Enter")
+    at.page.until("document.activeElement.tagName === 'TEXTAREA'")
+    at.page.type('{"email": "ann@example.org", "event": "signed-up"}')
+    at.tab_to("Try it")
+    at.page.press("Enter")
+    at.sees("becomes an event")
+    at.tab_to("Next")
+    at.page.press("Enter")
+    at.sees("From now on")
+    at.tab_to("Activate")
+    at.page.press("Enter")
+    id = name.lower().replace(" ", "-")
+    at.page.until(f"location.pathname === '/console/bridges/{id}'")
+    at.sees("Edit as JSON")
+    made = hub.get(f"/definitions/bridge/{id}")["spec"]
+    assert (made["source"], made["settings"]) == ("shop", {"signature": "none"})
+    assert made["mapping"] == {"profile": "email", "event": {"type": "event", "properties": "@"}}
 
 
 def test_destinations_are_beside_bridges(hub: WholeHub, at: Tab) -> None:

@@ -31,6 +31,7 @@ const NONE = 'none'
 export function MappingStep({ draft, samples, change, setSamples, look, isLooking, long }: Props) {
   const ready = useGet<{ items: { name: string; mapping: { description?: string } }[] }>('/mappings')
   const made = useMade(draft, samples)
+  const isSuggested = samples[0] !== undefined && draft.mapping === JSON.stringify(suggested(samples[0].body), null, 2)
   const known = ready.data?.items ?? []
   const about = known.find(({ name }) => name === draft.way)?.mapping.description
   return (
@@ -57,6 +58,7 @@ export function MappingStep({ draft, samples, change, setSamples, look, isLookin
             {draft.way === OWN && (
               <>
                 <JsonEditor label="Mapping" value={draft.mapping} problems={made.problems} onChange={(mapping) => { change({ mapping }) }} />
+                {isSuggested && <Text size="sm">Suggested by the first message: change it as you like, and see on the right what comes of it.</Text>}
                 <Help />
               </>
             )}
@@ -138,7 +140,7 @@ function Paste({ add }: { add: (body: string) => void }) {
         minRows={3}
         maxRows={12}
         styles={{ input: { fontFamily: 'var(--mantine-font-family-monospace)' } }}
-        data-autofocus
+        autoFocus
         value={text}
         onChange={(event) => { setText(event.currentTarget.value) }}
       />

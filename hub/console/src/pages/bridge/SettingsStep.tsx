@@ -26,7 +26,6 @@ export function SettingsStep({ draft, kind, errors, change }: Props) {
           placeholder={`Orders from ${labelOf(kind.type)}`}
           value={draft.name}
           required
-          data-autofocus
           onChange={(event) => {
             const name = event.currentTarget.value
             // the id follows the name until somebody writes one

@@ -39,7 +39,7 @@ function Card({ line, of }: { line: Line; of: Of }) {
       <Group gap="lg">
         <Number label="waiting" value={line.lag === null ? 'not told' : count(line.lag)} unit={line.lag === null ? '' : of === 'bridge' ? 'messages' : 'events'} />
         <Number label="rate" value={rate(line.rate)} unit={of === 'bridge' ? 'messages/s' : 'events/s'} />
-        <Number label="refused" value={count(line.refused)} unit="" />
+        <Number label="refused" value={count(line.refused)} unit={of === 'bridge' ? 'messages' : 'events'} />
       </Group>
       {line.last_error === null ? (
         <Text size="sm" c="dimmed" style={{ overflowWrap: 'anywhere' }}>

@@ -1,4 +1,4 @@
-import { Button, Code, Group } from '@mantine/core'
+import { Code, Group } from '@mantine/core'
 import { useLocation } from 'wouter'
 
 import { url } from '../../api/client'
@@ -7,12 +7,14 @@ import { ActionButton } from '../../parts/ActionButton'
 import { DataTable } from '../../parts/DataTable'
 import { EmptyState } from '../../parts/EmptyState'
 import { Panel } from '../../parts/Panel'
-import { pretty } from '../../parts/pretty'
-import { save } from '../../parts/save'
 import { StateBadge } from '../../parts/StateBadge'
 import { TimeAgo } from '../../parts/Time'
 import type { Kind } from './kinds'
-import { type Entry, fileOf } from './types'
+import { exported } from './exported'
+import type { Entry } from './types'
+
+/** So many may be saved one by one. */
+const MOST_FILES = 25
 
 /** All definitions of a kind. */
 export function List({ kind }: { kind: Kind }) {
@@ -25,13 +27,14 @@ export function List({ kind }: { kind: Kind }) {
       title={`${kind.title}: ${kind.about}`}
       aside={
         <Group gap="xs">
-          <Button
+          <ActionButton
+            needs="read"
             variant="default"
-            disabled={own.length === 0}
-            onClick={() => { save(`${kind.kind}.json`, new Blob([pretty(own.map(fileOf)), '\n'], { type: 'application/json' })) }}
+            refusal={own.length === 0 ? 'There is none of your own.' : own.length > MOST_FILES ? `There are more than ${MOST_FILES}: "hub export definitions" writes them all.` : null}
+            onClick={() => { own.forEach(exported) }}
           >
-            Export all
-          </Button>
+            {own.length < 2 ? 'Export' : `Export ${own.length} files`}
+          </ActionButton>
           <ActionButton needs="admin" onClick={make}>
             New
           </ActionButton>

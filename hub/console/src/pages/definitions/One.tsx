@@ -15,12 +15,12 @@ import { Loading } from '../../parts/Loading'
 import { PageHeader } from '../../parts/PageHeader'
 import { Panel } from '../../parts/Panel'
 import { pretty } from '../../parts/pretty'
-import { save as download } from '../../parts/save'
 import { Time } from '../../parts/Time'
 import { Versions } from '../../parts/Versions'
 import { Fields } from './Fields'
 import type { Kind } from './kinds'
-import { type Entry, fileOf, problemsOf } from './types'
+import { exported } from './exported'
+import { type Entry, problemsOf } from './types'
 
 /** One definition as JSON: written, compared, saved, with all its versions. `id` null: a new one. */
 export function One({ kind, id }: { kind: Kind; id: string | null }) {
@@ -88,7 +88,7 @@ function Buttons({ kind, entry }: { kind: Kind; entry: Entry }) {
     <>
       <Button
         variant="default"
-        onClick={() => { download(`${kind.kind}.${entry.id.replaceAll(/[^\w.-]+/g, '_')}.json`, new Blob([pretty(fileOf(entry)), '\n'], { type: 'application/json' })) }}
+        onClick={() => { exported(entry) }}
       >
         Export
       </Button>
@@ -163,7 +163,7 @@ function Editor({ kind, entry }: { kind: Kind; entry: Entry | undefined }) {
               value={id}
               styles={{ input: { fontFamily: 'var(--mantine-font-family-monospace)' } }}
               onChange={(event) => { setId(event.currentTarget.value) }}
-              data-autofocus
+              autoFocus
             />
           )}
           <JsonEditor label="Definition" value={text} onChange={setText} problems={problemsOf(put.error)} readOnly={refusal !== null} height={280} />

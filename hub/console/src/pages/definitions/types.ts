@@ -12,9 +12,6 @@ export interface Entry {
   warnings?: { [more: string]: unknown }[]
 }
 
-/** As files have it: what is written is what may be saved again. */
-export const fileOf = ({ kind, id, spec }: Entry): Record<string, unknown> => ({ kind, id, spec })
-
 /** At which fields of the JSON the hub found what. */
 export function problemsOf(error: unknown): EditorProblem[] {
   if (!(error instanceof Problem) || error.status !== 422) return []

@@ -1,4 +1,3 @@
-import { json } from '@codemirror/lang-json'
 import { unifiedMergeView } from '@codemirror/merge'
 import { EditorState } from '@codemirror/state'
 import { EditorView, lineNumbers } from '@codemirror/view'
@@ -17,7 +16,6 @@ export default function DiffView({ label, before, after }: DiffProps) {
         extensions: [
           look,
           lineNumbers(),
-          json(),
           EditorState.readOnly.of(true),
           EditorView.contentAttributes.of({ 'aria-label': label, 'aria-readonly': 'true' }),
           EditorView.theme({ '.cm-scroller': { maxHeight: '480px' } }),

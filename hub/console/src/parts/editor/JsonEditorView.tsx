@@ -2,14 +2,17 @@ import { closeBrackets, closeBracketsKeymap } from '@codemirror/autocomplete'
 import { defaultKeymap, history, historyKeymap } from '@codemirror/commands'
 import { json, jsonParseLinter } from '@codemirror/lang-json'
 import { bracketMatching } from '@codemirror/language'
-import { type Diagnostic, forceLinting, linter, lintKeymap } from '@codemirror/lint'
-import { Compartment, EditorState } from '@codemirror/state'
+import { type Diagnostic, linter, lintKeymap } from '@codemirror/lint'
+import { Compartment, EditorState, StateEffect } from '@codemirror/state'
 import { EditorView, highlightActiveLine, keymap, lineNumbers } from '@codemirror/view'
 import { useEffect, useRef } from 'react'
 
 import type { JsonEditorProps } from '../JsonEditor'
-import { look } from './look'
+import { colours, look } from './look'
 import { placeOf } from './places'
+
+/** Somebody else has found something: look anew, though the text is the same. */
+const found = StateEffect.define<null>()
 
 export default function JsonEditorView({ label, value, onChange, readOnly = false, problems = [], height = 220 }: JsonEditorProps) {
   const place = useRef<HTMLDivElement>(null)
@@ -26,6 +29,7 @@ export default function JsonEditorView({ label, value, onChange, readOnly = fals
         doc: value,
         extensions: [
           look,
+          colours,
           lineNumbers(),
           history(),
           json(),
@@ -34,7 +38,10 @@ export default function JsonEditorView({ label, value, onChange, readOnly = fals
           highlightActiveLine(),
           // Tab leaves the editor, for those who have only a keyboard
           keymap.of([...closeBracketsKeymap, ...defaultKeymap, ...historyKeymap, ...lintKeymap]),
-          linter((view) => (view.state.doc.toString().trim() === '' ? [] : [...syntax(view), ...marked(view, now.current.problems)]), { delay: 300 }),
+          linter((view) => (view.state.doc.toString().trim() === '' ? [] : [...syntax(view), ...marked(view, now.current.problems)]), {
+            delay: 300,
+            needsRefresh: ({ transactions }) => transactions.some(({ effects }) => effects.some((effect) => effect.is(found))),
+          }),
           EditorView.contentAttributes.of({ 'aria-label': label, spellcheck: 'false' }),
           EditorView.theme({ '.cm-scroller': { minHeight: `${height}px`, maxHeight: `${height * 2}px` } }),
           EditorView.updateListener.of((update) => {
@@ -63,8 +70,8 @@ export default function JsonEditorView({ label, value, onChange, readOnly = fals
   }, [readOnly])
 
   useEffect(() => {
-    if (editor.current !== null) forceLinting(editor.current)
-  }, [problems])
+    editor.current?.dispatch({ effects: found.of(null) })
+  }, [JSON.stringify(problems)])
 
   return <div ref={place} />
 }

@@ -32,16 +32,20 @@ export const look = [
     },
     '.cm-tooltip-autocomplete ul li[aria-selected]': { backgroundColor: 'var(--hub-note)', color: 'var(--mantine-color-body)' },
     '.cm-matchingBracket': { outline: '1px solid var(--hub-note)', backgroundColor: 'transparent !important' },
-    '.cm-changedLine': { backgroundColor: 'color-mix(in srgb, var(--hub-good) 12%, transparent) !important' },
-    '.cm-changedText': { background: 'color-mix(in srgb, var(--hub-good) 22%, transparent) !important' },
+    '.cm-collapsedLines': { background: 'var(--hub-page)', color: 'var(--mantine-color-dimmed)' },
+    '.cm-collapsedLines:before, .cm-collapsedLines:after': { content: '"…"' },
+    '.cm-changedLine': { backgroundColor: 'color-mix(in srgb, var(--hub-good) 10%, transparent) !important' },
+    '.cm-changedText': { background: 'none !important', textDecoration: 'underline 2px var(--hub-good)' },
     '.cm-deletedChunk': { backgroundColor: 'color-mix(in srgb, var(--hub-bad) 10%, transparent) !important' },
-    '.cm-deletedChunk .cm-deletedText': { background: 'color-mix(in srgb, var(--hub-bad) 20%, transparent) !important' },
+    '.cm-deletedChunk .cm-deletedText': { background: 'none !important', textDecoration: 'line-through var(--hub-bad)' },
   }),
-  syntaxHighlighting(
-    HighlightStyle.define([
-      { tag: tags.propertyName, color: 'var(--hub-note)' },
-      { tag: tags.string, color: 'var(--hub-good)' },
-      { tag: [tags.number, tags.bool, tags.null], color: 'var(--hub-warn)' },
-    ]),
-  ),
 ]
+
+/** Of JSON. Not where the ground is tinted, as in differences: there these colours cannot be read. */
+export const colours = syntaxHighlighting(
+  HighlightStyle.define([
+    { tag: tags.propertyName, color: 'var(--hub-note)' },
+    { tag: tags.string, color: 'var(--hub-good)' },
+    { tag: [tags.number, tags.bool, tags.null], color: 'var(--hub-warn)' },
+  ]),
+)
