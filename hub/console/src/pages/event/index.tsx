@@ -8,7 +8,7 @@ import { Json } from '../../parts/Json'
 import { PageHeader } from '../../parts/PageHeader'
 import { Panel } from '../../parts/Panel'
 import { TimeAgo } from '../../parts/Time'
-import { useIdOf } from '../../parts/useIdOf'
+import { useIdInPath } from '../../parts/useIdInPath'
 import { Around } from './Around'
 import { Story } from './Story'
 import type { Trace } from './types'
@@ -16,7 +16,7 @@ import { Unknown } from './Unknown'
 
 /** What happened to one event, from the edge to the profile. */
 export default function Event() {
-  const id = useIdOf('/events/')
+  const id = useIdInPath()
   return <One key={id} id={id} />
 }
 

@@ -1,5 +1,5 @@
 import { Group, Stack, Text } from '@mantine/core'
-import { useLocation, useParams } from 'wouter'
+import { useLocation } from 'wouter'
 
 import { hub, path } from '../../api/client'
 import { useGet } from '../../api/hooks'
@@ -8,13 +8,14 @@ import { ErrorNotice } from '../../parts/ErrorNotice'
 import { Loading } from '../../parts/Loading'
 import { PageHeader } from '../../parts/PageHeader'
 import { StateBadge } from '../../parts/StateBadge'
+import { useIdInPath } from '../../parts/useIdInPath'
 import { Editor } from './Editor'
 import { Runs } from './Runs'
 import type { FlowSpec, FlowState, NodeType } from './types'
 
 /** One flow: its graph, a test run, its runs. */
 export default function Flow() {
-  const { id = '' } = useParams<{ id: string }>()
+  const id = useIdInPath()
   const [, go] = useLocation()
   const flow = useGet<FlowState>(path`/flows/${id}`, {}, { every: 5_000 })
   const types = useGet<{ items: NodeType[] }>('/flows/nodes')

@@ -14,7 +14,7 @@ import { literal } from '../../parts/search/language'
 import { useAddress } from '../../parts/search/useAddress'
 import { Stat } from '../../parts/Stat'
 import { TimeAgo } from '../../parts/Time'
-import { useIdOf } from '../../parts/useIdOf'
+import { useIdInPath } from '../../parts/useIdInPath'
 import type { EventDocument } from '../events/types'
 import { nameOf, type ProfileDocument } from '../profiles/types'
 import { ConsentsOf } from './ConsentsOf'
@@ -36,7 +36,7 @@ const TABS = [
 
 /** All that is known of one customer. */
 export default function Profile() {
-  const id = useIdOf('/profiles/')
+  const id = useIdInPath()
   return <One key={id} id={id} />
 }
 

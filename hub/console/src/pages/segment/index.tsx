@@ -1,6 +1,6 @@
 import { Code, Group, Stack, Text } from '@mantine/core'
 import { useDisclosure } from '@mantine/hooks'
-import { useLocation, useParams } from 'wouter'
+import { useLocation } from 'wouter'
 
 import { hub, path } from '../../api/client'
 import { useGet } from '../../api/hooks'
@@ -14,6 +14,7 @@ import { PageHeader } from '../../parts/PageHeader'
 import { Panel } from '../../parts/Panel'
 import { StateBadge } from '../../parts/StateBadge'
 import { TimeAgo } from '../../parts/Time'
+import { useIdInPath } from '../../parts/useIdInPath'
 import { Editor } from './Editor'
 import { Filling } from './Filling'
 import { Members } from './Members'
@@ -25,7 +26,7 @@ const EVERY_MS = 2_000
 
 /** One segment: its condition, its size, who is in it and why. */
 export default function Segment() {
-  const { id = '' } = useParams<{ id: string }>()
+  const id = useIdInPath()
   const [, go] = useLocation()
   const segment = useGet<SegmentState>(path`/segments/${id}`, {}, { every: EVERY_MS })
   const [editing, edit] = useDisclosure()

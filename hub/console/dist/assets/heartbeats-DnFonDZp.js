@@ -1,1 +1,0 @@
-import{t as e}from"./Coming-DAwfA2TH.js";import{D as t}from"./index-DfbgBfq3.js";var n=t();function r(){return(0,n.jsx)(e,{page:`heartbeats`,api:`GET /heartbeats`})}export{r as default};

@@ -1,0 +1,1 @@
+var e={input:{fontFamily:`var(--mantine-font-family-monospace)`}};export{e as t};

@@ -1,0 +1,1 @@
+var e=e=>JSON.stringify(e,null,2)??``;export{e as t};

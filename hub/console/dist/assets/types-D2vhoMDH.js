@@ -1,0 +1,1 @@
+var e=e=>e.metadata.time.create??e.metadata.time.insert;export{e as t};

@@ -1,0 +1,1 @@
+function e({traits:e,data:t}){let n=t.pii??{},r=[n.firstname,n.lastname].filter(e=>typeof e==`string`).join(` `),i=[e.name,n.name,n.display_name,r].find(e=>typeof e==`string`&&e!==``);return typeof i==`string`?i:``}export{e as t};

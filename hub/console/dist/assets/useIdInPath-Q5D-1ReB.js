@@ -1,0 +1,1 @@
+import{h as e}from"./PageHeader-Cs5LbiSc.js";function t(){let{id:t=``}=e(),n=location.pathname.split(`/`).pop()??``;try{return decodeURIComponent(n)}catch{return t}}export{t};
