@@ -310,6 +310,13 @@ def _add_errors(app: FastAPI, limits: Limits) -> None:
     async def refused(_: Request, exc: InvalidPayload) -> Response:
         return response(refusal(exc, limits))
 
+    @app.exception_handler(UnicodeEncodeError)
+    async def no_text(_: Request, exc: UnicodeEncodeError) -> Response:  # noqa: ARG001 - where, it does not know
+        # only JSON's escapes can bring one in, and nothing can be written with it: so nothing was
+        return response(
+            refusal(InvalidPayload("lone_surrogate", "a text holds half of a surrogate pair", "body"), limits)
+        )
+
     @app.exception_handler(HubError)
     async def hub_error(_: Request, exc: HubError) -> Response:
         return response(hub_problem(exc))
