@@ -19,7 +19,7 @@ def fill(hub: WholeHub) -> None:
     hub.define("validator", "purchases", event_type="purchase", mode="dead-letter", properties=_AMOUNT)
     hub.define("segment", "big-spenders", name="Big spenders", condition="traits.spent > 100")
     hub.define("bridge", BRIDGE, type="webhook", source=SOURCE, name="Orders", settings={"signature": "none"})
-    hub.define("flow", "welcome", name="Welcome", nodes={"start": {"type": "start"}})
+    hub.define("flow", "welcome", name="Welcome", triggers=[{"type": "manual"}], nodes=_WELCOME)
     for n in range(PEOPLE):
         events = [
             {"type": "page-view", "properties": {"page": "/boats"}, "context": {"town": TOWNS[n % len(TOWNS)]}},
@@ -33,4 +33,15 @@ def fill(hub: WholeHub) -> None:
     eventually(lambda: hub.totals()["in_flight"] == 0 and hub.totals()["stored"] >= 2 * PEOPLE - 1, 60)
 
 
+_WELCOME: Final = {
+    "start": {"type": "start", "to": {"out": "spends"}},
+    "spends": {
+        "type": "has-segment",
+        "config": {"segments": ["big-spenders"]},
+        "to": {"then": "thank", "else": "wait"},
+    },
+    "thank": {"type": "update-profile", "config": {"fields": {"traits.gift": "tea"}}},
+    "wait": {"type": "pause", "config": {"wait": "7d"}, "to": {"out": "ask"}},
+    "ask": {"type": "raise-event", "config": {"event_type": "reminder-due"}},
+}
 _AMOUNT: Final = {"type": "object", "properties": {"amount": {"type": "number"}}}

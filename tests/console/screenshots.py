@@ -8,12 +8,23 @@ from pathlib import Path
 from typing import Final
 
 from tests.clients.installed import installed
-from tests.console.filled import BRIDGE, fill
+from tests.console.filled import BRIDGE, PEOPLE, SOURCE, fill
 from tests.console.pages import PAGES
 from tests.console.tab import Tab, tab
+from tests.kafka_tools import eventually
 from tests.live.whole_hub import ROOT, WholeHub, whole_hub
 
 MOST_BYTES: Final = 200_000
+
+
+def enrich(hub: WholeHub) -> None:
+    """Some spend enough for the segment, so that its page and theirs have something to show."""
+    fields = [{"event": "properties.amount", "profile": "traits.spent", "op": "add"}]
+    hub.define("mapping", "spending", event_type="order", fields=fields)
+    for n in range(PEOPLE):
+        order = {"type": "order", "properties": {"amount": 30 * n, "item": "tea"}}
+        hub.http.post("/track", json={"source": SOURCE, "profile": {"id": f"person-{n}"}, "events": [order]})
+    eventually(lambda: hub.get("/segments/big-spenders")["size"] == PEOPLE - 4)
 
 
 def shown(hub: WholeHub) -> dict[str, str]:
@@ -46,6 +57,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch, whole_hub(Path(scratch) / "data", agents=True) as hub:
         fill(hub)
+        enrich(hub)
         with tab(hub, installed(), Path(scratch) / "browser.log") as at:
             at.log_in()
             files = take(at, folder)

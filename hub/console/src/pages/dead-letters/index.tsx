@@ -63,7 +63,7 @@ export default function DeadLetters() {
             onChange={(status) => { set({ status }) }}
           />
           <div style={{ flex: '1 1 220px' }}>
-            <QueryInput kind="dead-letters" value={filter.q} onChange={(q) => { set({ q }) }} error={letters.error} />
+            <QueryInput kind="dead-letters" placeholder='Search dead letters, such as reason = "schema_violation"' value={filter.q} onChange={(q) => { set({ q }) }} error={letters.error} />
           </div>
           <Select
             aria-label="Where it failed"
