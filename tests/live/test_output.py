@@ -112,7 +112,7 @@ def test_while_the_log_is_held_what_is_for_others_is_given_back(ours: Kafka, nam
     hold = Hold(ours, namespace)
     assert not hold.is_on
     hold.begin()
-    assert hold.is_on
+    wait_for("it is known to be held", lambda: hold.is_on)
     wait_for("the broker refuses records", lambda: not is_taken(ours, namespace))
     before = len(read(ours, namespace, EVENTS))
     output.forward(outbox())
@@ -120,7 +120,7 @@ def test_while_the_log_is_held_what_is_for_others_is_given_back(ours: Kafka, nam
     assert output.take_held() == outbox()
     assert output.take_held() == []
     hold.end()
-    assert not hold.is_on
+    wait_for("it is known to be free", lambda: not hold.is_on)
     wait_for("the broker takes records", lambda: is_taken(ours, namespace))
     output.forward(outbox())
     output.flush()
