@@ -76,6 +76,10 @@ class Tab:
 
     def findings(self) -> list[str]:
         """What axe finds that is serious or critical."""
+        # colours in the middle of a change are nobody's; what moves for ever is left to move
+        moving = "document.getAnimations().filter(one => one.effect.getTiming().iterations !== Infinity)"
+        ended = f"Promise.allSettled({moving}.map(one => one.finished))"
+        self.page.evaluate(f"Promise.race([{ended}, new Promise(done => setTimeout(done, 1000))]).then(() => 0)")
         # within the page's policy: the browser's debugger runs it, no script element
         self.page.evaluate(f"{self._axe}; 0")
         tags = json.dumps({"runOnly": {"type": "tag", "values": RULES}, "resultTypes": ["violations"]})

@@ -223,6 +223,7 @@ def test_a_queue_is_connected_by_somebody_who_has_read_nothing(hub: WholeHub, at
 
 def test_a_webhook_is_connected_with_the_keyboard_alone(hub: WholeHub, at: Tab) -> None:
     name = f"Hooks {secrets.token_hex(3)}"
+    hub.define("source", "hooked", type=["bridge"], name="Hooked")
     at.go("/bridges/new")
     at.tab_to("Webhook")
     at.page.press("Enter")
@@ -231,7 +232,7 @@ def test_a_webhook_is_connected_with_the_keyboard_alone(hub: WholeHub, at: Tab) 
     at.page.press("Tab")
     at.page.type(name)
     at.page.press("Tab", "Tab")
-    at.page.type("Shop")
+    at.page.type("Hooked")
     at.page.press("ArrowDown", "Enter")
     at.tab_to("New source")
     at.page.press("Tab", "Enter", "ArrowUp", "Enter")  # how they are signed: the last one, not at all
@@ -254,7 +255,7 @@ def test_a_webhook_is_connected_with_the_keyboard_alone(hub: WholeHub, at: Tab) 
     at.page.until(f"location.pathname === '/console/bridges/{id}'")
     at.sees("Edit as JSON")
     made = hub.get(f"/definitions/bridge/{id}")["spec"]
-    assert (made["source"], made["settings"]) == ("shop", {"signature": "none"})
+    assert (made["source"], made["settings"]) == ("hooked", {"signature": "none"})
     assert made["mapping"] == {"profile": "email", "event": {"type": "event", "properties": "@"}}
 
 
