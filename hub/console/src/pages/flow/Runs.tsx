@@ -1,4 +1,4 @@
-import { Anchor, Code, Group, Select, Stack, Text } from '@mantine/core'
+import { Anchor, Code, Group, Stack, Text } from '@mantine/core'
 import { Link, useSearchParams } from 'wouter'
 
 import { hub, path, url } from '../../api/client'
@@ -8,6 +8,7 @@ import { DataTable } from '../../parts/DataTable'
 import { ErrorNotice } from '../../parts/ErrorNotice'
 import { Panel } from '../../parts/Panel'
 import { StateBadge } from '../../parts/StateBadge'
+import { StateSelect } from '../../parts/StateSelect'
 import { TimeAgo } from '../../parts/Time'
 import { Steps } from './Steps'
 import type { FlowRun, Leg } from './types'
@@ -24,17 +25,7 @@ export function Runs({ id }: { id: string }) {
     <Panel
       title="Runs"
       aside={
-        <Select
-          aria-label="State of runs"
-          placeholder="Any state"
-          size="xs"
-          w={150}
-          clearable
-          clearButtonProps={{ 'aria-label': 'Any state' }}
-          data={STATES}
-          value={state || null}
-          onChange={(value) => { setAsked(value === null ? {} : { state: value }) }}
-        />
+        <StateSelect label="State of runs" states={STATES} value={state} onChange={(one) => { setAsked(one === '' ? {} : { state: one }) }} />
       }
     >
       <Stack gap="md">

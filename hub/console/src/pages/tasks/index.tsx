@@ -1,4 +1,4 @@
-import { Code, Select, Stack } from '@mantine/core'
+import { Code, Stack } from '@mantine/core'
 import { useSearchParams } from 'wouter'
 
 import { url } from '../../api/client'
@@ -8,6 +8,7 @@ import { EmptyState } from '../../parts/EmptyState'
 import { PageHeader } from '../../parts/PageHeader'
 import { Panel } from '../../parts/Panel'
 import { StateBadge } from '../../parts/StateBadge'
+import { StateSelect } from '../../parts/StateSelect'
 import { TimeAgo } from '../../parts/Time'
 import { One } from './One'
 import { TaskProgress } from './TaskProgress'
@@ -36,17 +37,7 @@ export default function Tasks() {
           <Panel
             title="All tasks"
             aside={
-              <Select
-                aria-label="State"
-                placeholder="Any state"
-                size="xs"
-                w={150}
-                clearable
-                clearButtonProps={{ 'aria-label': 'Any state' }}
-                data={STATES}
-                value={state || null}
-                onChange={(value) => { setAsked(value === null ? {} : { state: value }) }}
-              />
+              <StateSelect label="State" states={STATES} value={state} onChange={(one) => { setAsked(one === '' ? {} : { state: one }) }} />
             }
           >
             <DataTable
