@@ -10,7 +10,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from hub.store.port import DefinitionVersion
 from schemas.jobs import SCHEDULER, queue_name
 from tests.kafka_tools import eventually
 from tests.live.collector import collector
+from tests.live.killing import kill_at_work, shake
 from tests.live.segment_site import Site, purchase, sign_in, site, worker
 from tests.servers import running
 from tests.unit.flow_cases import spec
@@ -254,10 +255,6 @@ def shop() -> Iterator[tuple[str, list[str]]]:
         thread.join()
 
 
-def workers_of(boss: psutil.Process) -> list[psutil.Process]:
-    return [child for child in boss.children() if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
-
-
 def _killed(kafka: str, namespace: str, tmp_path: Path, *, wave: int, kills: int) -> None:
     """As many waves of runs as kills, each in the middle of one; Valkey killed twice and emptied once: effects once."""
     draw = random.Random(kills)
@@ -268,22 +265,13 @@ def _killed(kafka: str, namespace: str, tmp_path: Path, *, wave: int, kills: int
     ):
         ids = [f"p{number:05}" for number in range(wave * kills)]
         people(at, *ids)
-        version = define(at, paused({"wait": "1s"}))
+        version = define(at, paused({"wait": "3s"}))
         with worker(at, queue=SCHEDULER, options=("--processes", "2")) as crew:
             boss = psutil.Process(crew.process.pid)
             for number in range(kills):
-                last = [run.id for run in begin(at, "f", version, ids[number * wave : (number + 1) * wave])]
-                eventually(lambda last=last: states(at, last).keys() - {"paused"}, 120)  # type: ignore[misc]
-                victims = workers_of(boss)
-                if victims:
-                    with suppress(psutil.NoSuchProcess):
-                        draw.choice(victims).send_signal(signal.SIGKILL)
-                if number in (kills // 3, 2 * kills // 3):
-                    valkey.kill()
-                    valkey.start()
-                if number == kills // 2:
-                    with client(valkey.url) as redis:
-                        redis.flushall()
+                begin(at, "f", version, ids[number * wave : (number + 1) * wave])
+                eventually(lambda: kill_at_work(valkey, boss, draw), 120)
+                shake(valkey, number, kills)
             runs = every(at)
             assert len(runs) == len(ids)
             eventually(lambda: states(at, runs) == {"done": len(ids)}, 240)
@@ -307,7 +295,7 @@ def states(at: Site, ids: Sequence[str]) -> Counter[str]:
 @pytest.mark.first
 @pytest.mark.timeout(300)
 def test_killed_three_times(kafka: str, namespace: str, tmp_path: Path) -> None:
-    _killed(kafka, namespace, tmp_path, wave=150, kills=3)
+    _killed(kafka, namespace, tmp_path, wave=250, kills=3)
 
 
 @pytest.mark.long

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import random
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +26,7 @@ from schemas.jobs import DO, EVENT_TO_PROFILE, PROPERTIES_TO_TRAITS, QUEUES, que
 from tests.factories import event, track
 from tests.kafka_tools import eventually
 from tests.live.collector import collector
+from tests.live.killing import kill_again_and_again
 from tests.live.segment_site import Site, site, worker
 from tests.servers import running
 
@@ -104,10 +103,6 @@ def crew(at: Site, queue: str, slice_events: int, processes: int = 2) -> Iterato
     variables = {"HUB_TASKS__SLICE_EVENTS": str(slice_events)}
     with worker(at, variables, queue=queue, options=options) as one:
         yield [psutil.Process(one.process.pid)]
-
-
-def workers_of(boss: psutil.Process) -> list[psutil.Process]:
-    return [child for child in boss.children() if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
 
 
 def test_events_are_copied_into_profiles_once(kafka: str, namespace: str, tmp_path: Path, redis_url: str) -> None:
@@ -240,7 +235,6 @@ def test_a_worker_that_dies_of_a_slice_again_and_again(
 
 def _killed(kafka: str, namespace: str, tmp_path: Path, *, events: int, kills: int, slice_events: int) -> None:
     """Workers killed in the middle, Valkey killed twice and emptied once."""
-    draw = random.Random(kills)
     with (
         running.own("valkey", tmp_path / "valkey") as valkey,
         site(kafka, namespace, tmp_path, valkey.url) as at,
@@ -250,22 +244,7 @@ def _killed(kafka: str, namespace: str, tmp_path: Path, *, events: int, kills: i
         at.define("mapping", "late", **LATE)
         copied(at)
         with crew(at, EVENT_TO_PROFILE, slice_events) as (boss,):
-            for number in range(kills):
-                before = done(at)
-                eventually(lambda before=before: done(at) > before or ended_already(at), 120)  # type: ignore[misc]
-                if ended_already(at):
-                    break
-                victims = workers_of(boss)
-                if victims:
-                    with suppress(psutil.NoSuchProcess):
-                        draw.choice(victims).send_signal(signal.SIGKILL)
-                if number in (kills // 3, 2 * kills // 3):
-                    valkey.kill()
-                    valkey.start()
-                if number == kills // 2:
-                    with client(valkey.url) as redis:
-                        redis.flushall()
-            assert number == kills - 1, "it was done before it was killed as often as it was to be"
+            kill_again_and_again(valkey, boss, kills, done=lambda: done(at), over=lambda: ended_already(at))
             assert ended(at, within_s=240).state == "done"
         assert traits(at) == model
         assert done(at) == events
@@ -306,6 +285,21 @@ def test_rq_shows_the_queues(kafka: str, namespace: str, tmp_path: Path, redis_u
             assert f"worker {namespace}-" in shown
             # what it knows nothing of, it leaves
             eventually(lambda: f"queue {queue_name(namespace, EVENT_TO_PROFILE)} 0" in _raw(command))
+
+
+def test_a_worker_that_redis_has_forgotten_is_known_again(kafka: str, namespace: str, tmp_path: Path) -> None:
+    """Else `GET /tasks` says that no worker does it, as long as it lives."""
+    with (
+        running.own("valkey", tmp_path / "valkey") as valkey,
+        site(kafka, namespace, tmp_path, valkey.url) as at,
+        client(valkey.url) as redis,
+        worker(at, queue=EVENT_TO_PROFILE),
+    ):
+        queue = JobQueue(redis, namespace, EVENT_TO_PROFILE)
+        for _ in range(2):
+            eventually(lambda: queue.living() == 1)
+            redis.flushall()
+        eventually(lambda: queue.living() == 1)
 
 
 def _raw(command: list[str]) -> str:

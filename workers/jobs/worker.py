@@ -18,7 +18,7 @@ from typing import Any, Final
 import structlog
 from redis import Redis
 from redis.exceptions import RedisError
-from rq import Queue, SimpleWorker
+from rq import Queue, SimpleWorker, worker_registration
 from rq.executions import Execution
 from rq.job import Job
 from rq.serializers import JSONSerializer
@@ -57,6 +57,7 @@ class Worker(SimpleWorker):
     def run_maintenance_tasks(self) -> None:
         """What RQ does now and then, and what the hub does."""
         super().run_maintenance_tasks()  # type: ignore[no-untyped-call]
+        self._be_known()
         self.upkeep()
 
     def execute_job(self, job: Job, queue: Queue) -> None:
@@ -66,6 +67,16 @@ class Worker(SimpleWorker):
             self.perform_job(job, queue, execution)
         self.set_state("idle")
 
+    def _be_known(self) -> None:
+        """Redis may have lost who it is: RQ says so at its birth alone. Raises RedisError."""
+        if self.connection.hexists(self.key, "birth"):
+            return
+        with self.connection.pipeline() as pipeline:
+            pipeline.hset(self.key, mapping=self.serialize())
+            pipeline.expire(self.key, self.worker_ttl + 60)
+            worker_registration.register(self, pipeline)
+            pipeline.execute()
+
     @contextmanager
     def _beating(self, job: Job, execution: Execution) -> Iterator[None]:
         over = threading.Event()
@@ -74,6 +85,7 @@ class Worker(SimpleWorker):
             while not over.wait(BEAT_S):
                 try:
                     self.maintain_heartbeats(job, execution)
+                    self._be_known()
                 except (RedisError, ValueError) as exc:
                     log.warning("worker.heartbeat_failed", error=str(exc))
 
