@@ -11,7 +11,7 @@ import typer
 
 from hub.cli.settings import EX_CONFIG, load
 from hub.errors import Fenced, HubError, Refused
-from hub.settings import Settings
+from hub.settings import Health, Settings
 from hub.stack.keys import admin_key, identity_key, secret_key
 from schemas.jobs import QUEUES, SCHEDULER, SEGMENTATION
 
@@ -198,7 +198,6 @@ def _process(name: str, kind: str | None = None) -> Iterator[Settings]:
     import structlog
 
     from hub.beat import beating
-    from hub.log.admin import ensure_topics
     from hub.logs import configure
 
     settings = load()
@@ -212,9 +211,9 @@ def _process(name: str, kind: str | None = None) -> Iterator[Settings]:
     gc.freeze()
     gc.set_threshold(2_000, 5, 20_000)
     try:
-        ensure_topics(settings.kafka, settings.namespace)
         kind = name if kind is None else kind
         with beating(settings.redis.address if settings.redis.url and kind else "", settings.namespace, kind):
+            _wait_for_kafka(settings, is_api=name == "api")
             yield settings
     except Refused as exc:
         typer.echo(f"stopped: {exc}", err=True)
@@ -225,3 +224,25 @@ def _process(name: str, kind: str | None = None) -> Iterator[Settings]:
     except HubError as exc:
         typer.echo(f"stopped, start again: {exc}", err=True)
         raise typer.Exit(1) from exc
+
+
+def _wait_for_kafka(settings: Settings, *, is_api: bool) -> None:
+    """
+    Until it is there with our topics. Meanwhile an API without TLS answers on its own port: /live and /ready, else 503.
+
+    Raises: Refused: waiting cannot help.
+    """
+    from hub.log.admin import ensure_topics
+    from hub.log.reaching import Reaching
+    from hub.waiting import until_there
+
+    kafka, api, health = settings.kafka, settings.api, settings.health
+    if is_api:
+        health = Health(host=api.host, port=0 if api.cert_file else api.port)
+    reach = Reaching(kafka)
+
+    def there() -> None:
+        reach()
+        ensure_topics(kafka, settings.namespace)
+
+    until_there(there, health, elsewhere=503 if is_api else 404)

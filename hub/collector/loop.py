@@ -132,6 +132,7 @@ class Loop:
         """By thread, what it is waiting for; empty while all is well."""
         self._asked: dict[int, tuple[float, str]] = {}
         """By thread that waits for an answer, since when (time.monotonic), and whose."""
+        ownership.ask_by(self._patiently)
         ownership.before_losing(self._let_go)
         ownership.when_gained(self._send_again)
 

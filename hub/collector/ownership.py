@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from hub.collector import metrics
+from hub.collector.patient import patient
 from hub.errors import HubError, Refused, Unavailable
 from hub.log.admin import LogAdmin
 from hub.model import Progress
@@ -57,6 +58,10 @@ class Ownership:
         """Next offset to count, by partition: where the store will be once the batch in hand is written."""
         self.assigned = False
         """Whether the group has told us our share, be it empty."""
+
+    def ask_by(self, patiently: Callable[[Callable[[], Any]], Any]) -> None:
+        """The store is asked by `patiently`: that it is away just when partitions come is nothing to end at."""
+        self._store = patient(self._store, patiently)
 
     def before_losing(self, act: Callable[[], None]) -> None:
         """Call `act` before partitions are given up, on the thread that polls."""

@@ -18,7 +18,6 @@ from hub.collector.definitions import CompiledDefinitions
 from hub.collector.garbage import Garbage
 from hub.collector.geo import places
 from hub.collector.loop import Loop, now_ms
-from hub.collector.opening import open_when_there
 from hub.collector.output import Output
 from hub.collector.ownership import Ownership
 from hub.collector.sweeper import Sweeper
@@ -41,6 +40,7 @@ from hub.settings import Collector as CollectorSettings
 from hub.settings import Health, Kafka, Telemetry
 from hub.store.factory import open_store
 from hub.telemetry.start import opened as telemetry_of
+from hub.waiting import open_when_there
 from schemas.topics import EVENTS, KEYS, MAX_TOLD_BYTES, STORED
 
 if TYPE_CHECKING:
@@ -113,10 +113,7 @@ def run_collector(
     waited = WaitedTypes(catalogue)
     upgrade_store(store_url, health)
     with ExitStack() as stack:
-        store = open_when_there(store_url, health, stopping)
-        if store is None:
-            return
-        reading = stack.enter_context(closing(store))
+        reading = stack.enter_context(closing(open_when_there(store_url, health)))
         writing = stack.enter_context(closing(open_store(store_url)))
         stack.enter_context(Follower(kafka, namespace, catalogue))
         waited.remember(reading, catalogue.entries(FLOW))

@@ -35,6 +35,7 @@ from hub.jobs.queue import JobQueue
 from hub.log.admin import LogAdmin, ensure_topics
 from hub.log.aio import access
 from hub.log.leaving import leave_for
+from hub.log.reaching import Reaching
 from hub.settings import Kafka, Redis, Store
 from hub.stack.ports import free_port
 from hub.store.factory import has_store, open_store, remove_store
@@ -130,6 +131,10 @@ def test_nobody_else_gets_into_kafka_and_no_password_is_told(broker: Own, namesp
         with pytest.raises(Unavailable) as error:
             ask()
         assert "another-one" not in str(error.value)
+    # who begins does not wait for a Kafka that has the wrong password; a certificate may be on its way
+    with pytest.raises(Refused if mechanism != "certificate" else Unavailable) as error:
+        Reaching(stranger)()
+    assert "another-one" not in str(error.value)
 
 
 @pytest.fixture

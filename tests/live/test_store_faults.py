@@ -252,7 +252,28 @@ def test_a_collector_that_starts_before_its_store_waits_for_it(
             there.has(SOME)
             assert next.process.poll() is None
         said_by_it = next.log.read_text()
-        assert said_by_it.count("collector.waits") == said_by_it.count("collector.goes_on") == 1
+        assert said_by_it.count("process.waits") == said_by_it.count("process.goes_on") == 1
+
+
+def test_partitions_that_come_while_the_store_is_away_are_taken_when_it_is_back(
+    kafka: str, namespace: str, tmp_path: Path, shared_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (
+        shared("elasticsearch", shared_folder / "elasticsearch") as url,
+        site(kafka, namespace, tmp_path, url, monkeypatch) as there,
+    ):
+        monkeypatch.setenv("HUB_HEALTH__PORT", "0")
+        with collector(kafka, namespace, tmp_path, name="other") as other:
+            eventually(lambda: len(there.state()["partitions"]) == 2)
+            there.link.do(Proxy.cut)
+            assert other.stop() == 0
+        assert "does not answer" in there.until_waiting()["waiting_for"]
+        there.link.do(Proxy.heal)
+        eventually(lambda: there.state()["ready"] and len(there.state()["partitions"]) == 4)
+        there.send(0, SOME)
+        there.until_stored(SOME)
+        there.has(SOME)
+        assert there.collector.process.poll() is None, "nobody had to start it again"
 
 
 @pytest.mark.long

@@ -35,8 +35,9 @@ from hub.log.progress import Progress, agents_group
 from hub.segments import timers
 from hub.settings import Settings
 from hub.stack.keys import identity_key
-from hub.store.factory import open_store
+from hub.store.factory import has_store, open_store
 from hub.task import Task
+from hub.waiting import until_there
 from schemas.codec import encode_trigger
 from schemas.heartbeats import Keys
 from schemas.jobs import DO, PLAN
@@ -104,6 +105,7 @@ def run(settings: Settings, now_ms: Callable[[], int] = now_ms, at: At = lambda 
     process = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     catalogue = Catalogue(identity_key(settings.identity.key, settings.data))
     with ExitStack() as stack:
+        until_there(lambda: has_store(settings.store_url), settings.health)
         follower = stack.enter_context(Follower(kafka, namespace, catalogue))
         store = stack.enter_context(closing(open_store(settings.store_url, readonly=True)))
         progress = stack.enter_context(closing(Progress(kafka, namespace)))

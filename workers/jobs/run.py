@@ -21,7 +21,7 @@ from hub.log.bulk import BulkWindow
 from hub.log.progress import Progress
 from hub.redis import client, translated
 from hub.settings import Settings
-from hub.store.factory import open_store
+from hub.waiting import open_when_there, until_there
 from schemas.jobs import SCHEDULER, SEGMENTATION
 from workers.jobs.desk import Desk, LateCatalogue
 from workers.jobs.on_demand import on_demand
@@ -62,12 +62,13 @@ def run(settings: Settings, queue: str, outward: OpenOutward | None = None, now_
         outward: how flows ask other systems.
         now_ms: the clock, milliseconds since 1970.
 
-    Raises: Unavailable: Redis is away, start again. Refused: the store cannot be read.
+    Raises: Unavailable: Redis has gone, start again. Refused: the store cannot be read.
     """
     kafka, namespace = settings.kafka, settings.namespace
     with ExitStack() as stack:
-        store = stack.enter_context(closing(open_store(settings.store_url)))
         redis = stack.enter_context(closing(client(settings.redis.address)))
+        until_there(lambda: _ping(redis), settings.health)
+        store = stack.enter_context(closing(open_when_there(settings.store_url, settings.health)))
         # a worker waits in Redis for its next job, longer than anybody waits for an answer
         waiting = stack.enter_context(closing(Redis.from_url(settings.redis.address, socket_timeout=2 * WAIT_S)))
         progress = stack.enter_context(closing(Progress(kafka, namespace)))
@@ -116,6 +117,11 @@ def run(settings: Settings, queue: str, outward: OpenOutward | None = None, now_
         if not worker.asked_to_stop:
             raise Unavailable("redis", "the connection is gone")
         log.info("worker.stopped")
+
+
+def _ping(redis: Redis) -> None:
+    with translated():
+        redis.ping()
 
 
 def patiently(act: Callable[[], str], stopping: Callable[[], bool]) -> str:
