@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, nullcontext
 from typing import TYPE_CHECKING
 
 from redis import Redis
@@ -14,19 +14,22 @@ from hub.errors import Unavailable
 from hub.flows.effects import Answer, LookUp
 from hub.flows.ended import Resumed, by_then
 from hub.flows.kept import KeptRun
-from hub.flows.outward import OpenOutward
+from hub.flows.outward import LongTurn, OpenOutward
 from hub.flows.runner import Records, Runner
 from hub.flows.traced import RunTraces
 from hub.flows.versions import FLOW, FlowVersions
 from hub.jobs.flow_answers import RedisAnswers
 from hub.jobs.flow_lookups import answered
 from hub.jobs.flow_queue import FlowQueue
+from hub.jobs.long_turns import LongTurns
+from hub.jobs.queue import JobQueue
+from hub.jobs.turns import Turns
 from hub.log.window import Window
 from hub.settings import Settings
 from hub.store.port import Store
 from hub.store.query import QueryError
 from hub.telemetry.start import opened
-from schemas.jobs import SEGMENTATION
+from schemas.jobs import SCHEDULER, SEGMENTATION
 from schemas.topics import EVENTS
 from workers.agents.outbox import Outbox, sealing_of
 from workers.jobs.desk import Desk
@@ -62,6 +65,7 @@ def made(
     *,
     now_ms: Callable[[], int],
     outward: OpenOutward | None = None,
+    long_turn: LongTurn = lambda _: nullcontext(True),
     traces: RunTraces | None = None,
     window: Window | None = None,
     beat: Callable[[], None] = lambda: None,
@@ -71,6 +75,7 @@ def made(
     Args:
         redis: Where runs are put that go on later.
         outward: None: this process asks no other systems.
+        long_turn: Which runs may be at long nodes.
         traces: None: nobody wants any.
         window: In which bulk gives way to live events.
         stack: Closes what was opened.
@@ -102,6 +107,7 @@ def made(
         scheduled=queue,
         answers=RedisAnswers(redis, settings.namespace),
         outward=calls,
+        long_turn=long_turn,
         traces=traces,
         meanwhile=meanwhile,
         now_ms=now_ms,
@@ -131,6 +137,11 @@ def opened_runner(desk: Desk, stack: ExitStack) -> Runner:
         outbox,
         now_ms=desk.now_ms,
         outward=desk.outward,
+        long_turn=LongTurns(
+            Turns(desk.redis, desk.settings.namespace),
+            JobQueue(desk.redis, desk.settings.namespace, SCHEDULER),
+            desk.now_ms,
+        ),
         traces=run_traces(desk.settings, desk.redis, "worker", stack),
         window=desk.window if desk.queue == SEGMENTATION else None,
         stack=stack,

@@ -23,6 +23,7 @@ from hub.errors import Unavailable
 from hub.flows.check import Checked, FlowError, check
 from hub.flows.compiled import compile_flow
 from hub.flows.effects import Answer, LookUp
+from hub.flows.overdue import MOST_S
 from hub.flows.references import unknown
 from hub.flows.registry import described
 from hub.flows.run import Documents
@@ -134,6 +135,7 @@ class Flows:
                 pauses=asked.pauses,
                 look=self._look,
                 clock_ns=time.perf_counter_ns,
+                long_s=MOST_S,
             )
         except (FlowError, TrialError) as exc:
             raise Invalid(str(exc)) from exc

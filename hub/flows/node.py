@@ -25,6 +25,8 @@ Gives: TypeAlias = Literal["any", "object", "list", "text", "number", "boolean",
 OUT: Final = "out"
 ERROR: Final = "error"
 """The port at which every node goes on when it fails. If it leads nowhere, the run has failed there."""
+LONGEST_S: Final = 1_800.0
+"""No node may say that it takes longer: half of what a job on RQ may (`hub.jobs.queue.JOB_S`)."""
 THEN: Final = ("then", "else")
 """Ports of all nodes that ask something. No `true` and `false`: in YAML these are no texts."""
 
@@ -205,6 +207,8 @@ class Node(NamedTuple):
         gives: What goes out at its ports; of a Valued node, what the value is.
         run: The function, with what a Valued node works out put in its place.
         package: Which package brings it; empty: the hub.
+        long_s: So long it may take, seconds; a worker runs it then, for which nobody waits. 0: it takes no time worth
+            speaking of.
     """
 
     name: str
@@ -216,6 +220,7 @@ class Node(NamedTuple):
     gives: Gives
     run: Callable[[Any, Call], Given]
     package: str = ""
+    long_s: float = 0.0
 
     def ports_of(self, config: Config) -> tuple[str, ...]:
         """All ports, ERROR apart."""
@@ -240,6 +245,7 @@ def node(
     takes: Type = "any",
     gives: Gives = "same",
     package: str = "",
+    long_s: float = 0.0,
 ) -> Callable[[Callable[[Any, Call], Any]], Node]:
     """
     Make a node of a function; the first sentence of its docstring is what people read.
@@ -248,15 +254,17 @@ def node(
     is a Valued, it gives a value, which goes into the payload; else an Outcome, Wait, Pause or None. It does nothing
     and changes nothing: what is to be done it gives back as effects. Whatever it raises goes out at its error port.
 
-    Args: as Node's.
+    Args: as Node's. Raises ValueError: `long_s` is below 0, or above LONGEST_S.
     """
+    if not 0 <= long_s <= LONGEST_S:
+        raise ValueError(f"long_s is {long_s:g}; it is from 0 to {LONGEST_S:g} seconds")
 
     def made(function: Callable[[Any, Call], Any]) -> Node:
         first = next(iter(signature(function).parameters))
         config: type[Config] = get_type_hints(function)[first]
         summary = " ".join((function.__doc__ or "").strip().split("\n\n")[0].split())
         run = _valued(function) if issubclass(config, Valued) else function
-        return Node(name, summary, group, config, ports, takes, gives, run, package)
+        return Node(name, summary, group, config, ports, takes, gives, run, package, long_s)
 
     return made
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeAlias
 
 from hub.definitions.catalogue import Catalogue
@@ -79,6 +80,13 @@ def waited_for(event: Mapping[str, Any]) -> list[str]:
     if not isinstance(options, dict) or options.get(ASYNC) is not False or not isinstance(flows, dict):
         return []
     return sorted(flows.get("run") or ())
+
+
+LongTurn: TypeAlias = Callable[[str], AbstractContextManager[bool]]
+"""
+Given a run: whether it may be at a long node while the block runs. If not, whoever it is that decides has it go on when
+it may. Raises Unavailable.
+"""
 
 
 class Elsewhere(Protocol):

@@ -6,7 +6,6 @@ from operator import attrgetter
 from typing import Final
 
 from hub.flows.node import Node
-from hub.flows.overdue import in_time
 from hub.packages import Installed, package_of
 
 GROUP: Final = "thamesthrive_hub.nodes"
@@ -18,6 +17,4 @@ def load(name: str) -> Node | None:
     made = NODES.load(name)
     if made is None:
         return None
-    run = made.run
-    package = package_of(NODES.entries()[name][0])
-    return made._replace(package=package, run=lambda config, call: in_time(lambda: run(config, call)))
+    return made._replace(package=package_of(NODES.entries()[name][0]))

@@ -98,5 +98,6 @@ def _form(made: Node) -> dict[str, Any]:
         "own_ports": made.config.own_ports,
         "error_port": ERROR,
         "package": made.package or None,
+        "long_s": made.long_s or None,
         "config": made.config.model_json_schema(),
     }

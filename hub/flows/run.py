@@ -11,8 +11,9 @@ import msgspec
 from hub.flows.compiled import CompiledFlow
 from hub.flows.compiled import Step as Compiled
 from hub.flows.effects import Answer, Ask, CallHttp, Effect, LookUp, Respond
-from hub.flows.node import ERROR, Call, Given, NodeFault, Outcome, Resumed, Wait
+from hub.flows.node import ERROR, LONGEST_S, Call, Given, NodeFault, Outcome, Resumed, Wait
 from hub.flows.notation import ValueFault
+from hub.flows.overdue import MOST_S, in_time
 from hub.flows.patch import check
 from hub.flows.pause import Pause
 from hub.flows.trace import Fired, Result, Run, Saved, State, Step
@@ -41,8 +42,8 @@ class _Stopped(Exception):
     """A limit is reached."""
 
 
-class _Asks(Exception):
-    """A node needs an answer that is not there yet."""
+class _Waits(Exception):
+    """What is behind the node has to wait."""
 
 
 def run_id(flow: str, version: int, fired: Fired) -> str:
@@ -60,10 +61,12 @@ def run(
     answers: Mapping[str, Answer] = {},
     resumed: Mapping[str, Mapping[str, Any] | None] = {},
     clock_ns: Callable[[], int] = int,
+    long_s: float = LONGEST_S,
 ) -> Run:
     """
     Run a flow as far as it goes. A node is run once at most, when it is known of every edge that leads to it whether
-    something comes along it; a pause holds up what is behind it, a call everything.
+    something comes along it; a pause holds up what is behind it, a call everything. So does a long node that has just
+    been run: its result is to be saved, and what follows sees what there is by then.
 
     The same arguments give the same run. A run that was made before in part and is made again with what was `saved`
     goes on from there.
@@ -76,6 +79,7 @@ def run(
         resumed: Nodes whose pauses end, each with the event that ends it, or None.
         clock_ns: A clock that never goes back, to say how long nodes take and to end a run that takes too long; without
             one neither is done.
+        long_s: A long node may take so long here, seconds; 0: the run waits in front of it.
     """
     runner = _Runner(
         flow,
@@ -86,6 +90,7 @@ def run(
         answers=answers,
         resumed=resumed,
         clock_ns=clock_ns,
+        long_s=long_s,
     )
     return runner.go()
 
@@ -104,8 +109,10 @@ class _Runner:
         answers: Mapping[str, Answer],
         resumed: Mapping[str, Mapping[str, Any] | None],
         clock_ns: Callable[[], int],
+        long_s: float,
     ) -> None:
         self._flow = flow
+        self._long_s = long_s
         self._fired = fired
         self._documents = documents
         self._now_ms = now_ms
@@ -147,7 +154,7 @@ class _Runner:
                 self._come_to(step)
         except _Stopped as exc:
             return Run(self._id, "stopped", str(exc), self._steps, [], {}, self._saved(), {})
-        except _Asks:
+        except _Waits:
             return self._ended("waiting")
         if self._paused:
             return self._ended("paused")
@@ -208,12 +215,16 @@ class _Runner:
             with suppress(NodeFault):  # the profile is another one by now: its owner will find it out
                 self._view.take(tuple(known.effects))
         self._sizes[step.id] = len(_encode(known.output))
-        self._keep(step, payload, known, 0, reused=True)
+        self._keep(step, payload, known, reused=True)
 
     def _run(self, step: Compiled, payload: Any, sources: Mapping[str, Any]) -> None:
         if step.id in self._pauses and step.id not in self._resumed:
             self._pause(step, payload, self._pauses[step.id], 0)
             return
+        is_long = bool(step.node.long_s) and not step.skip
+        if is_long and not self._long_s:
+            self._steps.append(Step(step.id, step.node.name, "waiting", payload))
+            raise _Waits
         began_ns = self._clock_ns()
         error, more = "", _NO_DOCUMENT
         given: Given = None
@@ -222,7 +233,7 @@ class _Runner:
             given = self._asked(step, payload, sources)
             if isinstance(given, Outcome):
                 given = self._checked(step, payload, given, next(iter(sources), ""))
-        except _Asks:
+        except _Waits:
             raise
         except NodeFault as exc:
             error, more = str(exc) or _NO_WORDS, exc.more
@@ -239,17 +250,19 @@ class _Runner:
             self._pause(step, payload, given._replace(since_ms=since_ms), took_us)
         elif isinstance(given, Outcome):
             effects = [*self._made, *given.effects]
-            result = Result(given.port, given.output, effects, dict(given.memory), given.note)
-            self._keep(step, payload, result, took_us)
+            result = Result(given.port, given.output, effects, dict(given.memory), given.note, took_us=took_us)
+            self._keep(step, payload, result)
         else:
-            self._keep(step, payload, Result(""), took_us)
+            self._keep(step, payload, Result("", took_us=took_us))
+        if is_long and step.id in self._results:
+            raise _Waits
 
     def _asked(self, step: Compiled, payload: Any, sources: Mapping[str, Any]) -> Given:
         """What the node gives; an answer, if it needs one and has it, is given to it."""
         if step.skip:
             ports = step.node.ports_of(step.config)
             return Outcome(ports[0], payload) if ports else None
-        given = step.node.run(step.config, self._call(step, payload, sources, None))
+        given = self._given(step, self._call(step, payload, sources, None))
         if not isinstance(given, Wait):
             return given
         if self._called >= self._flow.limits.calls:
@@ -258,12 +271,19 @@ class _Runner:
         if answer is None:
             self._wanted[step.id] = given.call
             self._steps.append(Step(step.id, step.node.name, "waiting", payload, effects=[given.call]))
-            raise _Asks
+            raise _Waits
         self._made = (given.call,)
-        given = step.node.run(step.config, self._call(step, payload, sources, answer))
+        given = self._given(step, self._call(step, payload, sources, answer))
         if isinstance(given, Wait):
             raise NodeFault("it has had an answer, and asks again")
         return given
+
+    def _given(self, step: Compiled, call: Call) -> Given:
+        """Raises NodeFault: it takes too long; whatever the node raises."""
+        node = step.node
+        if not node.package:
+            return node.run(step.config, call)
+        return in_time(lambda: node.run(step.config, call), min(node.long_s, self._long_s) or MOST_S)
 
     def _call(self, step: Compiled, payload: Any, sources: Mapping[str, Any], answer: Answer | None) -> Call:
         documents = self._documents
@@ -315,7 +335,7 @@ class _Runner:
         error = error[:_WORDS]
         made: list[Effect] = [*self._made]
         if not step.catches:
-            self._keep(step, payload, Result("", effects=made, error=error), took_us)
+            self._keep(step, payload, Result("", effects=made, error=error, took_us=took_us))
             return
         about = {"node": step.id, "type": step.node.name, "message": error}
         output = {"error": {**about, **more}, "payload": payload}
@@ -327,14 +347,14 @@ class _Runner:
             output = {"error": about, "payload": None}
             size = len(_written(output))
         self._sizes[step.id] = size
-        self._keep(step, payload, Result(ERROR, output, made, error=error), took_us)
+        self._keep(step, payload, Result(ERROR, output, made, error=error, took_us=took_us))
 
     def _pause(self, step: Compiled, payload: Any, pause: Pause, took_us: int) -> None:
         self._paused[step.id] = pause
         self._held.add(step.id)
         self._steps.append(Step(step.id, step.node.name, "paused", payload, until_ms=pause.until_ms, took_us=took_us))
 
-    def _keep(self, step: Compiled, payload: Any, result: Result, took_us: int, *, reused: bool = False) -> None:
+    def _keep(self, step: Compiled, payload: Any, result: Result, *, reused: bool = False) -> None:
         self._results[step.id] = result
         if result.memory:
             self._memory = {**self._memory, **result.memory}
@@ -360,7 +380,7 @@ class _Runner:
                 result.effects,
                 result.note,
                 result.error,
-                took_us=took_us,
+                took_us=result.took_us,
             )
         )
         if self._did > self._flow.limits.effects:

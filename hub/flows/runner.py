@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 import msgspec
@@ -20,7 +21,8 @@ from hub.flows.effects import Answer, Ask, CallHttp, LookUp, SendMessage
 from hub.flows.ended import Resumed as Ended
 from hub.flows.kept import OVER, KeptRun, Order, RunDocuments, begun, ended, failed, unsettled
 from hub.flows.metrics import LEFT, RUNS, SECONDS
-from hub.flows.outward import Answers, Elsewhere, Outward, waited_for
+from hub.flows.node import LONGEST_S
+from hub.flows.outward import Answers, Elsewhere, LongTurn, Outward, waited_for
 from hub.flows.records import ran_ms, records
 from hub.flows.run import NOTHING, Documents, run, run_id
 from hub.flows.scheduled import Scheduled, second
@@ -43,6 +45,8 @@ GIVE_UP_MS: Final = 3_600_000
 """A run that should go on, and of a version that nobody can run, fails after so long."""
 CALLERS: Final = 16
 """Runs whose calls are made at a time."""
+TURN_NS: Final = 900_000_000_000
+"""After so long a run goes on behind a long node in a job of its own, which has time for the next one."""
 ROOM_BYTES: Final = 65_536
 """Of a record on Kafka, for what is around it, and for the seal."""
 
@@ -120,6 +124,7 @@ class Runner:
         scheduled: Scheduled,
         answers: Answers,
         outward: Outward | None = None,
+        long_turn: LongTurn = lambda _: nullcontext(True),
         traces: RunTraces | None = None,
         meanwhile: Callable[[Sequence[KeptRun]], Ended] = lambda _: {},
         now_ms: Callable[[], int],
@@ -132,6 +137,7 @@ class Runner:
             meanwhile: Which pauses of runs that were just saved have ended since (`hub.flows.ended.by_then`). May raise
                 Unavailable.
             outward: None: what goes to other systems is for others to do (`elsewhere`), whatever is said of blocking.
+            long_turn: Which runs may be at long nodes.
             traces: None: nobody wants any.
             now_ms: The clock, milliseconds since 1970.
             clock_ns: As of `run`; without one, what is not known yet is asked for for ever.
@@ -145,6 +151,7 @@ class Runner:
         self._scheduled = scheduled
         self._answers = answers
         self._outward = outward
+        self._long_turn = long_turn
         self._traces = traces
         self._meanwhile = meanwhile
         self._now_ms = now_ms
@@ -168,7 +175,8 @@ class Runner:
         Make runs, many at once. One that was made before is not made again; one that was begun and did not come to its
         end goes on. A run of a flow that is deleted or switched off, of an event or a person that is gone, is not made.
 
-        Args: may_block: whether calls of other systems are made; else such a run is kept, and goes on elsewhere.
+        Args: may_block: whether calls of other systems are made, and long nodes are run; else such a run is kept, and
+            goes on elsewhere.
 
         Raises: Unavailable: the same again.
         """
@@ -312,13 +320,16 @@ class Runner:
     def _made(self, works: list[_Work], *, may_block: bool) -> list[KeptRun]:
         may_block = may_block and self._outward is not None
         made: list[KeptRun] = []
+        until_ns = self._clock_ns() + TURN_NS
         while works:
             if any(work.refusals > REFUSALS for work in works):
                 raise Unavailable("flows", "somebody else makes the same runs all the time")
             for work in works:
-                self._run(work)
+                self._run(work, may_block=may_block)
                 self._beat()
             works, over = self._round(works, may_block=may_block)
+            made += over
+            works, over = self._anew(works, is_late=self._clock_ns() > until_ns)
             made += over
             self._beat()
         return self._with_meanwhile(made, may_block=may_block)
@@ -332,7 +343,7 @@ class Runner:
         again = {one.id: one for one in self.go_on(list(resumed), resumed=resumed, may_block=may_block)}
         return [again.get(one.id, one) for one in made]
 
-    def _run(self, work: _Work) -> None:
+    def _run(self, work: _Work, *, may_block: bool) -> None:
         """As far as it goes without others; look-ups are answered here. Raises Unavailable: the store is."""
         began_ns = self._clock_ns()
         work.records, work.messages = [], []
@@ -345,6 +356,10 @@ class Runner:
                 if not lookups:
                     break
                 work.answers = {**work.answers, **{node: self._look(ask) for node, ask in lookups.items()}}
+            if may_block and _is_before_long(work.found):
+                with self._long_turn(work.kept.id) as is_mine:
+                    if is_mine:
+                        work.found = self._found(work, LONGEST_S)
             if work.found.state not in ("waiting", "stopped"):
                 self._prepare(work)
         except Unavailable:
@@ -371,7 +386,7 @@ class Runner:
             fired = kept.fired if event is None else fired_by(work.documents.event, kept.fired.at_ms)
             work.kept = msgspec.structs.replace(kept, fired=fired, began_ms=work.now_ms)
 
-    def _found(self, work: _Work) -> Run:
+    def _found(self, work: _Work, long_s: float = 0.0) -> Run:
         kept = work.kept
         return run(
             work.flow,
@@ -382,6 +397,7 @@ class Runner:
             answers=work.answers,
             resumed=work.resumed,
             clock_ns=self._clock_ns,
+            long_s=long_s,
         )
 
     def _prepare(self, work: _Work) -> None:
@@ -413,8 +429,8 @@ class Runner:
         Returns: those that have to be run again, as their calls are answered or somebody else has saved them; and those
         that are as far as they go.
         """
-        handed = [work for work in works if not may_block and _is_outward(work)]
-        calling = [work for work in works if may_block and work.found.state == "waiting"]
+        handed = [work for work in works if _is_before_long(work.found) or (_is_outward(work) and not may_block)]
+        calling = [work for work in works if work.found.state == "waiting" and work not in handed]
         ready = [work for work in works if work not in handed and work not in calling]
         # what does nothing that can be seen needs no note of what it was about to do
         doing = [work for work in ready if work.records or work.messages]
@@ -434,6 +450,27 @@ class Runner:
         again = [work for work in calling if work.kept.id not in refused]
         self._call(again)
         return [*again, *self._reread([work for work in works if work.kept.id in refused], made)], made
+
+    def _anew(self, works: Sequence[_Work], *, is_late: bool) -> tuple[list[_Work], list[KeptRun]]:
+        """
+        Those that come from a long node go on with what there is by now.
+
+        Args: is_late: they go on elsewhere.
+
+        Returns: those that have to be run again; and those that are as far as they go.
+        """
+        behind = [work for work in works if work.found.steps and not work.found.wanted]
+        if not behind:
+            return list(works), []
+        others = [work for work in works if work not in behind]
+        if is_late:
+            return others, [work.kept for work in behind]
+        ending = {work.kept.id: work.resumed for work in behind}
+        fresh, gone, moving = self._works([(work.kept, work.flow) for work in behind], ending)
+        for work in behind:
+            if work.kept.id in gone:
+                LEFT.labels(work.kept.flow, gone[work.kept.id]).inc()
+        return [*others, *fresh], [work.kept for work in behind if work.kept.id in moving]
 
     def _save(self, runs: list[KeptRun], works: Sequence[_Work], *, durable: bool) -> set[str]:
         """Returns ids of those that were refused; the others are as they were saved from now on."""
@@ -559,6 +596,11 @@ class Runner:
 def _is_outward(work: _Work) -> bool:
     """Whether others have to be asked or told."""
     return work.found.state == "waiting" or bool(work.messages)
+
+
+def _is_before_long(found: Run) -> bool:
+    """Whether it stands in front of a long node, which somebody else may run."""
+    return found.state == "waiting" and not found.wanted and found.steps[-1].state == "waiting"
 
 
 def _ending(kept: KeptRun, given: Resumed, now_ms: int) -> dict[str, Any]:

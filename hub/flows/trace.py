@@ -14,7 +14,8 @@ State: TypeAlias = Literal["done", "failed", "stopped", "paused", "waiting", "ca
 """
 done: nothing is left to do. failed: a node has failed whose error port leads nowhere; what its branch should have done
 is not done, the rest is. stopped: it has come to a limit, and nothing that it wanted is done. paused: some of it goes
-on later. waiting: a call has to be made before it can go on. cancelled: somebody has ended it.
+on later. waiting: a call has to be made, or a long node to be run, before it can go on. cancelled: somebody has ended
+it.
 """
 
 
@@ -45,6 +46,7 @@ class Result(msgspec.Struct, frozen=True):
         port: Where it went on; empty: nowhere.
         error: Why it has failed; empty: it has not.
         is_settled: Whether its effects have been done.
+        took_us: How long it took, microseconds.
     """
 
     port: str
@@ -54,6 +56,7 @@ class Result(msgspec.Struct, frozen=True):
     note: str = ""
     error: str = ""
     is_settled: bool = False
+    took_us: int = 0
 
 
 class Saved(msgspec.Struct, frozen=True):
@@ -102,7 +105,8 @@ class Run(NamedTuple):
         effects: What is to be done now, each with the node that wants it; none when it was stopped.
         response: For whoever waits for the run.
         saved: To go on with, when it is paused or waiting.
-        wanted: By node, the call that it is waiting for.
+        wanted: By node, the call that it is waiting for. None, and it is waiting: for a long node that must not be run
+            here, or to go on behind one that was.
     """
 
     id: str

@@ -10,8 +10,9 @@ import msgspec
 from hub.definitions.kinds import Flow
 from hub.flows.compiled import CompiledFlow
 from hub.flows.effects import Answer, LookUp
+from hub.flows.node import LONGEST_S
 from hub.flows.run import Documents, run
-from hub.flows.trace import Fired, Run, Saved, settled
+from hub.flows.trace import Fired, Run, Saved, Step, settled
 from hub.flows.triggers import Triggers, fired_by
 from hub.flows.view import View
 
@@ -64,6 +65,7 @@ def try_flow(
     pauses: Literal["stop", "pass"] = "pass",
     look: Look | None = None,
     clock_ns: Callable[[], int] = int,
+    long_s: float = LONGEST_S,
 ) -> Tried:
     """
     Try a flow.
@@ -75,6 +77,7 @@ def try_flow(
         look: For other look-ups; None: they are taken to find nothing.
         pauses: pass: all of it is shown, each pause taken to end at its time.
         clock_ns: As of `run`.
+        long_s: A long node may take so long, seconds; more than 0.
 
     Raises: TrialError.
     """
@@ -98,6 +101,7 @@ def try_flow(
             assumed=assumed,
             look=look,
             clock_ns=clock_ns,
+            long_s=long_s,
         )
         legs.append(_shown(now_ms, found))
         response, error = found.response or response, found.error or error
@@ -125,8 +129,10 @@ def _leg(
     assumed: list[str],
     look: Look | None,
     clock_ns: Callable[[], int],
+    long_s: float,
 ) -> Run:
-    """Until it has ended or paused, each call answered."""
+    """Until it has ended or paused, each call answered, each long node run."""
+    before: list[Step] = []
     while True:
         found = run(
             flow,
@@ -137,9 +143,13 @@ def _leg(
             answers=answers,
             resumed=resumed,
             clock_ns=clock_ns,
+            long_s=long_s,
         )
         if found.state != "waiting":
-            return found
+            return found._replace(steps=[*before, *found.steps])
+        if not found.wanted:  # it goes on behind a long node
+            before += (step for step in found.steps if step.state != "reused")
+            saved = found.saved
         for id, ask in found.wanted.items():
             if isinstance(ask, LookUp) and look is not None:
                 answers[id] = look(ask)

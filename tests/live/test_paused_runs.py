@@ -18,6 +18,7 @@ from hub.flows.kept import KeptRun
 from hub.flows.scheduled import second
 from hub.jobs import paused
 from hub.jobs.flow_queue import MOST_LATER, SOON_S
+from hub.jobs.long_turns import LongTurns
 from hub.jobs.paused import PAGE, SLACK_S
 from hub.jobs.queue import Call
 from hub.jobs.turns import Turns
@@ -26,6 +27,7 @@ from schemas.jobs import DUE, GO_ON, RESUME, SCHEDULER, due_at, due_span, job_id
 from tests.live.paused_site import ASKED, DAY_MS, LATER, Site
 from tests.servers.running import Own, own
 from tests.unit.flow_cases import NOW_MS
+from workers.jobs.worker import worker_of
 
 DUE_MS = NOW_MS + 3 * DAY_MS
 THEN_MS = DUE_MS + SLACK_S * 1_000
@@ -258,6 +260,30 @@ def test_a_turn_that_nobody_gives_back_ends(at: Site) -> None:
     assert not turns.take("f", "r2", 1, at.now_ms + 3_599_000)
     assert turns.take("g", "r2", 1, at.now_ms), "of another flow"
     assert turns.take("f", "r2", 1, at.now_ms + 3_601_000)
+
+
+def test_of_several_workers_one_is_left_by_long_nodes(at: Site) -> None:
+    """So that pauses and calls of other runs go on meanwhile."""
+    turns = LongTurns(Turns(at.redis, at.namespace), at.jobs, lambda: at.now_ms)
+    for workers in (1, 2):
+        worker_of(at.redis, at.namespace, SCHEDULER).register_birth()  # type: ignore[no-untyped-call]
+        assert at.jobs.living() == workers
+        with turns("r1") as first, turns("r2") as second:
+            assert (first, second) == (True, False)
+            assert at.jobs.there() == set()
+        assert at.jobs.there() == {job_id(at.namespace, "r2", 0)}, "it goes on when the first one has ended"
+        at.work()
+    worker_of(at.redis, at.namespace, SCHEDULER).register_birth()  # type: ignore[no-untyped-call]
+    with turns("r1") as first, turns("r2") as second, turns("r3") as third:
+        assert (first, second, third) == (True, True, False)
+
+
+def test_what_came_of_a_long_node_outlives_redis(at: Site, valkey: Own) -> None:
+    turns = LongTurns(Turns(at.redis, at.namespace), at.jobs, lambda: at.now_ms)
+    with turns("r1") as first:
+        assert first
+        valkey.kill()
+    valkey.start()
 
 
 def test_a_run_of_which_workers_die_is_ended(at: Site) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hub.flows import overdue, packages
+from hub.flows import overdue, packages, run
 from hub.flows.check import check
 from hub.flows.registry import UnknownNode, described, node_of
 from tests.packages import SHOUT, install, on_path, write
@@ -74,7 +74,7 @@ def test_two_packages_of_one_name_are_told_apart_by_a_person(target: Path) -> No
 )
 def test_one_that_never_ends_is_interrupted(target: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> None:
     """Else it would hold up its agent, and with its trigger the next one."""
-    monkeypatch.setattr(overdue.in_time, "__defaults__", (0.2,))
+    monkeypatch.setattr(run, "MOST_S", 0.2)
     name = f"endless_node_{abs(hash(body))}"
     (target / f"{name}.py").write_text(
         "from hub.flows.node import Config, node\n"

@@ -25,6 +25,8 @@ IDLE_S: Final = 30.0
 """After so long without a task of its queue a worker is stopped."""
 AHEAD_S: Final = 60
 """So long before the first paused run of a flow is due there is a worker that goes on with it."""
+BUSY_MS: Final = 5_000
+"""A run that has waited for so long has to do with a worker that is busy: there is one more for the others."""
 
 
 class Store(Tasks, FlowRuns, Protocol):
@@ -32,10 +34,12 @@ class Store(Tasks, FlowRuns, Protocol):
 
 
 class _Post:
-    """The worker of one queue, if there has to be one."""
+    """A worker of one queue, if there has to be one."""
 
-    def __init__(self, queue: str) -> None:
+    def __init__(self, queue: str, is_wanted: Callable[[Store, str, int], bool]) -> None:
+        """Args: is_wanted: given the queue and the milliseconds since 1970."""
         self.queue = queue
+        self.is_wanted = is_wanted
         self._child: Child | None = None
         self._wanted_at = 0.0
         self._due = 0.0
@@ -74,14 +78,15 @@ def on_demand(store: Store, now_ms: Callable[[], int], queues: Sequence[str] = t
     Args: now_ms: the clock, milliseconds since 1970. queues: those of tasks and of flows that go on among these.
     """
     over = threading.Event()
-    posts = [_Post(queue) for queue in queues if queue != SEGMENTATION]
+    posts = [_Post(queue, is_wanted) for queue in queues if queue != SEGMENTATION]
+    posts += [_Post(SCHEDULER, is_busy) for queue in queues if queue == SCHEDULER]
 
     def run() -> None:
         # children end with the thread that starts them: this one is there until all have been stopped
         while not over.wait(LOOK_S):
             for post in posts:
                 try:
-                    post.tend(is_wanted=is_wanted(store, post.queue, now_ms()))
+                    post.tend(is_wanted=post.is_wanted(store, post.queue, now_ms()))
                 except (PortError, OSError) as exc:  # also a machine without room for one more process
                     log.warning("workers.not_known", queue=post.queue, error=str(exc))
         for post in posts:
@@ -104,6 +109,11 @@ def is_wanted(store: Store, queue: str, now_ms: int) -> bool:
         return False
     first = store.due_seconds(1)
     return bool((first and first[0] <= now_ms // 1_000 + AHEAD_S) or store.left_flow_runs(now_ms + 1, 1))
+
+
+def is_busy(store: Store, _: str, now_ms: int) -> bool:
+    """Whether runs of flows need one more worker. Args: now_ms: milliseconds since 1970."""
+    return bool(store.left_flow_runs(now_ms - BUSY_MS, 1))
 
 
 def _program(queue: str) -> Program:
