@@ -114,6 +114,7 @@ class Answers:
                     environ=hub.environ,
                     catalogue=hub.catalogue,
                     limits=hub.limits,
+                    egress=hub.egress,
                     now_ms=hub.now_ms(),
                 )
 

@@ -12,7 +12,9 @@ from confluent_kafka.schema_registry import SchemaRegistryClient, SchemaRegistry
 from fastavro.schema import SchemaParseException, UnknownType, fingerprint, to_parsing_canonical_form
 
 from hub.definitions.secrets import resolve
+from hub.egress import check
 from hub.errors import Refused, Unavailable
+from hub.settings import Egress
 
 if TYPE_CHECKING:
     from bridges.kafka import Registry
@@ -32,7 +34,9 @@ class NotAvroError(ValueError):
 class AvroDecoder:
     """Makes JSON of Avro: times as RFC 3339, decimals and UUIDs as text, bytes as base64."""
 
-    def __init__(self, registry: Registry | None, schemas: Sequence[Any], environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, registry: Registry | None, schemas: Sequence[Any], environ: Mapping[str, str], egress: Egress
+    ) -> None:
         """
         Does not connect yet.
 
@@ -40,10 +44,12 @@ class AvroDecoder:
             registry: For messages with a schema id.
             schemas: Avro schemas as JSON values, for messages with a fingerprint.
             environ: Where the password's variable is looked up.
+            egress: Whom it may connect to.
 
         Raises: Refused: a schema is none, or the password's variable is missing.
         """
         self._registry = registry
+        self._egress = egress
         self._options = None if registry is None else _options(registry, environ)
         self._by_fingerprint = dict(map(_parsed, schemas))
         self._by_id: dict[int, Any] = {}
@@ -91,6 +97,7 @@ class AvroDecoder:
         if self._options is None or self._registry is None:
             raise NotAvroError("it has a schema id, and the bridge's settings name no `registry`")
         url = self._registry.url
+        check([url], self._egress, "registry")
         try:
             # a connection is not kept for what is asked once a schema
             with SchemaRegistryClient(self._options) as client:

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from hub.edge.hook import Request
 from hub.errors import Refused
+from hub.settings import Egress
 
 Headers = Sequence[tuple[str, bytes | None]]
 
@@ -159,6 +160,8 @@ class Context(NamedTuple):
     namespace: str
     environ: Mapping[str, str]
     """Where references such as `env:NAME` are looked up."""
+    egress: Egress = Egress()
+    """Whom it may connect to. Who asks name servers by other means than `hub.egress` was checked before it connects."""
 
 
 Receive: TypeAlias = Callable[[Request, int], Delivery]

@@ -566,7 +566,7 @@ def decoder(settings: KafkaSettings, context: Context) -> Callable[[Delivery], N
         return None
     from bridges.avro import AvroDecoder, NotAvroError  # noqa: PLC0415 - takes 0.7 s, which others shall not pay
 
-    decode = AvroDecoder(settings.registry, settings.schemas, context.environ)
+    decode = AvroDecoder(settings.registry, settings.schemas, context.environ, context.egress)
 
     def fill(delivery: Delivery) -> None:
         try:

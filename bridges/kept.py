@@ -58,6 +58,7 @@ class Hub(NamedTuple):
     reserve: Reserve | None = None
     tracing: Tracing | None = None
     telemetry: settings.Telemetry = settings.Telemetry()
+    egress: settings.Egress = settings.Egress()
 
 
 class Kept(ABC):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
 from pathlib import Path
@@ -9,10 +10,36 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, Field
 
+from hub.egress import check
 from hub.errors import PortError, Refused, Unavailable
+from hub.settings import Egress
 
 _NO_TLS: Final = ("WRONG_VERSION_NUMBER", "UNEXPECTED_EOF", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
 """Reasons of OpenSSL's when the other side does not speak TLS."""
+
+
+PLACES: Final = frozenset({"url", "host", "bootstrap", "endpoint_url"})
+"""Settings that say where a server is, in all adapters; so may those of packages."""
+_OPTIONS: Final = frozenset({"bootstrap.servers", "metadata.broker.list", "sasl.oauthbearer.token.endpoint.url"})
+"""Of librdkafka's options those that say it, too."""
+
+
+def places(settings: BaseModel) -> list[str]:
+    """Whom an adapter with these settings connects to: hosts, hosts and ports, URLs."""
+    found: list[str] = []
+    for name, value in settings:
+        if isinstance(value, BaseModel):
+            found += places(value)
+        elif name in PLACES or (name == "queue" and "://" in value):  # SQS takes a URL there
+            found += [value] if isinstance(value, str) else value
+        elif name == "options":
+            found += [str(option) for key, option in value.items() if key in _OPTIONS]
+    return [one.strip() for text in found for one in text.split(",") if one.strip()]
+
+
+async def permit(settings: BaseModel, egress: Egress) -> None:
+    """Before an adapter connects. Raises Refused: whoever runs the hub does not want that."""
+    await asyncio.to_thread(check, places(settings), egress, "source")
 
 
 class TlsSettings(BaseModel, frozen=True, extra="forbid"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 
@@ -13,7 +13,9 @@ from bridges.registry import BridgeError, spec_of
 from hub.definitions.catalogue import Catalogue
 from hub.definitions.kinds import Bridge
 from hub.edge.message import Convert, ConverterOf, Message
-from hub.settings import Limits
+from hub.settings import Egress, Limits
+
+EVERYWHERE: Final = Egress()
 
 
 class Replayed(Delivery):
@@ -26,16 +28,17 @@ class Replayed(Delivery):
         return {**super().meta(), **self.known}
 
 
-def converter_with(environ: Mapping[str, str]) -> ConverterOf:
+def converter_with(environ: Mapping[str, str], egress: Egress = EVERYWHERE) -> ConverterOf:
     """
     What makes records of the messages of a bridge.
 
-    Args: environ: where references to secrets are looked up, for messages that take asking a schema registry.
+    Args: for messages that take asking a schema registry: environ: where references to secrets are looked up. egress:
+    whom it may connect to.
     """
 
     def converter(id: str, definition: Bridge, catalogue: Catalogue, limits: Limits) -> Convert:
         made = trial.converter(id, definition, catalogue, limits)
-        decode = _decoder(id, definition, environ)
+        decode = _decoder(definition, Context(id, "", environ, egress))
 
         def convert(message: Message, now_ms: int) -> tuple[bytes, bytes]:
             headers = list(message.headers.items())
@@ -51,10 +54,10 @@ def converter_with(environ: Mapping[str, str]) -> ConverterOf:
     return converter
 
 
-def _decoder(id: str, definition: Bridge, environ: Mapping[str, str]) -> Callable[[Delivery], None] | None:
+def _decoder(definition: Bridge, context: Context) -> Callable[[Delivery], None] | None:
     try:
         spec = spec_of(definition.type)
         settings = spec.settings.model_validate(definition.settings)
     except (BridgeError, ValidationError):
         return None  # a bridge that cannot run any more; its letters may still be JSON
-    return None if spec.decoder is None else spec.decoder(settings, Context(id, "", environ))
+    return None if spec.decoder is None else spec.decoder(settings, context)

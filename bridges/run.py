@@ -84,6 +84,7 @@ def run(settings: Settings) -> None:
             reserve=reserve,
             tracing=stack.enter_context(telemetry_of(settings.telemetry, "bridges", settings.namespace)),
             telemetry=settings.telemetry,
+            egress=settings.egress,
         )
         runners: list[Runner] = []
 

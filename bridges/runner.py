@@ -236,7 +236,8 @@ class Runner:
 
 
 async def _rewind_bridge(id: str, entry: Entry, hub: Hub, to: Rewind) -> None:
-    await trial.build(id, _bridge(entry), hub.namespace, hub.environ).rewind(to)
+    bridge = await trial.build(id, _bridge(entry), hub.namespace, hub.environ, hub.egress)
+    await bridge.rewind(to)
 
 
 def _bridge(entry: Entry) -> kinds.Bridge:

@@ -10,6 +10,7 @@ import msgspec
 
 from bridges.base import Bridge, Context, Delivery
 from bridges.convert import Converter
+from bridges.network import permit
 from bridges.registry import BridgeError, spec_of, validate
 from hub.definitions import kinds
 from hub.definitions.catalogue import Catalogue
@@ -18,7 +19,7 @@ from hub.edge.mapping import compile_mapping
 from hub.edge.times import END_MS, FIRST_MS
 from hub.errors import HubError, Refused, Unavailable
 from hub.pipeline.documents import iso
-from hub.settings import Limits
+from hub.settings import Egress, Limits
 
 CONNECT_S: Final = 15.0
 SHOWN_BYTES: Final = 4_000
@@ -32,11 +33,15 @@ MEND: Final = {
 """What to do about an error, by whose fault it is."""
 
 
-def build(id: str, definition: kinds.Bridge, namespace: str, environ: Mapping[str, str]) -> Bridge:
-    """A bridge that is not connected yet. Raises BridgeError, Refused."""
+async def build(
+    id: str, definition: kinds.Bridge, namespace: str, environ: Mapping[str, str], egress: Egress
+) -> Bridge:
+    """A bridge that is not connected yet, and may connect. Raises BridgeError, Refused."""
     validate(definition, tests=False)
     spec = spec_of(definition.type)
-    return spec.build(spec.settings.model_validate(definition.settings), Context(id, namespace, environ))
+    settings = spec.settings.model_validate(definition.settings)
+    await permit(settings, egress)
+    return spec.build(settings, Context(id, namespace, environ, egress))
 
 
 def converter(id: str, definition: kinds.Bridge, catalogue: Catalogue, limits: Limits) -> Converter:
@@ -68,6 +73,7 @@ async def trial(
     environ: Mapping[str, str],
     catalogue: Catalogue,
     limits: Limits,
+    egress: Egress,
     now_ms: int,
 ) -> dict[str, Any]:
     """
@@ -77,7 +83,7 @@ async def trial(
     when the payload has no event.
     """
     try:
-        bridge = build(id, definition, namespace, environ)
+        bridge = await build(id, definition, namespace, environ, egress)
         convert = converter(id, definition, catalogue, limits)
         async with asyncio.timeout(CONNECT_S):
             deliveries = await bridge.sample(messages)

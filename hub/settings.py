@@ -410,6 +410,19 @@ class Flows(_Part):
     ] = 500
 
 
+class Egress(_Part):
+    """Whom bridges, destinations and imports may connect to. Flows have rules of their own."""
+
+    networks: Annotated[
+        list[IPv4Network | IPv6Network],
+        Field(
+            description="Networks that bridges, destinations and imports may connect to, as JSON, such as "
+            '`["10.1.0.0/16", "fd12::/48"]`. Empty: all. Addresses where clouds keep the secrets of machines, such as '
+            "169.254.169.254, only if a network within theirs is named."
+        ),
+    ] = []
+
+
 class Bulk(_Part):
     """
     Imports, replays and backlogs of bridges, which must not delay live events.
@@ -542,6 +555,7 @@ class Settings(BaseSettings):
     imports: Imports = Imports()
     tasks: Tasks = Tasks()
     flows: Flows = Flows()
+    egress: Egress = Egress()
     bulk: Bulk = Bulk()
     health: Health = Health()
     log: Log = Log()

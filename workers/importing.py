@@ -59,7 +59,7 @@ class Imports:
     def _opened(self, task: Task, began_ms: int) -> Iterator[Opened]:
         desk = self._desk
         spec = ImportSpec.model_validate(task.arguments)
-        reach = Reach(local.within(desk.settings.imports.folder), self._environ)
+        reach = Reach(local.within(desk.settings.imports.folder), self._environ, desk.settings.egress)
         site = Site(desk.catalogue(), desk.settings.limits, desk.store, desk.settings.imports, reach, desk.now_ms)
         with ExitStack() as stack:
             try:

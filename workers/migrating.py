@@ -13,10 +13,11 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from hub.definitions.secrets import KEY
+from hub.egress import check
 from hub.errors import Refused
 from hub.imports import rows
 from hub.imports.convert import Converted
-from hub.imports.elastic import Asked, Elastic
+from hub.imports.elastic import Asked, Cluster, Elastic
 from hub.imports.outlet import Outlet, Shipment
 from hub.jobs.kind import Failed
 from hub.migration import look
@@ -57,7 +58,7 @@ class Migrating:
     def plan(self, task: Task) -> Iterable[Planned]:
         """A slice for each index, also for those that are left: so the report has all of them."""
         spec = TakeoverSpec.model_validate(task.arguments)
-        with self._failing(), Asked(cluster_of(spec, self._environ)) as asked:
+        with self._failing(), Asked(self._cluster(spec)) as asked:
             one = _chosen(asked, spec)
             return [
                 Planned({"what": index.name, "kind": index.kind, "installation": one.id}, look.count(asked, index))
@@ -74,7 +75,7 @@ class Migrating:
                 yield _left(part, spec)
 
     def _documents(self, task: Task, part: Slice, spec: TakeoverSpec) -> Iterator[Page]:
-        cluster, kind, total = cluster_of(spec, self._environ), part.spec["kind"], part.total
+        cluster, kind, total = self._cluster(spec), part.spec["kind"], part.total
         takeover = Takeover(part.spec["installation"], task.id, spec.apply_events, self._desk.catalogue().offset)
         with ExitStack() as stack:
             asked = stack.enter_context(Asked(cluster))
@@ -127,6 +128,12 @@ class Migrating:
         desk = self._desk
         window = None if spec.priority == "live" else desk.window
         return Outlet(desk.settings.kafka, desk.settings.namespace, window, sealer(desk))
+
+    def _cluster(self, spec: TakeoverSpec) -> Cluster:
+        """Raises Refused."""
+        cluster = cluster_of(spec, self._environ)
+        check([cluster.url], self._desk.settings.egress, "import")
+        return cluster
 
     @contextmanager
     def _failing(self) -> Iterator[None]:

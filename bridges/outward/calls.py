@@ -8,7 +8,8 @@ import socket
 import ssl
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Final, NamedTuple
 
 import aiohttp
@@ -22,7 +23,7 @@ from bridges.outward.replies import answer_of, headers_of, read
 from bridges.outward.state import CALLS
 from hub.definitions.secrets import PREFIX, resolve, scrubbed
 from hub.errors import InvalidPayload, Refused
-from hub.flows.addresses import Forbidden
+from hub.flows.addresses import Forbidden, Network, allowed, check_address
 from hub.flows.effects import Answer, CallHttp
 from hub.settings import Flows
 
@@ -58,7 +59,8 @@ class Calls:
         self._clock = clock
         self._hosts = _Hosts(settings)
         self._session: aiohttp.ClientSession | None = None
-        self._names = Checked(settings.private_networks)
+        private = settings.private_networks
+        self._names = Checked(partial(_look_up, private), partial(check_address, private=private))
 
     async def call(self, ask: CallHttp) -> Answer:
         """Make a call, as often as it may be tried. Whatever becomes of it is an Answer."""
@@ -237,6 +239,14 @@ class _Hosts:
                 self._known.popitem(last=False)
         self._known.move_to_end(name)
         return host
+
+
+def _look_up(private: Collection[Network], host: str, port: int) -> list[str]:
+    return allowed(f"http://{host}:{port}", _addresses, private)  # the scheme does not matter
+
+
+def _addresses(host: str, port: int) -> Sequence[str]:
+    return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
 
 
 def _context(settings: Flows) -> ssl.SSLContext:

@@ -113,6 +113,7 @@ def _hub(settings: Settings, environ: Mapping[str, str], catalogue: Catalogue, b
         blobs=blobs,
         environ=environ,
         sealing=_sealing(settings) if settings.privacy.shredding else None,
+        egress=settings.egress,
     )
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Annotated, Final, Literal, NamedTuple
 from urllib.parse import urlsplit
 
@@ -18,9 +19,12 @@ from pydantic import AfterValidator, Field
 from bridges.base import Context
 from bridges.network import TlsSettings, connect_error, tls_context
 from bridges.outward.base import Denied, Later, Message, Rejected, Target, TargetSpec
+from bridges.outward.names import Checked
 from bridges.signatures import standard_key
 from hub.definitions.secrets import SecretKeys, SecretRef, is_reference, resolve
+from hub.egress import addresses, check_address
 from hub.errors import Refused
+from hub.flows.addresses import Forbidden
 from hub.ids import derived
 from hub.telemetry.outgoing import headers_of
 
@@ -95,6 +99,8 @@ class HttpTarget(Target):
         self._context = context
         self._client: aiohttp.ClientSession | None = None
         self._key = b""
+        egress = context.egress
+        self._names = Checked(partial(addresses, egress=egress), partial(check_address, egress=egress))
         parts = urlsplit(settings.url)
         self._address = f"{parts.hostname}:{parts.port or PORTS[parts.scheme]}"
 
@@ -108,7 +114,13 @@ class HttpTarget(Target):
         self._client = aiohttp.ClientSession(
             headers={"User-Agent": "thamesthrive-hub", **headers},
             timeout=aiohttp.ClientTimeout(total=settings.timeout_s, sock_connect=min(CONNECT_S, settings.timeout_s)),
-            connector=aiohttp.TCPConnector(limit=settings.concurrency, ssl=context),
+            connector=aiohttp.TCPConnector(
+                limit=settings.concurrency,
+                ssl=context,
+                resolver=self._names,
+                use_dns_cache=False,  # what was checked is what is connected to
+                socket_factory=self._names.socket,
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
 
@@ -127,6 +139,7 @@ class HttpTarget(Target):
         if self._client is not None:
             await self._client.close()
             self._client = None
+        await self._names.close()
 
     async def _post(self, messages: Sequence[Message]) -> _Answer:
         if self._client is None:
@@ -145,7 +158,7 @@ class HttpTarget(Target):
             ) as response:
                 text = (await response.content.read(SHOWN_CHARS)).decode(errors="replace")
                 return self._judged(response.status, response.headers, text)
-        except (aiohttp.ClientError, OSError, TimeoutError) as exc:
+        except (aiohttp.ClientError, OSError, TimeoutError, Forbidden) as exc:
             return _Answer(self._trouble(exc))
 
     def _packed(self, messages: Sequence[Message]) -> tuple[str, bytes, str]:
@@ -178,6 +191,8 @@ class HttpTarget(Target):
                 f"no answer from {self._address} within {self._settings.timeout_s:g} s: is the network cut? If it is "
                 "but slow, raise settings.timeout_s"
             )
+        if isinstance(cause, Forbidden):
+            return Denied(str(cause))
         if not isinstance(cause, OSError):
             return Later(f"{self._address} breaks off: {str(cause) or type(cause).__name__}")
         error = connect_error(cause, self._address, "settings.url")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from bridges.base import Context, Rewind
 from bridges.kept import Hub, Kept, first_status
+from bridges.network import permit
 from bridges.outlet import OPTIONS, Outlet
 from bridges.outward.base import SpanTarget, Target
 from bridges.outward.letters import Burial
@@ -81,7 +82,7 @@ class DestinationKeeper(Kept):
     async def _session(self) -> None:
         hub, definition = self._hub, self._definition
         self.watch.enter("starting")
-        target = build(self._id, definition, hub)
+        target = await build(self._id, definition, hub)
         shape = Shape(definition)
         reader: StoredReader
         if isinstance(target, Target):
@@ -109,11 +110,13 @@ class DestinationKeeper(Kept):
             await outlet.close()
 
 
-def build(id: str, definition: Destination, hub: Hub) -> Target | SpanTarget:
-    """A target that is not connected yet. Raises BridgeError, Refused."""
+async def build(id: str, definition: Destination, hub: Hub) -> Target | SpanTarget:
+    """A target that is not connected yet, and may connect. Raises BridgeError, Refused."""
     validate(definition)
     spec = spec_of(definition.type)
-    return spec.build(spec.settings.model_validate(definition.settings), Context(id, hub.namespace, hub.environ))
+    settings = spec.settings.model_validate(definition.settings)
+    await permit(settings, hub.egress)
+    return spec.build(settings, Context(id, hub.namespace, hub.environ, hub.egress))
 
 
 def _destination(entry: Entry) -> Destination:

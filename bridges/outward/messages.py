@@ -275,7 +275,7 @@ class _Line:
         """The first of these: how many were tried, and those that it will never take. Raises what a target raises."""
         target = self._target
         if target is None:
-            target = self._target = build(self._id, spec, self._hub)
+            target = self._target = await build(self._id, spec, self._hub)
             await target.connect()
         if isinstance(target, Target):
             some = [_message(message) for message in messages[: target.most]]

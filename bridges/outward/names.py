@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Collection, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from aiohttp.abc import AbstractResolver, ResolveResult
-
-from hub.flows.addresses import Network, allowed, check_address
 
 LOOKERS: Final = 16
 """Questions to the name servers at a time."""
@@ -19,10 +17,15 @@ LOOKERS: Final = 16
 class Checked(AbstractResolver):
     """For an aiohttp connector, which asks it for each new connection if it keeps no names itself."""
 
-    def __init__(self, private: Collection[Network]) -> None:
-        """Args: private: networks that may be called although they are not of the public internet."""
-        self._private = private
-        self._lookers = ThreadPoolExecutor(LOOKERS, thread_name_prefix="flow-names")
+    def __init__(self, look_up: Callable[[str, int], list[str]], check: Callable[[str, str], None]) -> None:
+        """
+        Args:
+            look_up: The addresses of a host and port, all checked. Blocks. Raises Forbidden; OSError: it has none.
+            check: Gets a host and one of its addresses. Raises Forbidden.
+        """
+        self._look_up = look_up
+        self._check = check
+        self._lookers = ThreadPoolExecutor(LOOKERS, thread_name_prefix="names")
 
     async def resolve(
         self,
@@ -32,8 +35,7 @@ class Checked(AbstractResolver):
     ) -> list[ResolveResult]:
         """Raises Forbidden; OSError: it has no address."""
         loop = asyncio.get_running_loop()
-        url = f"http://{host}:{port}"  # the scheme does not matter
-        found = await loop.run_in_executor(self._lookers, allowed, url, _addresses, self._private)
+        found = await loop.run_in_executor(self._lookers, self._look_up, host, port)
         return [
             ResolveResult(
                 hostname=host,
@@ -52,13 +54,9 @@ class Checked(AbstractResolver):
         resolver is asked for. Raises Forbidden.
         """
         family, kind, protocol, _, where = place
-        check_address(where[0], where[0], self._private)
+        self._check(where[0], where[0])
         return socket.socket(family, kind, protocol)
 
     async def close(self) -> None:
         """A name server that does not answer is not waited for."""
         self._lookers.shutdown(wait=False, cancel_futures=True)
-
-
-def _addresses(host: str, port: int) -> Sequence[str]:
-    return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]

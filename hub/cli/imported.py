@@ -201,7 +201,7 @@ def _site(place: Place) -> Iterator[imports.Site]:
             limits=settings.limits,
             blobs=blobs,
             settings=settings.imports,
-            reach=Reach(local.anywhere, environ),
+            reach=Reach(local.anywhere, environ, settings.egress),
             now_ms=place.now_ms,
         )
 

@@ -67,7 +67,7 @@ def api() -> None:
                 vaults={"bridge": BridgeVault(key), "destination": BridgeVault(key, outward.settings_of)},
                 types={"bridge": described, "destination": outward.described},
             ),
-            converter=converter_with(variables),
+            converter=converter_with(variables, settings.egress),
             hooks=Hooks(namespace=settings.namespace, limits=settings.limits, environ=variables, blobs=blobs),
             rehearse_of=rehearse_of,
             redis_url=settings.redis.address,
@@ -78,7 +78,7 @@ def api() -> None:
             kinds=kinds(settings),
             import_door=Door(
                 Seal(key),
-                Reach(within(settings.imports.folder), variables),
+                Reach(within(settings.imports.folder), variables, settings.egress),
                 settings.imports,
                 blobs,
             ),

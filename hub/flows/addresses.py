@@ -56,17 +56,18 @@ def allowed(url: str, resolve: Resolve, private: Collection[Network] = ()) -> li
 
 def check_address(host: str, text: str, private: Collection[Network] = ()) -> None:
     """Raises Forbidden: a host has an address that may not be called. Args: private: as of `allowed`."""
-    address = _address(text)
-    if not (_is_public(address) or any(_within(address, network) for network in private)):
+    address = parsed(text)
+    if not (_is_public(address) or any(is_within(address, network) for network in private)):
         raise Forbidden(
             f"{host} is {text}, which is no address of the public internet; whoever runs the hub may allow it "
             "(HUB_FLOWS__PRIVATE_NETWORKS)"
         )
 
 
-def _address(text: str) -> Address:
+def parsed(text: str) -> Address:
+    """An address, without the name of an interface. Raises Forbidden: it is none."""
     try:
-        return ip_address(text.partition("%")[0])  # without the name of an interface
+        return ip_address(text.partition("%")[0])
     except ValueError as exc:
         raise Forbidden(f"{text!r:.80} is no address") from exc
 
@@ -75,14 +76,15 @@ def _is_public(address: Address) -> bool:
     inner = _embedded(address)
     if inner is not None:
         return _is_public(inner)
-    if address.is_multicast or any(_within(address, network) for network in _NOT_GLOBAL):
+    if address.is_multicast or any(is_within(address, network) for network in _NOT_GLOBAL):
         return False
     return address.is_global
 
 
-def _within(address: Address, network: Network) -> bool:
+def is_within(address: Address, network: Network) -> bool:
+    """Whether an address, or the IPv4 address that it stands for, is of a network."""
     inner = _embedded(address)
-    if inner is not None and _within(inner, network):
+    if inner is not None and is_within(inner, network):
         return True
     return address.version == network.version and address in network
 

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple, Self
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from hub.definitions.secrets import resolve
+from hub.egress import check
 from hub.errors import Refused
 from hub.imports import local
 from hub.imports.bytes_of import GZIP, Blob
@@ -25,8 +26,10 @@ from hub.imports.parquet import Parquet
 from hub.imports.rows import Page, Position, Shape, Source, Unmarked, unreadable
 from hub.imports.spec import Format, ImportSpec
 from hub.imports.sql import Database, Server, Sql, Wanted
+from hub.settings import Egress
 
 MEND: Final = "start `hub import`, or `hub worker import:worker` and the API, with it"
+TOKENS: Final = "sasl.oauthbearer.token.endpoint.url"
 _BY_NAME: Final[dict[str, Format]] = {
     ".csv": "csv",
     ".tsv": "csv",
@@ -40,10 +43,18 @@ _BY_NAME: Final[dict[str, Format]] = {
 
 
 class Reach(NamedTuple):
-    """What an import may look at. `find`: files of this machine. `environ`: where secrets are looked up."""
+    """
+    What an import may look at. `find`: files of this machine. `environ`: where secrets are looked up. `egress`: whom it
+    may connect to.
+    """
 
     find: local.Find
     environ: Mapping[str, str]
+    egress: Egress = Egress()
+
+    def permit(self, *places: str) -> None:
+        """Before it connects. Raises Refused."""
+        check([place for text in places for place in text.split(",")], self.egress, "import")
 
 
 def source_of(spec: ImportSpec, reach: Reach) -> Source:
@@ -192,6 +203,7 @@ def _s3(spec: ImportSpec, reach: Reach) -> Source:
     bucket, _, pattern = spec.location.removeprefix("s3://").partition("/")
     if not bucket or not pattern:
         raise unreadable("write s3://bucket/key, or s3://bucket/folder/*.csv for several files")
+    reach.permit(spec.endpoint_url)
     where = s3.Bucket(
         name=bucket,
         region=spec.region,
@@ -215,6 +227,7 @@ def _database(spec: ImportSpec, reach: Reach, kind: Callable[[Server], Database]
     )
     if not server.host or not server.database:
         raise unreadable(f"write {parts.scheme}://host:port/database")
+    reach.permit(server.host, *_named(server.options, "host", "hostaddr"))
     return Sql(kind(server), Wanted(spec.table, spec.query, spec.key))
 
 
@@ -224,6 +237,7 @@ def _elastic(spec: ImportSpec, reach: Reach) -> Source:
     if not index or "/" in index:
         raise unreadable("write elasticsearch+https://host:9200/index")
     url = f"{parts.scheme.removeprefix('elasticsearch+')}://{parts.netloc}"
+    reach.permit(url)
     password = _secret(spec.password, reach)
     return Elastic(Cluster(url, index, spec.username, password, spec.ca_file, spec.search))
 
@@ -232,7 +246,9 @@ def _kafka(spec: ImportSpec, reach: Reach) -> Source:
     brokers, _, topic = spec.location.removeprefix("kafka://").partition("/")
     if not brokers or not topic or "/" in topic:
         raise unreadable("write kafka://host:9092/topic, several brokers with commas between")
-    return KafkaTopic(Topic(brokers, topic, _options(spec, reach)))
+    options = _options(spec, reach)
+    reach.permit(brokers, *_named(options, "bootstrap.servers", "metadata.broker.list", TOKENS))
+    return KafkaTopic(Topic(brokers, topic, options))
 
 
 def _split(location: str) -> SplitResult:
@@ -250,6 +266,11 @@ def _split(location: str) -> SplitResult:
 
 def _options(spec: ImportSpec, reach: Reach) -> dict[str, Any]:
     return {name: _secret(value, reach) for name, value in spec.options.items()}
+
+
+def _named(options: Mapping[str, Any], *names: str) -> list[str]:
+    """Options that say where a server is."""
+    return [str(options[name]) for name in names if name in options]
 
 
 def _secret(value: Any, reach: Reach) -> Any:
