@@ -52,7 +52,7 @@ class Keeper(Kept):
 
     async def _session(self) -> None:
         hub, definition = self._hub, self._definition
-        self.watch.enter("starting")
+        self.watch.begin()
         bridge = await trial.build(self._id, definition, hub.namespace, hub.environ, hub.egress)
         converter = trial.converter(self._id, definition, hub.catalogue, hub.limits)
         config, topic = producer_config(hub.kafka, **OPTIONS), EVENTS.name(hub.namespace)

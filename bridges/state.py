@@ -85,13 +85,19 @@ class Watch:
 
     def enter(self, state: Name, **details: Any) -> None:
         """The bridge is in another state now: logged once, with `details`."""
+        if state != self.status.state or not self.status.since_ms:
+            self.status.since_ms = self._now_ms()
         self.status.state = state
-        self.status.since_ms = self._now_ms()
         for name in NAMES:
             self._meters.state.labels(self.status.bridge, name).set(name == state)
         level = log.warning if state in ("failed", "waiting_for_kafka") else log.info
         noun = self._meters.noun
         level(f"{noun}.{state}", **{noun: self.status.bridge}, kind=self.status.kind, **details)
+
+    def begin(self) -> None:
+        """The bridge connects. What has failed before stays failed until that has come about: a try may take long."""
+        if self.status.state != "failed":
+            self.enter("starting")
 
     def failed(self, error: str, retry_in_s: float | None) -> None:
         """The bridge broke and will be tried again; None: not until its definition is changed."""

@@ -81,7 +81,7 @@ class DestinationKeeper(Kept):
 
     async def _session(self) -> None:
         hub, definition = self._hub, self._definition
-        self.watch.enter("starting")
+        self.watch.begin()
         target = await build(self._id, definition, hub)
         shape = Shape(definition)
         reader: StoredReader

@@ -58,6 +58,23 @@ def topic(kafka: str) -> KafkaSource:
     return KafkaSource(kafka, f"source.{secrets.token_hex(6)}")
 
 
+def test_one_that_cannot_be_reached_is_failed_also_while_it_tries_again(hub: Site) -> None:
+    hub.put("bridge", "away", {"type": "kafka", "source": "shop", "settings": {"bootstrap": NOWHERE, "topics": "t"}})
+
+    def entered(state: str) -> int:
+        return sum(f"bridge.{state}" in line and "bridge=away" in line for line in hub.logs().splitlines())
+
+    eventually(lambda: entered("failed") >= 2)
+    assert entered("starting") == 1
+    told = hub.get("/bridges/away")
+    page = eventually(lambda: (page := hub.get("/overview"))["bridges"]["worst"] and page)
+    (worst,) = (one for one in page["bridges"]["worst"] if one["id"] == "away")
+    assert told["state"] == worst["state"] == "failed"
+    assert NOWHERE in told["last_error"]
+    assert NOWHERE in worst["error"]
+    hub.http.delete("/definitions/bridge/away")
+
+
 def spec(queue: KafkaSource, **changes: Any) -> dict[str, Any]:
     return {"type": "kafka", "source": "shop", "settings": queue.settings, "mapping": MAPPING, **changes}
 

@@ -48,3 +48,19 @@ def test_the_parts_are_what_the_bridge_says() -> None:
     assert (status.lag, [(part.name, part.position) for part in status.parts]) == (3, [("q/0", "q/0/7")])
     bench.watch.look(None, [])
     assert (status.lag, status.parts) == (None, [])
+
+
+def test_what_has_failed_stays_failed_while_it_is_tried_again() -> None:
+    bench = Bench()
+    watch, status = bench.watch, bench.watch.status
+    watch.begin()
+    assert (status.state, status.since_ms) == ("starting", 1_000_000)
+    for _ in range(3):
+        bench.now_ms += 1_000
+        watch.failed("nobody listens there", 1.0)
+        watch.begin()
+        assert (status.state, status.since_ms) == ("failed", 1_001_000)
+    assert status.last_error_ms == 1_003_000
+    watch.enter("running")
+    watch.begin()
+    assert status.state == "starting"
