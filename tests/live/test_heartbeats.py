@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import signal
 import subprocess
 import sys
 import time
@@ -358,6 +359,30 @@ def test_several_processes_share_a_run_and_the_death_of_the_leader_costs_nothing
         run = hub.ended("shared", asked["run"])
         assert (run["state"], run["slices_failed"]) == ("done", 0)
         once_each(hub, people, asked["due_at"])
+
+
+@pytest.mark.long
+def test_a_leader_that_stands_still_and_goes_on_does_no_harm(kafka: str, valkey: Own, tmp_path: Path) -> None:
+    """For longer than its lease and its session, in the middle of a run; of two processes there are three meanwhile."""
+    with running(kafka, valkey, tmp_path, "a", "b") as hub:
+        people = hub.people(5_000, "still")
+        hub.put("heartbeat", "still", {"event_type": "was-still", "every": "52w", "rate_limit": 1_000})
+        asked = hub.post("/heartbeats/still/run", status=202)
+        eventually(lambda: hub.count("events", "type = was-still") >= 500)
+        leader, other = sorted(hub.agents(), key=lambda process: not process.ready()["leads"])
+        leader.popen.send_signal(signal.SIGSTOP)
+        try:
+            eventually(lambda: other.ready()["leads"])
+            hub.start("agents", HUB_AGENTS__INSTANCE="c")
+            run = hub.ended("still", asked["run"])
+        finally:
+            leader.popen.send_signal(signal.SIGCONT)
+        assert (run["state"], run["slices_failed"]) == ("done", 0)
+        eventually(lambda: not leader.ready()["leads"])
+        again = hub.run("still")
+        assert (again["state"], again["events"]) == ("done", len(people))
+        once_each(hub, people, asked["due_at"])
+        once_each(hub, people, again["due_at"])
 
 
 @pytest.mark.long
