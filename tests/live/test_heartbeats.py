@@ -362,6 +362,26 @@ def test_several_processes_share_a_run_and_the_death_of_the_leader_costs_nothing
 
 
 @pytest.mark.long
+def test_agents_with_slices_in_hand_stop_at_once_and_others_do_these(kafka: str, valkey: Own, tmp_path: Path) -> None:
+    """One has partitions taken away in the middle, as a second one joins; then each that has some is stopped."""
+    with running(kafka, valkey, tmp_path, "a") as hub:
+        people = hub.people(5_000, "hand")
+        hub.put("heartbeat", "handed", {"event_type": "was-handed", "every": "52w", "rate_limit": 500})
+        asked = hub.post("/heartbeats/handed/run", status=202)
+        eventually(lambda: hub.count("events", "type = was-handed") >= 500)
+        first = hub.agents()[0]
+        second = hub.start("agents", HUB_AGENTS__INSTANCE="b")
+        eventually(lambda: second.ready()["partitions"] and first.ready()["partitions"])
+        assert first.stop() == 0
+        third = hub.start("agents", HUB_AGENTS__INSTANCE="c")
+        eventually(lambda: third.ready()["partitions"])
+        assert second.stop() == 0
+        run = hub.ended("handed", asked["run"])
+        assert (run["state"], run["slices_failed"]) == ("done", 0)
+        once_each(hub, people, asked["due_at"])
+
+
+@pytest.mark.long
 def test_a_leader_that_stands_still_and_goes_on_does_no_harm(kafka: str, valkey: Own, tmp_path: Path) -> None:
     """For longer than its lease and its session, in the middle of a run; of two processes there are three meanwhile."""
     with running(kafka, valkey, tmp_path, "a", "b") as hub:

@@ -164,3 +164,19 @@ async def test_who_waits_for_room_when_partitions_are_taken_away_waits_no_more(m
         assert hand.batches == [["f0"]]
 
     await during(hand, work)
+
+
+async def test_a_stop_lets_end_what_is_in_the_middle_and_begins_nothing_more() -> None:
+    hand = Hand()
+    lanes = [asyncio.create_task(lane()) for lane in (hand.lanes.run_slices, hand.lanes.run_flows)]
+    async with asyncio.timeout(10):
+        await hand.put("slice", 0, 0)
+        await hand.put("next", 0, 1)
+        await hand.put("f0", 1, 0)
+        await until(lambda: hand.acked == [(1, 0)])
+        hand.lanes.stop()
+        await lanes[1]
+        hand.gate.set()
+        await lanes[0]
+    assert hand.slices == ["slice"]
+    assert hand.acked == [(1, 0), (0, 0)]

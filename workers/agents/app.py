@@ -49,8 +49,10 @@ def make(kafka: Kafka, namespace: str, *, instance: str, folder: Path, takes: Ta
 
     How the known holes of Faust 0.15 are kept shut: an agent's concurrency is 1, as acknowledgements out of order lose
     events with more; it acknowledges by hand, as Faust does so even for what raised or was cancelled, and all of a
-    `take` at once; no tables, no transactions; no leader and no timers of Faust's (`workers.agents.leader`, `ticks`):
-    those stand still while the partitions are shared out anew, which may take as long as a dead member's session.
+    `take` at once; it does not wait until all that it has read is acknowledged before it gives partitions back or ends,
+    as what is stopped in the middle never is, and what has to wait for its turn not for long; no tables, no
+    transactions; no leader and no timers of Faust's (`workers.agents.leader`, `ticks`): those stand still while the
+    partitions are shared out anew, which may take as long as a dead member's session.
 
     Args:
         instance: What this member of the group is called for ever; "": each start is a new member.
@@ -69,6 +71,7 @@ def make(kafka: Kafka, namespace: str, *, instance: str, folder: Path, takes: Ta
         consumer_group_instance_id=instance or None,
         topic_allow_declare=False,
         topic_disable_leader=True,
+        stream_wait_empty=False,
         store="memory://",
         datadir=folder,
         web_enabled=False,
@@ -87,6 +90,7 @@ def make(kafka: Kafka, namespace: str, *, instance: str, folder: Path, takes: Ta
 
     async def on_revoked(_: Any, /, *revoked: Any, signal: Any, **__: Any) -> None:  # noqa: ARG001 - as Faust calls it
         await takes.revoked({tp.partition for tp in revoked[0]})
+        await app.consumer.commit()  # what was acknowledged since the last one
 
     app.agent(triggers, name="triggers", concurrency=1)(read)
     app.on_partitions_revoked.connect(on_revoked)

@@ -61,8 +61,9 @@ class Lanes:
         self._held: dict[int, deque[_Held]] = {}
         self._count = self._revocations = 0
         self._room = asyncio.Condition()
-        self._slow: asyncio.Queue[_Held] = asyncio.Queue()
-        self._quick: asyncio.Queue[_Held] = asyncio.Queue()
+        self._slow: asyncio.Queue[_Held | None] = asyncio.Queue()
+        self._quick: asyncio.Queue[_Held | None] = asyncio.Queue()
+        self._stopped = False
 
     async def take(self, value: bytes, place: Place, ack: Ack) -> None:
         """See `app.Take`."""
@@ -86,21 +87,26 @@ class Lanes:
         async with self._room:
             self._room.notify_all()
 
+    def stop(self) -> None:
+        """Both lanes end what they are in the middle of, and nothing more. What else is in hand is not acknowledged."""
+        self._stopped = True
+        for queue in (self._slow, self._quick):
+            queue.put_nowait(None)  # to wake it
+
     async def run_slices(self) -> None:
-        """Do those of one lane, for ever."""
-        while True:
-            held = await self._slow.get()
+        """Do those of one lane, until it is stopped."""
+        while not self._stopped and (held := await self._slow.get()) is not None:
             if held.ack is not None and await self._one(held.value, held.place):
                 await self._settle([held])
 
     async def run_flows(self) -> None:
-        """Do those of the other lane, for ever."""
+        """Do those of the other lane, until it is stopped."""
         loop = asyncio.get_running_loop()
-        while True:
-            batch = [await self._quick.get()]
-            while len(batch) < BATCH and not self._quick.empty():
-                batch.append(self._quick.get_nowait())
-            batch = [held for held in batch if held.ack is not None]
+        while not self._stopped and (first := await self._quick.get()) is not None:
+            taken: list[_Held | None] = [first]
+            while len(taken) < BATCH and not self._quick.empty():
+                taken.append(self._quick.get_nowait())
+            batch = [held for held in taken if held is not None and held.ack is not None]
             if not batch:
                 continue
             by_place = {held.place: held for held in batch}

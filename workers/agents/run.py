@@ -66,7 +66,8 @@ PLAN_S: Final = 1.0
 """Between two looks at what is to be done to all profiles."""
 FORGET_S: Final = 60.0
 """Between two looks for runs of flows that ended long ago."""
-STOP_S: Final = 10.0
+STOP_S: Final = 8.0
+"""What is in the middle of something has so long to end it, and Faust as long again to stop."""
 END_S: Final = 20.0
 """So long after a signal it ends in any case. Whatever it was about is done by another one, as after a kill."""
 EXIT_STUCK: Final = 70
@@ -219,6 +220,8 @@ async def _until_signal(app: AppT, ticks: Sequence[Tick], lanes: Lanes, slices: 
         for task in (asked, *ticking):
             task.cancel()
         await asyncio.gather(*ticking, return_exceptions=True)
+        lanes.stop()
+        await asyncio.wait(working, timeout=STOP_S)  # before Faust is stopped: it takes their acknowledgements
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_S):
                 await app.stop()
