@@ -1,4 +1,6 @@
-"""Three Kafka brokers and three collectors, one of each killed after the other: nothing is lost or doubled."""
+"""
+Three Kafka brokers, three collectors, two search nodes, one of each killed after the other: nothing is lost or doubled.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +8,23 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 from confluent_kafka.admin import AdminClient
 
+from hub.errors import Unavailable
 from hub.log.admin import ensure_topics
 from hub.log.config import admin_config
-from hub.settings import Kafka
+from hub.settings import Kafka, Store
+from hub.store import open_store
 from tests import stores
 from tests.bench import processes
-from tests.kafka_tools import define
+from tests.kafka_tools import define, eventually
 from tests.live.numbered_load import Load
+from tests.servers.elasticsearch_nodes import COUNT as SEARCH_NODES
+from tests.servers.elasticsearch_nodes import nodes
 from tests.servers.kafka_cluster import COUNT, Cluster, cluster
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
@@ -100,6 +106,53 @@ def test_one_of_each_after_the_other_is_killed(tmp_path: Path) -> None:
             load.stop()
             some.restart()
             load.check(kafka, NAMESPACE, stores.store_url(tmp_path, NAMESPACE))
+
+
+def test_a_search_node_is_killed_too(tmp_path: Path) -> None:
+    """In turn with the brokers; the other one goes on, and has all that was stored."""
+    with cluster(tmp_path / "kafka") as brokers, nodes(tmp_path / "nodes") as search:
+        kafka = brokers.settings
+        ensure_topics(kafka, NAMESPACE)
+        define(kafka, NAMESPACE, "source", "web", {"type": ["rest"]})
+        store = Store(url=f"elasticsearch+http://{','.join(search.hosts)}", copies=1, refresh_ms=100)
+        variables = {
+            "HUB_KAFKA__BOOTSTRAP": kafka.bootstrap,
+            "HUB_KAFKA__REPLICATION": str(COUNT),
+            "HUB_NAMESPACE": NAMESPACE,
+            "HUB_DATA": str(tmp_path),
+            "HUB_STORE__URL": store.url,
+            "HUB_STORE__COPIES": str(store.copies),
+            "HUB_STORE__REFRESH_MS": str(store.refresh_ms),
+        }
+        with (
+            collectors(tmp_path, variables) as some,
+            processes.api(tmp_path, variables) as api,
+            Load(f"http://127.0.0.1:{api.port}") as load,
+            closing(open_store(store.located(NAMESPACE), readonly=True)) as opened,
+        ):
+
+            def stored() -> int:
+                """0: a node that was just killed was asked."""
+                try:
+                    return sum(counts.stored for _, counts in opened.counters())
+                except Unavailable:
+                    return 0
+
+            load.more()
+            for number in range(SEARCH_NODES):
+                search.wait()
+                search.kill(number)
+                before = load.count
+                load.more()
+                eventually(lambda before=before: stored() > before, 180)  # type: ignore[misc]
+                kill(brokers, some, number, load)
+                search.start(number)
+                some.restart()
+                load.more()
+            load.stop()
+            some.restart()
+            search.wait()
+            load.check(kafka, NAMESPACE, store.located(NAMESPACE))
 
 
 def kill(brokers: Cluster, some: Collectors, number: int, load: Load) -> None:

@@ -8,7 +8,11 @@ import org.elasticsearch.node.InternalSettingsPreparer;
 import org.elasticsearch.node.Node;
 import org.elasticsearch.plugins.PluginsLoader;
 
-/** One node of Elasticsearch from its jars alone: {@code StartNode HOME HTTP_PORT TRANSPORT_PORT NAME}. */
+/**
+ * One node of Elasticsearch from its jars alone: {@code StartNode HOME HTTP_PORT TRANSPORT_PORT CLUSTER SETTING=VALUE…}.
+ *
+ * <p>What is said of several nodes is in the settings behind; without any it is alone.
+ */
 public final class StartNode {
     private StartNode() {}
 
@@ -17,11 +21,18 @@ public final class StartNode {
         Path home = Path.of(arguments[0]);
         String name = arguments[3];
         LogConfigurator.configureESLogging();
+        Settings.Builder more = Settings.builder();
+        for (int i = 4; i < arguments.length; i++) {
+            String[] setting = arguments[i].split("=", 2);
+            more.put(setting[0], setting[1]);
+        }
+        if (arguments.length == 4) {
+            more.put("discovery.type", "single-node");
+        }
         Settings settings = Settings.builder()
             .put("path.home", home)
             .put("cluster.name", name)
             .put("node.name", name)
-            .put("discovery.type", "single-node")
             .put("network.host", "127.0.0.1")
             .put("http.port", arguments[1])
             .put("transport.port", arguments[2])
@@ -29,6 +40,7 @@ public final class StartNode {
             .put("transport.type", "netty4")
             // a full disk of a developer is no reason to refuse writes
             .put("cluster.routing.allocation.disk.threshold_enabled", false)
+            .put(more.build())
             .build();
         Environment environment =
             InternalSettingsPreparer.prepareEnvironment(settings, Map.of(), home.resolve("config"), () -> name);

