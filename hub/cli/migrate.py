@@ -39,12 +39,12 @@ def register(app: typer.Typer) -> None:
 
 
 def status(data: Data = None, as_json: AsJson = False) -> None:
-    """Show the store's files: which one is in force, whether it is of this release's schema, which are kept."""
+    """Show the store's files, or generations of indices: which one is in force, of which schema, which are kept."""
     from hub.store.upgrading import files, gigabytes, look
 
     with _told():
-        path = _path(data)
-        outlook, listed = look(path), files(path)
+        url = _url(data)
+        outlook, listed = look(url), files(url)
     if as_json:
         found = {
             "schema": outlook.schema,
@@ -68,14 +68,14 @@ def store(
     dry_run: Annotated[
         bool,
         typer.Option(
-            "--dry-run", help="Make the new file, compare it and remove it again; keeps nobody waiting meanwhile."
+            "--dry-run", help="Make the new store, compare it and remove it again; keeps nobody waiting meanwhile."
         ),
     ] = False,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
     """
-    Bring the store to this release's schema, in a new file beside the old one, which is kept.
+    Bring the store to this release's schema, in a new file or new indices beside the old ones, which are kept.
 
     The hub may run meanwhile: events come in and wait on the log, queries are answered. A hub of the release before
     stores nothing after it and has to be replaced by this one.
@@ -85,7 +85,7 @@ def store(
     from hub.store.upgrading import gigabytes, now_ms, upgrade
 
     with _told(), _shown() as show:
-        done = upgrade(_path(data), now_ms=now_ms, tell=show, is_trial=dry_run)
+        done = upgrade(_url(data), now_ms=now_ms, tell=show, is_trial=dry_run)
     if as_json:
         found: dict[str, Any] = {"done": done is not None and not dry_run, "dry_run": dry_run}
         found |= {} if done is None else {**done._asdict(), "old": str(done.old), "new": str(done.new)}
@@ -113,7 +113,7 @@ def rollback(
     as_json: AsJson = False,
 ) -> None:
     """
-    Go back to the file of before the last upgrade. The hub has to be stopped; then start the release before.
+    Go back to what was there before the last upgrade. The hub has to be stopped; then start the release before.
 
     What was stored since then is applied again from Kafka. What is on no topic is copied here: tasks, runs of flows,
     long messages.
@@ -121,7 +121,7 @@ def rollback(
     from hub.store.upgrading import now_ms, roll_back
 
     with _told():
-        done = roll_back(_path(data), now_ms=now_ms, is_forced=force)
+        done = roll_back(_url(data), now_ms=now_ms, is_forced=force)
     if as_json:
         typer.echo(json.dumps({**done._asdict(), "path": str(done.path), "left": str(done.left)}))
         return
@@ -140,34 +140,33 @@ def discard(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Remove the files of before upgrades, and what rollbacks have left. There is no way back after it."""
+    """Remove files or indices of before upgrades, and what rollbacks have left. There is no way back after it."""
     from hub.store.upgrading import discard as remove
     from hub.store.upgrading import files, gigabytes
 
     with _told():
-        path = _path(data)
-        going = [one for one in files(path) if one.role not in ("in force", "emptied")]
+        url = _url(data)
+        going = [one for one in files(url) if one.role not in ("in force", "emptied")]
         if going and not yes:
             for one in going:
                 typer.echo(f"{one.role:<10} {one.path}  {gigabytes(one.bytes)}")
             typer.confirm("Remove these? There is no way back after it.", abort=True)
-        gone = remove(path)
+        gone = remove(url)
     if as_json:
         typer.echo(json.dumps({"removed": [str(one.path) for one in gone], "bytes": sum(one.bytes for one in gone)}))
     elif gone:
-        typer.echo(f"removed {len(gone)} files, {gigabytes(sum(one.bytes for one in gone))}")
+        names = ", ".join(str(one.path) for one in gone)
+        typer.echo(f"removed {names}: {gigabytes(sum(one.bytes for one in gone))}")
     else:
         typer.echo("there is nothing to remove")
 
 
-def _path(data: Path | None) -> Path:
-    """The file that the store's URL names. Raises Refused."""
-    from hub.store.upgrading import require_file
-
+def _url(data: Path | None) -> str:
+    """The store's."""
     settings = load()
     if data is not None:
         settings = settings.model_copy(update={"data": data.absolute()})
-    return require_file(settings.store_url)
+    return settings.store_url
 
 
 def _what_next(outlook: Outlook) -> str:
@@ -182,7 +181,7 @@ def _what_next(outlook: Outlook) -> str:
         )
     return (
         "the collector upgrades it when it starts, or `hub migrate store` does; it needs up to "
-        f"{gigabytes(outlook.needs_bytes)} beside the old file, {gigabytes(outlook.free_bytes)} are free"
+        f"{gigabytes(outlook.needs_bytes)} beside the old one, {gigabytes(outlook.free_bytes)} are free"
     )
 
 

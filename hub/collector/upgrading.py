@@ -10,6 +10,7 @@ import structlog
 from hub.health import serve_health
 from hub.settings import Health
 from hub.store.upgrading import Step, due, gigabytes, now_ms, upgrade
+from hub.waiting import until_there
 
 log: Final = structlog.get_logger()
 
@@ -18,14 +19,13 @@ TELL_EVERY_S: Final = 5.0
 
 def upgrade_store(url: str, health: Health) -> None:
     """
-    In a file of its own beside the old one (`hub.store.sqlite.beside`), unless it is done in no time anyway.
+    Beside the old one (`hub.store.upgrading`), unless it is done in no time anyway.
 
     Whoever asks the health port meanwhile hears that it is alive, and not ready.
 
-    Raises: Refused: it cannot be upgraded, or is newer. Unavailable: no room, or it cannot be opened now.
+    Raises: Refused: it cannot be upgraded, or is newer. Unavailable: no room, or the store went away meanwhile.
     """
-    path = due(url)
-    if path is None:
+    if not until_there(lambda: due(url), health):
         return
     state: dict[str, Any] = {"ready": False, "waiting_for": ""}
     told_at = 0.0
@@ -38,7 +38,7 @@ def upgrade_store(url: str, health: Health) -> None:
             log.info("store.upgrading", step=words(step))
 
     with serve_health(health, lambda: state):
-        done = upgrade(path, now_ms=now_ms, tell=tell)
+        done = upgrade(url, now_ms=now_ms, tell=tell)
     if done is not None:
         log.info(
             "store.upgraded",

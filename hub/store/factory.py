@@ -62,7 +62,7 @@ def has_store(url: str) -> bool:
         return False
     from hub.store.elastic.indices import aliases  # noqa: PLC0415 - see open_store
 
-    with closing(_engine(url, is_soon=True)) as engine:
+    with closing(engine_of(url, is_soon=True)) as engine:
         return bool(aliases(engine))
 
 
@@ -77,17 +77,17 @@ def remove_store(url: str) -> None:
         for end in ("", "-wal", "-shm"):
             path.with_name(path.name + end).unlink(missing_ok=True)
     elif is_engine(url):
-        from hub.store.elastic.indices import remove  # noqa: PLC0415 - see open_store
+        from hub.store.elastic.generations import remove_all  # noqa: PLC0415 - see open_store
 
-        with closing(_engine(url)) as engine:
-            remove(engine)
+        with closing(engine_of(url)) as engine:
+            remove_all(engine)
 
 
 def examined(url: str) -> Examined:
     """What there is to say of the search engine behind `url`, within seconds. Raises Unavailable, Refused."""
     from hub.store.elastic.examined import examine  # noqa: PLC0415 - see open_store
 
-    with closing(_engine(url, is_soon=True)) as engine:
+    with closing(engine_of(url, is_soon=True)) as engine:
         return examine(engine)
 
 
@@ -96,10 +96,14 @@ def file_of(url: str) -> Path | None:
     return Path(url.removeprefix(_SQLITE)) if url.startswith(_SQLITE) and len(url) > len(_SQLITE) else None
 
 
-def _engine(url: str, *, is_soon: bool = False) -> Engine:
+def engine_of(url: str, *, is_soon: bool = False) -> Engine:
+    """The search engine behind `url`, asked for the generation in force. Args: is_soon: of `Engine`. Raises Refused."""
     from hub.store.elastic.client import Engine  # noqa: PLC0415 - see open_store
+    from hub.store.elastic.generations import follow  # noqa: PLC0415
 
-    return Engine(url, _address(url).namespace, is_soon=is_soon)
+    engine = Engine(url, _address(url).namespace, is_soon=is_soon)
+    follow(engine)
+    return engine
 
 
 def _address(url: str) -> Address:

@@ -30,8 +30,8 @@ def schema(request: pytest.FixtureRequest) -> int:
 
 def opened(path: Path) -> SqliteStore:
     """As a collector opens it."""
-    if (heavy := due(f"sqlite:///{path}")) is not None:
-        beside.upgrade(heavy, now_ms=lambda: NOW_MS)
+    if due(f"sqlite:///{path}"):
+        beside.upgrade(path, now_ms=lambda: NOW_MS)
     return SqliteStore(path)
 
 

@@ -294,7 +294,7 @@ def test_small_changes_are_made_in_place(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         schema.migrate(connection, path, schema.MIGRATIONS[:9])
     assert steps.is_instant(schema.MIGRATIONS[9:])
-    assert due(f"sqlite:///{path}") is None
+    assert not due(f"sqlite:///{path}")
     SqliteStore(path).close()
     assert [one.role for one in rollback.files(path)] == ["in force"]
     assert not moved.mark_of(path)
@@ -306,9 +306,9 @@ def test_large_changes_are_not_made_by_whoever_comes_first(old: OldStore) -> Non
         SqliteStore(old.path)
     with closing(SqliteStore(old.path, readonly=True)) as reading, pytest.raises(Unavailable, match="it upgrades"):
         reading.ping()
-    assert due(f"sqlite:///{old.path}") == old.path
-    assert due("memory://") is None
-    assert due(f"sqlite:///{old.path.with_name('none.sqlite')}") is None
+    assert due(f"sqlite:///{old.path}")
+    assert not due("memory://")
+    assert not due(f"sqlite:///{old.path.with_name('none.sqlite')}")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from copy import copy
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
@@ -49,6 +50,8 @@ READ_BUSY_S: Final = 5.0
 """The same of questions; also of an index that was made just now and has no shard yet."""
 _FIRST_WAIT_S: Final = 0.05
 _MOST_WAIT_S: Final = 2.0
+LINE: Final = "schema"
+"""The index that says which generation is in force (`hub.store.elastic.generations`). It is of none."""
 _MAY_MISS: Final = "events"
 """Indices whose names begin so are made with their first document, all others before anything is asked."""
 _ID_BYTES: Final = 400  # the engines take 512
@@ -76,6 +79,12 @@ class Found(NamedTuple):
     seq_no: int
     primary_term: int
     version: int
+
+
+class Key(str):
+    """The `_id` of a document, as `key_of` has made it."""
+
+    __slots__ = ()
 
 
 class Action(NamedTuple):
@@ -116,6 +125,11 @@ class Engine:
         """
         address = address_of(url)
         self.namespace = namespace
+        self.locate: Callable[[], str] = lambda: namespace
+        """Which generation to ask, when that is asked first. Raises Unavailable, Refused."""
+        self.why_blocked: Callable[[], PortError | None] = _unknown
+        """What to raise where writers are kept away; None: it is none of the hub's doing."""
+        self._generation: str | None = None
         self.readonly = readonly
         self.place = ", ".join(address.hosts)
         self.client = Elasticsearch(
@@ -146,9 +160,24 @@ class Engine:
         self._senders.shutdown()
         self.client.close()
 
+    @property
+    def generation(self) -> str:
+        """What all names of indices begin with, but LINE."""
+        if self._generation is None:
+            self._generation = self.locate()
+        return self._generation
+
+    def at(self, generation: str) -> Engine:
+        """The same, at this generation. It needs no close of its own."""
+        other = copy(self)
+        other._generation = generation
+        other.why_blocked = _unknown
+        other._dirty = set()
+        return other
+
     def index(self, name: str) -> str:
-        """The index, alias or pattern of this name in the namespace; several with commas between them."""
-        return ",".join(f"{self.namespace}-{one}" for one in name.split(","))
+        """The index, alias or pattern of this name in the generation; several with commas between them."""
+        return ",".join(f"{self.namespace if one == LINE else self.generation}-{one}" for one in name.split(","))
 
     def probe(self, index: str, id: str) -> None:
         """
@@ -156,13 +185,18 @@ class Engine:
 
         Raises: Unavailable, Refused: it could not be read now.
         """
+        if self._generation is None:
+            self._probed(LINE, id)  # to learn which generation to ask would be waited for longer
+        if error := self._probed(index, id).get("error"):
+            raise self._status(503, error)
+
+    def _probed(self, index: str, id: str) -> dict[str, Any]:
         wanted = {"_index": self.index(index), "_id": key_of(id), "_source": False}
         try:
-            answer = self._probes.mget(docs=[wanted])
+            found: dict[str, Any] = self._probes.mget(docs=[wanted])["docs"][0]
         except (TransportError, ApiError) as exc:
             raise self.translated(exc) from exc
-        if error := answer["docs"][0].get("error"):
-            raise self._status(503, error)
+        return found
 
     # Documents by id: as they are now, whether a search sees them yet or not
 
@@ -377,7 +411,7 @@ class Engine:
     def _status(self, status: int, error: Mapping[str, Any]) -> PortError:
         kind, said = str(error.get("type", "")), _said(error)
         if kind == "cluster_block_exception":
-            return self._unavailable(
+            return self.why_blocked() or self._unavailable(
                 f"lets nobody write (index.blocks): {said}. Free disk space, or take the block away "
                 "(PUT INDEX/_settings), then it goes on by itself"
             )
@@ -430,6 +464,10 @@ class Engine:
         return Unavailable("store", f"{self.place} {what}")
 
 
+def _unknown() -> None:
+    """Why writers are kept away."""
+
+
 def _access(access: Access) -> dict[str, Any]:
     """As the client's arguments. Raises Refused: there is no such file."""
     given: dict[str, Any] = {}
@@ -446,6 +484,8 @@ def _access(access: Access) -> dict[str, Any]:
 
 def key_of(id: str) -> str:
     """The `_id` of a document: its own, or what stands for one that is too long for the engines."""
+    if isinstance(id, Key):
+        return str(id)
     if len(id) * 4 <= _ID_BYTES and not id.startswith(_HASHED):
         return id
     raw = id.encode()

@@ -35,6 +35,8 @@ def examine(engine: Engine) -> Examined:
         f"{len(there)} indices of {engine.namespace}"
     )
     if blocked := _blocked(engine) if there else []:
+        if why := engine.why_blocked():
+            return Examined(what, why.detail)
         return Examined(
             what, f"Nobody may write to {', '.join(blocked[:_SHOWN])}: free disk space, or take index.blocks away"
         )

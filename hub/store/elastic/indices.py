@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Final
@@ -151,15 +151,15 @@ def prepare(engine: Engine, layout: Layout) -> None:
     has_events = any(engine.index(EVENTS) in own for own in there.values())
 
     def put_component(name: str, **about: Any) -> None:
-        _asked(engine, lambda client: client.cluster.put_component_template(name=engine.index(name), **about))
+        asked(engine, lambda client: client.cluster.put_component_template(name=engine.index(name), **about))
 
     def put(name: str) -> None:
-        _asked(engine, lambda client: client.indices.put_index_template(name=engine.index(name), **templates[name]))
+        asked(engine, lambda client: client.indices.put_index_template(name=engine.index(name), **templates[name]))
         if name != EVENTS and engine.index(name) not in there:
             engine.make_index(name)
         elif name in COLUMNS and (name != EVENTS or has_events):
             of = engine.index(name)
-            _asked(engine, lambda client: client.indices.put_mapping(index=of, properties=COLUMNS[name]))
+            asked(engine, lambda client: client.indices.put_mapping(index=of, properties=COLUMNS[name]))
 
     for name, settings in components.items():
         put_component(name, template={"settings": {"index": settings}})
@@ -170,8 +170,8 @@ def prepare(engine: Engine, layout: Layout) -> None:
 
 
 def aliases(engine: Engine) -> dict[str, list[str]]:
-    """By the full name of each index of the namespace, its aliases. Raises Unavailable, Refused."""
-    found = _asked(engine, lambda client: client.indices.get_alias(index=f"{engine.namespace}-*")).body
+    """By the full name of each index of the generation, its aliases. Raises Unavailable, Refused."""
+    found = asked(engine, lambda client: client.indices.get_alias(index=f"{engine.generation}-*"))
     months = engine.index(f"{EVENTS}-")
     own = {engine.index(name) for name in FIXED}
     # another namespace may begin as this one does
@@ -184,19 +184,16 @@ def aliases(engine: Engine) -> dict[str, list[str]]:
 
 def remove(engine: Engine) -> None:
     """
-    Remove the namespace: all of its indices, with what is in them, and templates. Nobody may use it meanwhile. Whatever
-    interrupts it, it can be done again.
+    Remove the generation: all of its indices, with what is in them, and templates. Nobody may use it meanwhile.
+    Whatever interrupts it, it can be done again.
 
     Raises: Unavailable, Refused.
     """
-    names = sorted(aliases(engine))
-    for first in range(0, len(names), _AT_ONCE):
-        some = ",".join(names[first : first + _AT_ONCE])
-        _gone(engine, partial(engine.layouts.indices.delete, index=some, ignore_unavailable=True))
+    asked_of(engine, aliases(engine), lambda some, client: client.indices.delete(index=some, ignore_unavailable=True))
     for name in (*FIXED, EVENTS):
-        _gone(engine, partial(engine.layouts.indices.delete_index_template, name=engine.index(name)))
+        asked_or_gone(engine, partial(engine.layouts.indices.delete_index_template, name=engine.index(name)))
     for name in (_LAID_OUT, _GROWING, _COMMON):
-        _gone(engine, partial(engine.layouts.cluster.delete_component_template, name=engine.index(name)))
+        asked_or_gone(engine, partial(engine.layouts.cluster.delete_component_template, name=engine.index(name)))
 
 
 def _laid_out(engine: Engine) -> str:
@@ -210,20 +207,37 @@ def _laid_out(engine: Engine) -> str:
     return str(found["component_templates"][0]["component_template"].get("_meta", {}).get("digest", ""))
 
 
-def _asked(engine: Engine, ask: Callable[[Elasticsearch], ObjectApiResponse[Any]]) -> ObjectApiResponse[Any]:
+def asked(engine: Engine, ask: Callable[[Elasticsearch], ObjectApiResponse[Any]]) -> dict[str, Any]:
+    """The answer to what is about indices or templates. Raises Unavailable, Refused."""
     try:
-        return ask(engine.layouts)
+        body: dict[str, Any] = ask(engine.layouts).body
     except (TransportError, ApiError) as exc:
         raise engine.translated(exc) from exc
+    return body
 
 
-def _gone(engine: Engine, remove: Callable[[], ObjectApiResponse[Any]]) -> None:
+def asked_of(
+    engine: Engine, names: Iterable[str], ask: Callable[[str, Elasticsearch], ObjectApiResponse[Any]]
+) -> list[dict[str, Any]]:
+    """
+    The answers about these indices, some at a time, in the order of their names. Raises Unavailable, Refused.
+
+    Args: names: full. ask: about these, with commas between them.
+    """
+    ordered = sorted(names)
+    parts = (",".join(ordered[first : first + _AT_ONCE]) for first in range(0, len(ordered), _AT_ONCE))
+    return [asked(engine, partial(ask, some)) for some in parts]
+
+
+def asked_or_gone(engine: Engine, ask: Callable[[], ObjectApiResponse[Any]]) -> dict[str, Any]:
+    """The answer; empty if what it is about is not there. Raises Unavailable, Refused."""
     try:
-        remove()
+        body: dict[str, Any] = ask().body
     except NotFoundError:
-        pass
+        return {}
     except (TransportError, ApiError) as exc:
         raise engine.translated(exc) from exc
+    return body
 
 
 def _template(engine: Engine, name: str) -> dict[str, Any]:
