@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.client import SERVICE_UNAVAILABLE
@@ -86,11 +87,14 @@ def _served(health: Health, ready: Callable[[], dict[str, Any]], elsewhere: int)
         def log_message(self, format: str, *args: Any) -> None:
             """A probe a second is no news."""
 
+    class Server(ThreadingHTTPServer):
+        address_family = socket.AF_INET6 if ":" in health.host else socket.AF_INET
+        daemon_threads = True
+
     try:
-        server = ThreadingHTTPServer((health.host, health.port), Handler)
+        server = Server((health.host, health.port), Handler)
     except OSError as exc:
         raise Refused("health", f"cannot listen on {health.host} port {health.port}: {exc.strerror}") from exc
-    server.daemon_threads = True
     thread = Thread(target=server.serve_forever, name="health", daemon=True)
     thread.start()
     try:

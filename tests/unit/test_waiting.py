@@ -79,10 +79,11 @@ def test_options_that_there_cannot_be_are_refused() -> None:
         Reaching(Kafka(bootstrap="127.0.0.1:1", options={"sasl.nonsense": "x"}))
 
 
-def test_an_api_that_waits_asks_senders_to_come_again() -> None:
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_an_api_that_waits_asks_senders_to_come_again(host: str) -> None:
     """404 would tell them that there is no such address."""
-    with serve_health(Health(port=(port := free_port())), lambda: {"ready": False}, elsewhere=503):
-        url = f"http://127.0.0.1:{port}"
+    with serve_health(Health(host=host, port=(port := free_port())), lambda: {"ready": False}, elsewhere=503):
+        url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         assert httpx.get(f"{url}/live").status_code == 200
         answers = [httpx.get(f"{url}/ready"), httpx.post(f"{url}/track", json={}), httpx.put(f"{url}/definitions/x/y")]
         assert [(one.status_code, one.headers["Retry-After"]) for one in answers] == [(503, "1")] * 3
