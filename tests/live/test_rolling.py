@@ -20,6 +20,8 @@ import pytest
 from hub.stack import ports
 from tests.kafka_tools import eventually
 from tests.live.whole_hub import ROOT, environment
+from tests.servers.running import shared
+from tests.sources.kafka import KafkaSource
 from tests.upgrades import release
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.long]
@@ -28,17 +30,19 @@ KEY = "the admin key"
 HEADERS = {"Authorization": f"Bearer {KEY}"}
 PEOPLE = 20
 EX_CONFIG = 78
+OTHERS = ("agents", "worker", "bridges")
 
 
 class Site:
     """Where processes of both releases work: one Kafka, one data folder."""
 
-    def __init__(self, kafka: str, namespace: str, folder: Path) -> None:
+    def __init__(self, kafka: str, namespace: str, folder: Path, redis_url: str) -> None:
         self.folder = folder
         self.variables = {
             "HUB_KAFKA__BOOTSTRAP": kafka,
             "HUB_KAFKA__PARTITIONS": "6",
             "HUB_NAMESPACE": namespace,
+            "HUB_REDIS__URL": redis_url,
             "HUB_DATA": str(folder),
             "HUB_ADMIN_KEY": KEY,
             "HUB_IDENTITY__KEY": "a key of the tests",
@@ -88,6 +92,10 @@ class Process:
         """Of a collector: how many partitions it has."""
         answer = self.ask("/ready")
         return 0 if answer is None or answer.status_code != 200 else len(answer.json()["partitions"])
+
+    def is_ready(self) -> bool:
+        answer = self.ask("/ready")
+        return answer is not None and answer.status_code == 200
 
     def listens(self) -> bool:
         answer = self.ask("/live")
@@ -165,19 +173,56 @@ def stored(api: Process) -> Counter[int]:
         query["cursor"] = answer.json()["next"]
 
 
+def count(api: Process, path: str, q: str) -> int:
+    """How many match; 0: they cannot be counted now."""
+    answer = api.ask(f"/{path}/count", q=q)
+    return 0 if answer is None or answer.status_code != 200 else int(answer.json()["count"])
+
+
+def size(api: Process, segment: str) -> int:
+    """How many were in it at the last look."""
+    answer = api.ask(f"/segments/{segment}")
+    return 0 if answer is None or answer.status_code != 200 else int(answer.json()["size"] or 0)
+
+
+def define(api: Process, place: str, spec: dict[str, Any]) -> None:
+    httpx.put(f"{api.url}/definitions/{place}", json=spec, headers=HEADERS, timeout=30).raise_for_status()
+
+
+class Queue:
+    """A queue of somebody else's that a bridge reads: each message is an event of the type `queued`."""
+
+    def __init__(self, kafka: str) -> None:
+        self.source = KafkaSource(kafka, f"source.{uuid.uuid4().hex}")
+        self.sent = 0
+
+    @property
+    def bridge(self) -> dict[str, Any]:
+        mapping = {"profile": "'queue'", "event": {"type": "'queued'", "properties": {"n": "n"}}}
+        return {"type": "kafka", "source": "queue", "mapping": mapping, "settings": self.source.settings}
+
+    def more(self) -> None:
+        """Some messages."""
+        self.source.put([b'{"n": %d}' % number for number in range(self.sent, self.sent + 50)])
+        self.sent += 50
+
+
 def detail(api: Process, path: str) -> tuple[int, str]:
     answer = api.ask(path)
     assert answer is not None
     return answer.status_code, answer.text
 
 
-def test_both_releases_side_by_side_lose_and_double_nothing(kafka: str, namespace: str, tmp_path: Path) -> None:
+def test_both_releases_side_by_side_lose_and_double_nothing(
+    kafka: str, namespace: str, tmp_path: Path, shared_folder: Path
+) -> None:
     """In the documented order; what comes in another order is refused in words, and costs nothing either."""
     old = release.unpack(release.previous(), tmp_path / "old")
     folder = tmp_path / "data"
     folder.mkdir()
-    site, sender = Site(kafka, namespace, folder), Sender()
+    sender, queue = Sender(), Queue(kafka)
     with ExitStack() as stack:
+        site = Site(kafka, namespace, folder, stack.enter_context(shared("valkey", shared_folder / "valkey")))
 
         def start(tree: Path, name: str) -> Process:
             return stack.enter_context(site.runs(tree, name))
@@ -186,10 +231,26 @@ def test_both_releases_side_by_side_lose_and_double_nothing(kafka: str, namespac
         old_api = start(old, "api")
         eventually(old_api.listens)
         mapping = {"event_type": "order", "fields": [{"profile": "traits.n", "event": "properties.total", "op": "add"}]}
-        for place, spec in (("source/shop", {}), ("mapping/orders", mapping)):
-            httpx.put(f"{old_api.url}/definitions/{place}", json=spec, headers=HEADERS, timeout=30).raise_for_status()
+        define(old_api, "source/shop", {})
+        define(old_api, "source/queue", {"type": ["bridge"]})
+        define(old_api, "mapping/orders", mapping)
         eventually(lambda: sum(one.share() for one in old_collectors) == 6)
         with sender.sending(old_api):
+            sender.more()
+            # all else works with the old release, then it is stopped; what it would do waits
+            old_others = [start(old, name) for name in OTHERS]
+            for one in old_others:
+                eventually(one.is_ready)
+            define(old_api, "bridge/queue", queue.bridge)
+            define(old_api, "heartbeat/beat", {"event_type": "beat", "every": "1s", "condition": "id = p0"})
+            define(old_api, "segment/old", {"condition": "traits.n >= 1"})
+            queue.more()
+            eventually(lambda: count(old_api, "events", "type = queued") == queue.sent)
+            eventually(lambda: count(old_api, "events", "type = beat") > 2)
+            eventually(lambda: size(old_api, "old") == PEOPLE)
+            for one in old_others:
+                one.stop()
+            queue.more()
             sender.more()
             # the wrong order: an API before a collector of the same release. It takes events, makes a small change of
             # the store itself, and says of another one who does it
@@ -213,6 +274,12 @@ def test_both_releases_side_by_side_lose_and_double_nothing(kafka: str, namespac
             late = start(old, "collector")
             assert "made by a newer hub" in late.ends_with(EX_CONFIG)
 
+            # agents, worker and bridges of this release go on where those of the old one were
+            new_others = [start(ROOT, name) for name in OTHERS]
+            for one in new_others:
+                eventually(one.is_ready)
+            queue.more()
+
             # the APIs: both take events, then the one of this release alone
             new_api = start(ROOT, "api")
             eventually(new_api.listens)
@@ -221,16 +288,27 @@ def test_both_releases_side_by_side_lose_and_double_nothing(kafka: str, namespac
             sender.doors = [new_api.url]
             old_api.stop()
             sender.more()
+            eventually(lambda: count(new_api, "events", "type = queued") == queue.sent)
+            beats = count(new_api, "events", "type = beat")
+            eventually(lambda: count(new_api, "events", "type = beat") > beats + 1)
+            define(new_api, "segment/new", {"condition": "traits.n >= 1"})
+            eventually(lambda: size(new_api, "new") == PEOPLE)
+            for one in new_others:
+                one.stop()
         eventually(lambda: len(stored(new_api)) == sender.taken, 60)
         assert stored(new_api) == Counter(range(sender.taken))
         answer = new_api.ask("/profiles", size=100)
         assert answer is not None
-        sums = {one["id"]: one["traits"]["n"] for one in answer.json()["items"]}
+        sums = {one["id"]: one["traits"]["n"] for one in answer.json()["items"] if one["id"] != "queue"}
         assert sums == Counter(f"p{number % PEOPLE}" for number in range(sender.taken))
         answer = new_api.ask("/balance", verify=True)
         assert answer is not None
         assert answer.json()["balanced"], answer.text
         totals = answer.json()["totals"]
-        assert (totals["stored"], totals["dead"]) == (sender.taken, 0)
+        assert count(new_api, "events", "type = queued") == queue.sent
+        entered = 2 * PEOPLE  # `segment-entered`, of each of the two
+        others = queue.sent + count(new_api, "events", "type = beat") + entered
+        assert (totals["stored"], totals["duplicate"], totals["dead"]) == (sender.taken + others, 0, 0)
+        assert count(new_api, "events", "") == sender.taken + others
         for one in (*new_collectors, new_api):
             one.stop()
