@@ -6,7 +6,7 @@ from workers.agents.watchdog import Look, Watchdog
 
 
 def look(end: int, committed: int, *, steps: int = 0, mine: frozenset[int] = frozenset({0})) -> Look:
-    return Look({0: end, 1: 50}, {0: committed, 1: 0}, mine, steps)
+    return Look({0: end, 1: 50}, {0: committed, 1: 0}, mine, {"slices": steps})
 
 
 def test_triggers_that_wait_without_a_step_are_counted_from_when_they_came() -> None:
@@ -30,3 +30,16 @@ def test_what_others_read_is_theirs_unless_this_one_reads_nothing() -> None:
     dog = Watchdog()
     assert dog.look(look(3, 3), 0.0)[0] == 0
     assert dog.look(look(3, 3, mine=frozenset()), 1.0)[0] == 50, "perhaps nobody does"
+
+
+def test_a_lane_that_stands_still_is_not_hidden_by_the_other() -> None:
+    dog = Watchdog()
+
+    def both(committed: int, slices: int, flows: int, *busy: str) -> Look:
+        return Look({0: 9}, {0: committed}, frozenset({0}), {"slices": slices, "flows": flows}, frozenset(busy))
+
+    assert dog.look(both(0, 0, 0, "flows"), 0.0) == (9, 0.0)
+    assert dog.look(both(1, 1, 1, "slices", "flows"), 30.0) == (8, 0.0), "it has just begun"
+    assert dog.look(both(2, 1, 2, "slices", "flows"), 50.0) == (7, 20.0)
+    assert dog.look(both(3, 2, 2, "slices", "flows"), 70.0) == (6, 20.0), "now it is the other one"
+    assert dog.look(both(4, 2, 2, "slices"), 80.0) == (5, 10.0), "which has nothing in hand any more"

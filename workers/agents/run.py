@@ -11,7 +11,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -55,7 +55,7 @@ from workers.agents.outbox import Outbox, sealing_of
 from workers.agents.slices import At, Slices
 from workers.agents.ticks import Tick, led
 from workers.agents.triggers import Triggers, of_flows
-from workers.agents.watchdog import Look, watch
+from workers.agents.watchdog import Beat, Look, watch
 from workers.flow_runner import made, run_traces
 
 log: Final = structlog.get_logger()
@@ -81,16 +81,6 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-class Steps:
-    """How many steps were made, by whichever thread."""
-
-    def __init__(self) -> None:
-        self.made = 0
-
-    def __call__(self) -> None:
-        self.made += 1
-
-
 def run(settings: Settings, now_ms: Callable[[], int] = now_ms, at: At = lambda _: None) -> None:
     """
     Do what is due until SIGTERM or SIGINT. Call it from the main thread.
@@ -114,7 +104,7 @@ def run(settings: Settings, now_ms: Callable[[], int] = now_ms, at: At = lambda 
         outbox = stack.enter_context(closing(Outbox(kafka, sealing_of(settings))))
         client = stack.enter_context(closing(redis.client(settings.redis.address)))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hub-agents-")))
-        keys, steps = Keys(namespace), Steps()
+        keys, beats = Keys(namespace), {"slices": Beat(), "flows": Beat()}
         ledger = Ledger(client, keys)
         topic = TRIGGERS.name(namespace)
         heartbeats = Heartbeats(
@@ -157,7 +147,7 @@ def run(settings: Settings, now_ms: Callable[[], int] = now_ms, at: At = lambda 
             window=window,
             topic=EVENTS.name(namespace),
             now_ms=now_ms,
-            beat=steps,
+            beat=beats["slices"],
             at=at,
         )
 
@@ -165,9 +155,11 @@ def run(settings: Settings, now_ms: Callable[[], int] = now_ms, at: At = lambda 
 
         def runs() -> tuple[Runner, Waiting]:
             opened = writing()
-            return made(settings, catalogue, opened, client, outbox, traces=traces, now_ms=now_ms, beat=steps), opened
+            return made(
+                settings, catalogue, opened, client, outbox, traces=traces, now_ms=now_ms, beat=beats["flows"]
+            ), opened
 
-        triggers = Triggers(slices, Flows(runs), outbox, namespace=namespace, now_ms=now_ms, beat=steps)
+        triggers = Triggers(slices, Flows(runs), outbox, namespace=namespace, now_ms=now_ms, beats=beats)
         lanes = Lanes(triggers.take, triggers.take_flows, of_flows)
         app = faust_app.make(
             kafka,
@@ -189,7 +181,7 @@ def run(settings: Settings, now_ms: Callable[[], int] = now_ms, at: At = lambda 
         with suppress(Unavailable):
             leader.claim()  # so that it is known that somebody is there as soon as it says that it is ready
         stack.enter_context(serve_health(settings.health, ready))
-        stack.enter_context(_watched(settings, app, steps))
+        stack.enter_context(_watched(settings, app, beats))
         log.info("agents.started", namespace=namespace, process=process)
         asyncio.run(_until_signal(app, ticks, lanes, slices, window))
         with suppress(Unavailable):
@@ -257,14 +249,16 @@ def _send(outbox: Outbox, topic: str, triggers: Sequence[Trigger]) -> None:
 
 
 @contextmanager
-def _watched(settings: Settings, app: AppT, steps: Steps) -> Iterator[None]:
+def _watched(settings: Settings, app: AppT, beats: Mapping[str, Beat]) -> Iterator[None]:
     """A watchdog while the block runs."""
     kafka, namespace = settings.kafka, settings.namespace
     admin, stop = LogAdmin(kafka, namespace), threading.Event()
     with closing(Progress(kafka, namespace, TRIGGERS, agents_group(namespace))) as committed:
 
         def look() -> Look:
-            return Look(admin.end_offsets(TRIGGERS), committed(), _mine(app), steps.made)
+            steps = {lane: beat.steps for lane, beat in beats.items()}
+            busy = frozenset(lane for lane, beat in beats.items() if beat.is_busy)
+            return Look(admin.end_offsets(TRIGGERS), committed(), _mine(app), steps, busy)
 
         arguments = (look, settings.agents.stuck_s, time.monotonic, stop, _bite)
         thread = threading.Thread(target=watch, args=arguments, name="watchdog", daemon=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeVar
 
 import msgspec
@@ -26,6 +26,7 @@ from workers.agents.flows import Asked, Flows
 from workers.agents.lanes import Item
 from workers.agents.outbox import Outbox
 from workers.agents.slices import Slices, Stopped
+from workers.agents.watchdog import Beat
 
 log: Final = structlog.get_logger()
 T = TypeVar("T")
@@ -58,16 +59,16 @@ class Triggers:
         *,
         namespace: str,
         now_ms: Callable[[], int],
-        beat: Callable[[], None],
+        beats: Mapping[str, Beat],
     ) -> None:
-        """Args: now_ms: the clock, milliseconds since 1970. beat: called when something is tried again."""
+        """Args: now_ms: the clock, milliseconds since 1970. beats: of the lanes `slices` and `flows`."""
         self._slices = slices
         self._flows = flows
         self._outbox = outbox
         self._events = EVENTS.name(namespace)
         self._now_ms = now_ms
-        self._beat = beat
-        self._troubles = {"slices": "", "flows": ""}
+        self._beats = beats
+        self._troubles = dict.fromkeys(beats, "")
 
     @property
     def trouble(self) -> str:
@@ -90,26 +91,31 @@ class Triggers:
     async def take_flows(self, items: Sequence[Item]) -> Sequence[Item]:
         """Triggers of flows; see `lanes.Many`."""
         later = await self._until_done("flows", lambda: self._run(items))
-        self._beat()
         return items if later is None else later
 
     async def _until_done(self, lane: str, work: Callable[[], T]) -> T | None:
         """What it gives; None: the process ends."""
-        while not self._slices.stopping.is_set():
-            try:
-                done = await asyncio.to_thread(work)
-            except Stopped:
-                return None
-            except Unavailable as exc:
-                if not self._troubles[lane]:
-                    log.warning("agents.waiting", why=str(exc))
-                self._troubles[lane] = str(exc)
-                self._beat()
-                await asyncio.sleep(WAIT_S)
-            else:
-                self._troubles[lane] = ""
-                return done
-        return None
+        beat = self._beats[lane]
+        beat()
+        beat.is_busy = True
+        try:
+            while not self._slices.stopping.is_set():
+                try:
+                    done = await asyncio.to_thread(work)
+                except Stopped:
+                    return None
+                except Unavailable as exc:
+                    if not self._troubles[lane]:
+                        log.warning("agents.waiting", why=str(exc))
+                    self._troubles[lane] = str(exc)
+                    beat()
+                    await asyncio.sleep(WAIT_S)
+                else:
+                    self._troubles[lane] = ""
+                    return done
+            return None
+        finally:
+            beat.is_busy = False
 
     def _run(self, items: Sequence[Item]) -> list[Item]:
         """Returns those that have to be given again; what cannot be read, or is at fault, is buried."""

@@ -1,4 +1,7 @@
-"""Is the agent stuck? Triggers wait, nothing is committed, and no step is made. Pure but for the loop around it."""
+"""
+Is the agent stuck? Triggers wait, nothing is committed, and no step is made; or one lane stands still in the middle of
+something, whatever the other does. Pure but for the loop around it.
+"""
 
 from __future__ import annotations
 
@@ -21,17 +24,32 @@ STILL_S: Final = Gauge(
 )
 
 
+class Beat:
+    """A lane's sign of life: called with each step, by whichever thread."""
+
+    def __init__(self) -> None:
+        """Has nothing in hand."""
+        self.steps = 0
+        self.is_busy = False
+
+    def __call__(self) -> None:
+        """A step is made."""
+        self.steps += 1
+
+
 class Look(NamedTuple):
     """
     How things stand. By partition of triggers.v1, where it ends and what is committed.
 
-    `mine`: partitions that this process reads; none: it waits for some, and all count. `steps`: made so far.
+    `mine`: partitions that this process reads; none: it waits for some, and all count. `steps`: made so far, by lane.
+    `busy`: lanes that are in the middle of something.
     """
 
     ends: Mapping[int, int]
     committed: Mapping[int, int]
     mine: frozenset[int]
-    steps: int
+    steps: Mapping[str, int]
+    busy: frozenset[str] = frozenset()
 
 
 class Watchdog:
@@ -41,16 +59,24 @@ class Watchdog:
         """Has not looked yet."""
         self._last: tuple[object, ...] = ()
         self._since_s = 0.0
+        self._lanes: dict[str, tuple[int, float]] = {}
 
     def look(self, look: Look, now_s: float) -> tuple[int, float]:
-        """Returns: how many triggers wait, and for how many seconds they have without any step. `now_s`: any clock."""
+        """
+        Args: now_s: any clock.
+
+        Returns: how many triggers wait, and for how many seconds they, or those of a lane, have without any step.
+        """
         watched = look.mine or frozenset(look.ends)
         committed = {number: look.committed.get(number, 0) for number in watched}
         lag = sum(max(0, look.ends.get(number, 0) - at) for number, at in committed.items())
-        now = (look.mine, tuple(sorted(committed.items())), look.steps)
+        now = (look.mine, tuple(sorted(committed.items())), tuple(look.steps.items()))
         if not lag or now != self._last:
             self._last, self._since_s = now, now_s
-        return lag, now_s - self._since_s
+        for lane, steps in look.steps.items():
+            if lane not in look.busy or steps != self._lanes.get(lane, (-1, 0.0))[0]:
+                self._lanes[lane] = steps, now_s
+        return lag, now_s - min([self._since_s, *(since_s for _, since_s in self._lanes.values())])
 
 
 def watch(
