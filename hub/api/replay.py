@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple, cast
 from pydantic import BaseModel
 
 from hub.api import metrics
+from hub.api.origins import origin_of
 from hub.api.problems import NotFound
 from hub.definitions.catalogue import Catalogue
 from hub.definitions.kinds import Bridge
@@ -275,7 +276,7 @@ class _Way:
             if self._mapping is not None:
                 raise Unreplayable("its original is a record of events.v1, to which no mapping applies")
             return _Record(_key(letter, original), self._as_of_now(original), None)
-        id = _bridge_id(letter["origin"], self._catalogue.entries("bridge"))
+        id = self._bridge_id(letter)
         message = _message(letter, id, original)
         now_ms = self._now_ms()
         try:
@@ -302,8 +303,11 @@ class _Way:
         _require_inward(letter)
         if letter["stage"] != "bridge":
             raise Unreplayable("its original is a record of events.v1 in Avro, which cannot be edited; use POST /track")
-        id = _bridge_id(letter["origin"], self._catalogue.entries("bridge"))
+        id = self._bridge_id(letter)
         return _Record(*self._convert(letter, id)(_message(letter, id, body), self._now_ms()), None)
+
+    def _bridge_id(self, letter: Document) -> str:
+        return origin_of(letter["origin"], {"bridge": self._catalogue.entries("bridge")}).id
 
     def _as_of_now(self, original: bytes) -> bytes:
         """The record, for a collector that waits for the definitions of now: they may be why it is replayed."""
@@ -402,10 +406,3 @@ def _key(letter: Document, record: bytes) -> bytes:
     except CodecError:
         return str(letter["id"]).encode()
     return (inbound["profile_id"] or inbound["id"]).encode()
-
-
-def _bridge_id(origin: str, known: Iterable[str]) -> str:
-    """Of `bridge:<id>:<position>`; an id may hold colons itself, so the longest that is defined is it."""
-    kind, _, rest = origin.partition(":")
-    fitting = [id for id in known if rest.startswith(f"{id}:")] if kind == "bridge" else []
-    return max(fitting, key=len) if fitting else rest.partition(":")[0]

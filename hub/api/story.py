@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from hub.api.flow_story import changed_by, flows_story
+from hub.api.origins import origin_of
 from hub.api.segment_story import segments_story
 from hub.definitions.catalogue import Entry
 from hub.definitions.fields import FieldMapping
@@ -63,6 +64,7 @@ class Found(NamedTuple):
         mappings: Those of now.
         types: The event types of now.
         segments: Those of now.
+        ids: Of the bridges and destinations of now, by `bridge` and `destination`.
     """
 
     topic: str
@@ -76,6 +78,7 @@ class Found(NamedTuple):
     after: Sequence[Neighbour] = ()
     types: Mapping[str, Entry] = {}
     segments: Mapping[str, Entry] = {}
+    ids: Mapping[str, Collection[str]] = {}
 
 
 def position_of(document: Mapping[str, Any]) -> Position:
@@ -98,7 +101,7 @@ def event_story(document: Mapping[str, Any], found: Found) -> dict[str, Any]:
         "type": document["type"],
         "edge": {
             "source": document["source"]["id"],
-            **_door(metadata["origin"]),
+            **_door(metadata["origin"], found),
             "payload_id": metadata["payload_id"],
             "client_id": metadata["client_id"],
             "received_at": received_at,
@@ -141,7 +144,7 @@ def letter_story(document: Mapping[str, Any], found: Found) -> dict[str, Any]:
         "kind": "dead-letter",
         "edge": {
             "source": document["source"],
-            **_door(document["origin"]),
+            **_door(document["origin"], found),
             "payload_id": document["payload_id"],
             "received_at": received_at,
         },
@@ -156,11 +159,10 @@ def letter_story(document: Mapping[str, Any], found: Found) -> dict[str, Any]:
     }
 
 
-def _door(origin: str) -> dict[str, str | None]:
-    """`bridge:<id>:<position in the source>`, of a way out `destination:…` likewise, or the name of another door."""
-    door, _, rest = origin.partition(":")
-    bridge, _, coordinates = rest.partition(":")
-    return {"door": door, "bridge": bridge or None, "coordinates": coordinates or None}
+def _door(origin: str, found: Found) -> dict[str, str | None]:
+    """`bridge`: its id, of a way out the destination's."""
+    door, id, position = origin_of(origin, found.ids)
+    return {"door": door, "bridge": id or None, "coordinates": position or None}
 
 
 def _inbound(record: Record | None) -> Inbound | None:

@@ -32,6 +32,7 @@ def read_by_everybody(at: Tab) -> None:
     at.settled()
     for dark in (False, True):
         at.page.scheme(dark=dark)
+        at.page.until(f"document.documentElement.dataset.mantineColorScheme === '{'dark' if dark else 'light'}'")
         _look(at)
     at.page.size(*PHONE)
     assert not at.is_wider_than_window()

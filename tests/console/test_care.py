@@ -30,15 +30,16 @@ _KINDS: Final = DIST.parent / "src" / "pages" / "definitions" / "kinds.ts"
 def source(hub: WholeHub, shared_folder: Path) -> Iterator[str]:
     """Has three letters that its bridge's mapping failed at, and one that is no text; all of them hostile."""
     id = f"s{secrets.token_hex(4)}"
+    bridge = _bridge(id)
     with shared("rabbitmq", shared_folder / "rabbitmq") as url:
         queue = RabbitmqSource(url, id)
         odd = [{"who": f"p{n}", "paid": f"a lot {HOSTILE}", "cents": 100 * n} for n in (1, 2, 3)]
         queue.put([*(json.dumps(one).encode() for one in odd), b"\xff<img src=x>"], headers={HOSTILE[:20]: HOSTILE})
         hub.define("source", id)
-        hub.define("bridge", id, type="rabbitmq", source=id, settings=queue.settings, mapping=MAPPING)
+        hub.define("bridge", bridge, type="rabbitmq", source=id, settings=queue.settings, mapping=MAPPING)
         eventually(lambda: _letters(hub, id, "open") == 4, 60)
         yield id
-        assert hub.http.post(f"/bridges/{id}/pause").is_success
+        assert hub.http.post(f"/bridges/{bridge}/pause").is_success
         queue.delete()
 
 
@@ -56,6 +57,7 @@ def test_letters_are_counted_by_reason_and_source_and_one_is_repaired_by_a_mappi
     at.sees("Where it comes from")
     assert HOSTILE[:19] in at.text()
     assert at.page.evaluate("document.querySelector('main img')") is None
+    at.page.until(f"document.querySelector('main a[href=\"/console/bridges/eu%3A{source}\"]') !== null")
     read_by_everybody(at)
     _choose(at, "Repair with my own")
     at.sees("it would be refused again")  # there is no customer_id and no type
@@ -199,6 +201,11 @@ def test_whoever_may_only_read_changes_nothing(hub: WholeHub, at: Tab) -> None:
         )
         == "true"
     )
+
+
+def _bridge(source: str) -> str:
+    """Of the bridge that has its letters; the part before the colon is no bridge."""
+    return f"eu:{source}"
 
 
 def _letters(hub: WholeHub, source: str, status: str) -> int:

@@ -43,6 +43,26 @@ def test_a_bridge_is_named_with_the_coordinates_that_its_broker_knows() -> None:
     assert (edge["door"], edge["bridge"], edge["coordinates"]) == ("bridge", "orders", "mqtt/a:b/7")
 
 
+@pytest.mark.parametrize(
+    ("origin", "bridge", "coordinates"),
+    [
+        ("bridge:eu:orders:t/0/7", "eu:orders", "t/0/7"),
+        ("bridge:eu:t/0/7", "eu", "t/0/7"),
+        ("destination:eu:orders:7", "eu", "orders:7"),
+        ("bridge:gone:t/0/7", "gone", "t/0/7"),
+        ("rest", None, None),
+    ],
+)
+def test_a_bridge_with_a_colon_in_its_id_is_named_whole(
+    origin: str, bridge: str | None, coordinates: str | None
+) -> None:
+    inbound = track("ann", event("e1"))
+    inbound["origin"] = origin
+    found = NOTHING._replace(ids={"bridge": ["eu", "eu:orders"], "destination": ["eu"]})
+    edge = event_story(document(inbound), found)["edge"]
+    assert (edge["bridge"], edge["coordinates"]) == (bridge, coordinates)
+
+
 def test_times_that_are_not_known_are_left_out_and_bridged() -> None:
     found = NOTHING._replace(written_at_ms=NOW_MS + 20)
     assert steps(event_story(document(track("ann", event("e1"))), found)) == [

@@ -4,6 +4,7 @@ import { Link, useSearchParams } from 'wouter'
 
 import { path, url } from '../../api/client'
 import { useGet } from '../../api/hooks'
+import { BridgeLink } from '../../parts/BridgeLink'
 import { CopyButton } from '../../parts/CopyButton'
 import { ErrorNotice } from '../../parts/ErrorNotice'
 import { Json } from '../../parts/Json'
@@ -13,9 +14,10 @@ import { PageHeader } from '../../parts/PageHeader'
 import { Panel } from '../../parts/Panel'
 import { StateBadge } from '../../parts/StateBadge'
 import { Time, TimeAgo } from '../../parts/Time'
+import type { Trace } from '../event/types'
 import { Original } from './Original'
 import { Repair } from './Repair'
-import { bridgeOf, type Letter, mendOf } from './types'
+import { type Letter, mendOf } from './types'
 
 const EVERY_MS = 2_000
 
@@ -26,6 +28,8 @@ export function One({ id }: { id: string }) {
   others.delete('id')
   const above = [{ label: 'Dead letters', to: others.size ? `/dead-letters?${others}` : '/dead-letters' }]
   const found = useGet<Letter>(path`/dead-letters/${id}`, {}, { every: EVERY_MS })
+  // which bridge it was only the hub can tell: ids may hold what parts an origin
+  const trace = useGet<Trace>(path`/events/${id}/trace`)
   if (found.data === undefined) {
     return (
       <>
@@ -35,7 +39,7 @@ export function One({ id }: { id: string }) {
     )
   }
   const letter = found.data
-  const bridge = bridgeOf(letter)
+  const edge = trace.data?.edge
   return (
     <>
       <PageHeader
@@ -56,11 +60,9 @@ export function One({ id }: { id: string }) {
                     {letter.source || 'not known'}
                   </Anchor>
                 </Fact>
-                {bridge !== null && (
-                  <Fact name="Bridge">
-                    <Anchor component={Link} href={path`/bridges/${bridge}`} style={{ overflowWrap: 'anywhere' }}>
-                      {bridge}
-                    </Anchor>
+                {edge?.bridge && (
+                  <Fact name={edge.door === 'destination' ? 'Destination' : 'Bridge'}>
+                    <BridgeLink door={edge.door} id={edge.bridge} />
                   </Fact>
                 )}
                 <Fact name="Place">

@@ -54,9 +54,6 @@ export function queryOf({ status, reason, source, stage, q }: Filter): string {
   return parts.filter(Boolean).join(' AND ')
 }
 
-/** The id of the bridge that a letter came by; null: it came by none. */
-export const bridgeOf = ({ origin }: Letter): string | null => /^bridge:([^:]+):/.exec(origin)?.[1] ?? null
-
 /** Only what bridges refused can be edited and mapped: all else is a record of the hub's own, or of a flow. */
 export const isMessage = ({ stage }: Letter): boolean => stage === 'bridge'
 

@@ -13,6 +13,7 @@ import type { ReactNode } from 'react'
 import { Link } from 'wouter'
 
 import { path } from '../../api/client'
+import { BridgeLink } from '../../parts/BridgeLink'
 import { Facts } from '../../parts/Facts'
 import { Id } from '../../parts/Id'
 import { bytes, count } from '../../parts/numbers'
@@ -79,7 +80,7 @@ function steps(trace: Trace): Step[] {
         of={{
           Source: edge.source,
           Through: edge.door === 'rest' ? 'the API' : edge.door,
-          Bridge: edge.bridge === null ? null : <Internal to={path`/bridges/${edge.bridge}`}>{edge.bridge}</Internal>,
+          [edge.door === 'destination' ? 'Destination' : 'Bridge']: edge.bridge && <BridgeLink door={edge.door} id={edge.bridge} />,
           'Place at its broker': edge.coordinates,
           Payload: <Id id={edge.payload_id} of="id of the payload" />,
           'Id of the client': edge.client_id,
