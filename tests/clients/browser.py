@@ -45,6 +45,10 @@ class Page:
         """Click on what a selector of puppeteer finds (`::-p-text(Log in)` too); waits for it, not for what it does."""
         self._browser.do("tap", page=self._number, selector=selector)
 
+    def drag(self, selector: str, begin: float, end: float) -> None:
+        """With the mouse over an element. Args: begin, end: parts of its width, from 0 to 1."""
+        self._browser.do("drag", page=self._number, selector=selector, **{"from": begin, "to": end})
+
     def type(self, text: str) -> None:
         """On the keyboard, into what has the focus."""
         self._browser.do("type", page=self._number, text=text)

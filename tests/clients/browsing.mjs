@@ -51,6 +51,17 @@ const actions = {
   async tap({ page, selector }) {
     await pages[page].locator(selector).setTimeout(30_000).click()
   },
+  // with the mouse, from one part of the width to another: 0 is the left edge, 1 the right one
+  async drag({ page, selector, from, to }) {
+    const element = await pages[page].waitForSelector(selector, { visible: true })
+    await element.scrollIntoView()
+    const { x, y, width, height } = await element.boundingBox()
+    const { mouse } = pages[page]
+    await mouse.move(x + width * from, y + height / 2)
+    await mouse.down()
+    await mouse.move(x + width * to, y + height / 2, { steps: 10 })
+    await mouse.up()
+  },
   async type({ page, text }) {
     await pages[page].keyboard.type(text)
   },

@@ -126,6 +126,29 @@ def test_a_kafka_topic_is_connected_from_its_snippet(hub: WholeHub, at: Tab) -> 
     eventually(lambda: _stored(hub, source) == 1, 60)
 
 
+def test_a_bridge_reads_again_from_the_beginning(hub: WholeHub, at: Tab) -> None:
+    bridge, source = fresh(), fresh()
+    queue = KafkaSource(hub.kafka, bridge)
+    queue.put([json.dumps({**ORDER, "order": n}).encode() for n in range(3)])
+    hub.define("source", source)
+    mapping = {**MAPPING, "event": {"type": "type", "properties": "@"}}
+    hub.define("bridge", bridge, type="kafka", source=source, settings=queue.settings, mapping=mapping)
+    eventually(lambda: _stored(hub, source) == 3, 60)
+    duplicates = hub.totals()["duplicate"]
+    at.go(f"/bridges/{bridge}")
+    button(at, "Rewind")
+    at.sees("It reads again from there")
+    assert at.findings() == []
+    at.page.tap("[role=dialog] label::-p-text(A time)")
+    at.page.tap("[role=dialog] button::-p-text(Rewind)")
+    at.sees("Say where to.")
+    at.page.tap("[role=dialog] label::-p-text(The beginning)")
+    at.page.tap("[role=dialog] button::-p-text(Rewind)")
+    at.page.until("document.querySelector('[role=dialog]') === null")
+    eventually(lambda: hub.totals()["duplicate"] == duplicates + 3, 60)
+    assert _stored(hub, source) == 3
+
+
 def test_sources_are_made_and_changed(hub: WholeHub, at: Tab) -> None:
     """With the keyboard alone."""
     name = f"Shop {secrets.token_hex(3)}"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from datetime import datetime, timedelta
+from urllib.parse import urlencode
 
 import pytest
 
@@ -10,6 +13,7 @@ from tests.console import customers, filled
 from tests.console.customers import ANN, HOSTILE, MALLORY
 from tests.console.filled import PEOPLE
 from tests.console.tab import DESKTOP, PHONE, Tab
+from tests.kafka_tools import eventually
 from tests.live.whole_hub import WholeHub, whole_hub
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
@@ -98,6 +102,27 @@ def test_narrow_down_with_the_mouse(at: Tab) -> None:
     at.sees("segment-entered")
 
 
+def test_a_part_of_the_time_is_chosen_by_dragging_over_the_chart(hub: WholeHub, at: Tab) -> None:
+    """The address, the count and the rows follow; all events lie in the middle of what is shown at first."""
+    (newest, *_) = hub.get("/events", q="type = purchase")["items"]
+    middle = datetime.fromisoformat(newest["metadata"]["time"]["insert"])
+    begin, end = middle - timedelta(hours=1), middle + timedelta(hours=1)
+    whole = urlencode({"q": "type = purchase", "from": begin.isoformat(), "to": end.isoformat()})
+    for part, many in (((0.1, 0.4), 0), ((0.4, 0.9), PURCHASES)):
+        at.go(f"/events?{whole}")
+        until_found(at, PURCHASES)
+        before: str = at.page.evaluate("location.search")
+        at.page.drag(".u-over", *part)
+        at.page.until(f"location.search !== {json.dumps(before)}")
+        chosen: list[str] = at.page.evaluate(
+            "['from', 'to'].map(name => new URLSearchParams(location.search).get(name))"
+        )
+        for place, time in zip(part, map(datetime.fromisoformat, chosen), strict=True):
+            assert abs(time - (begin + place * (end - begin))) < timedelta(minutes=3)
+        at.page.until(f"document.querySelector('main [role=status]').innerText.startsWith('{many} events from')")
+        until_found(at, many)
+
+
 def test_columns_are_kept_in_the_address(at: Tab) -> None:
     at.go("/events?q=type+%3D+purchase&column=properties.amount")
     until_found(at, PURCHASES)
@@ -116,6 +141,21 @@ def test_the_story_of_an_event(hub: WholeHub, at: Tab) -> None:
         assert words in said, said
     at.page.tap(f"main a[href='/console/profiles/{ANN}']")
     at.page.until(f"location.pathname === '/console/profiles/{ANN}'")
+
+
+def test_what_rules_did_to_an_event_is_told_in_words(hub: WholeHub, at: Tab) -> None:
+    hub.define("filter", "marked", event_type="review", action="flag", when="properties.stars > `0`")
+    hub.define("validator", "stars", event_type="review", properties={"properties": {"stars": {"type": "string"}}})
+    hub.define("reshaper", "stars", event_type="review", properties={"stars": "properties.stars"})
+    customers.track(hub, "reviewer", "r1", {"type": "review", "properties": {"stars": 5, "by": "ann"}})
+    (review,) = eventually(lambda: hub.get("/events", q="type = review")["items"], 30)
+    at.go(f"/events/{review['id']}")
+    at.sees("filter marked marked it")
+    at.sees("validator stars found it not valid at properties.stars: ")
+    at.sees("reshaper stars made new properties; what was sent is in raw")
+    assert at.findings() == []
+    at.page.tap("main a[href='/console/definitions?kind=validator&id=stars']")
+    at.page.until("location.pathname === '/console/definitions'")
 
 
 def test_an_event_that_is_not_there(at: Tab) -> None:

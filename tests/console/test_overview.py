@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -143,6 +146,19 @@ def test_what_does_not_add_up_is_red_with_its_cause_and_as_text(hub: WholeHub, a
     at.page.until("!document.body.innerText.includes('1 difference')")
 
 
+def test_what_is_not_known_now_is_said_with_why(hub: WholeHub, at: Tab) -> None:
+    """While Valkey stands still, which says who is alive; the rest is told as ever."""
+    at.sees("Last hour")
+    with _standing_still(hub, "valkey"):
+        at.sees("Not known now")
+        at.sees("Processes and latencies: ")
+        said = _words(at, "main [role=alert]")
+        assert re.search("Processes and latencies: (no answer within 2 s|redis: Redis does not answer)", said), said
+        assert f"stored {hub.totals()['stored']}" in _words(at, SHEET)
+        assert at.findings() == []
+    at.page.until("!document.body.innerText.includes('Not known now')")
+
+
 @pytest.mark.parametrize("dark", [False, True])
 def test_everybody_can_read_it_and_the_numbers_are_one_screen(at: Tab, dark: bool) -> None:
     at.page.scheme(dark=dark)
@@ -174,6 +190,18 @@ def _send(hub: WholeHub, many: int) -> None:
     events: list[dict[str, Any]] = [{"type": "page-view"}] * many
     answer = hub.http.post("/track", json={"source": SOURCE, "profile": {"id": "person-1"}, "events": events})
     assert answer.is_success, answer.text
+
+
+@contextmanager
+def _standing_still(hub: WholeHub, name: str) -> Iterator[None]:
+    """While the block runs."""
+    pid = hub.processes()[name].pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 @contextmanager

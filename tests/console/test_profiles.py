@@ -126,6 +126,33 @@ def test_what_profiles_carry_is_text_in_both_themes_and_on_a_phone(at: Tab, dark
             assert at.findings() == [], page
 
 
+def test_suppress_somebody_and_lift_it(hub: WholeHub, at: Tab) -> None:
+    somebody = "person-8"
+    at.go(f"/profiles/{somebody}")
+    at.page.tap("::-p-text(Suppress…)")
+    at.sees("Take no more of this person?")
+    at.page.until(f"document.activeElement.ariaLabel === 'To go on, type {somebody}'")
+    assert at.findings() == []
+    at.page.type("person-9")
+    at.page.press("Enter")
+    suppress = "[...document.querySelectorAll('[role=dialog] button')].find(one => one.innerText === 'Suppress')"
+    assert at.page.evaluate(f"{suppress}.disabled")
+    at.page.press("Backspace")
+    at.page.type("8")
+    at.page.press("Enter")
+    at.sees("yes: nothing more is taken of them")
+    dropped = hub.totals()["dropped"]
+    customers.track(hub, somebody, "late", {"type": "too-late"})
+    eventually(lambda: hub.totals()["dropped"] == dropped + 1, 60)
+    assert hub.get(f"/profiles/{somebody}")["id"] == somebody
+
+    at.page.tap("::-p-text(Lift the suppression)")
+    at.sees("Lifted.")
+    customers.track(hub, somebody, "again", {"type": "in-time"})
+    eventually(lambda: hub.get("/events/count", q="type = in-time")["count"] == 1, 60)
+    assert hub.get("/events/count", q="type = too-late")["count"] == 0
+
+
 def test_erase_somebody_by_typing_who(hub: WholeHub, at: Tab) -> None:
     at.expect("status of 404")
     at.go("/profiles/person-7")

@@ -22,14 +22,17 @@ interface Props {
   /** Seconds since 1970, rising. */
   times: number[]
   series: Series[]
+  /** Bars begin at their time: each is for what follows it. */
   kind?: 'line' | 'bars'
+  /** From when to when, in seconds since 1970; else from the first to the last of `times`. */
+  span?: [number, number]
   height?: number
   /** Called with seconds since 1970 when a span is chosen with the mouse. */
   onSelect?: (from: number, to: number) => void
 }
 
 /** Values over time. */
-export function Chart({ label, summary, times, series, kind = 'line', height = 160, onSelect }: Props) {
+export function Chart({ label, summary, times, series, kind = 'line', span, height = 160, onSelect }: Props) {
   const { ref: measured, width } = useElementSize<HTMLDivElement>()
   const place = useRef<HTMLDivElement>(null)
   const ref = useMergedRef(measured, place)
@@ -38,8 +41,8 @@ export function Chart({ label, summary, times, series, kind = 'line', height = 1
   const select = useRef(onSelect)
   select.current = onSelect
   const shape = series.map((one) => `${one.label}${one.color}`).join()
-  const now = useRef({ times, series })
-  now.current = { times, series }
+  const now = useRef({ times, series, span })
+  now.current = { times, series, span }
 
   useEffect(() => {
     const at = place.current
@@ -59,7 +62,10 @@ export function Chart({ label, summary, times, series, kind = 'line', height = 1
         height,
         legend: { show: false },
         cursor: { y: false, drag: { x: onSelect !== undefined, y: false } },
-        scales: { y: { range: (_, __, most) => [0, Math.max(1, most * 1.08)] } },
+        scales: {
+          x: { range: (_, least, most) => now.current.span ?? [least, most] },
+          y: { range: (_, __, most) => [0, Math.max(1, most * 1.08)] },
+        },
         axes: [
           { ...axis, size: 26, values: (_, ticks) => labels(ticks) },
           { ...axis, size: 44, values: (_, ticks) => ticks.map((tick) => (tick % 1 ? '' : compact(tick))) },
@@ -69,7 +75,7 @@ export function Chart({ label, summary, times, series, kind = 'line', height = 1
           ...lines.map((one) => {
             const stroke = color(`--hub-chart-${one.color}`)
             return kind === 'bars'
-              ? { label: one.label, stroke, fill: stroke, paths: UPlot.paths.bars!({ size: [0.8, 40] }), points: { show: false } }
+              ? { label: one.label, stroke, fill: stroke, paths: UPlot.paths.bars!({ size: [0.8, 40], align: 1 }), points: { show: false } }
               : { label: one.label, stroke, width: 1.75, points: { show: false } }
           }),
         ],
@@ -98,7 +104,7 @@ export function Chart({ label, summary, times, series, kind = 'line', height = 1
 
   useEffect(() => {
     plot.current?.setData([times, ...series.map((one) => one.values)])
-  }, [times, series])
+  }, [times, series, span])
 
   return (
     <figure style={{ margin: 0 }}>

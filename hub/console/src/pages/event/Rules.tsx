@@ -1,8 +1,10 @@
-import { Group, Stack, Text } from '@mantine/core'
+import { Anchor, Group, Stack, Text } from '@mantine/core'
+import type { ReactNode } from 'react'
+import { Link } from 'wouter'
 
-import { Json } from '../../parts/Json'
+import { url } from '../../api/client'
 import { StateBadge } from '../../parts/StateBadge'
-import type { Trace } from './types'
+import type { Did, Trace } from './types'
 
 /** What filters, validators and other rules did to it, and what was odd about it. */
 export function Rules({ trace }: { trace: Trace }) {
@@ -24,8 +26,42 @@ export function Rules({ trace }: { trace: Trace }) {
           <span>{meaning}</span>
         </Group>
       ))}
-      {rules.length > 0 && <Json value={rules} label="what rules did" most={200} />}
-      {problems.length > 0 && <Json value={problems} label="problems of mappings" most={200} />}
+      {rules.map((one, n) => (
+        <Line key={n} by={one.rule}>
+          {WORDS[one.did](one.field)}
+          {one.detail && `: ${one.detail}`}
+        </Line>
+      ))}
+      {problems.map((one, n) => (
+        <Line key={n} by={one.mapping.includes('/') ? one.mapping : `mapping/${one.mapping}`}>
+          {one.field}: {one.detail}
+        </Line>
+      ))}
     </Stack>
+  )
+}
+
+const at = (field: string) => (field ? ` at ${field}` : '')
+const WORDS: Record<Did['did'], (field: string) => string> = {
+  flagged: () => 'marked it',
+  invalid: (field) => `found it not valid${at(field)}`,
+  removed: (field) => `took out ${field}`,
+  hashed: (field) => `replaced ${field} by its hash`,
+  reshaped: (field) => `made new ${field}; what was sent is in raw`,
+  failed: (field) => `could not be used${at(field)}`,
+}
+
+/** Args: by: kind and id of a definition. */
+function Line({ by, children }: { by: string; children: ReactNode }) {
+  const kind = by.slice(0, by.indexOf('/'))
+  const id = by.slice(kind.length + 1)
+  return (
+    <Text size="sm" style={{ overflowWrap: 'anywhere' }}>
+      {kind.replaceAll('-', ' ')}{' '}
+      <Anchor component={Link} href={url('/definitions', { kind, id })} inherit>
+        {id}
+      </Anchor>{' '}
+      {children}
+    </Text>
   )
 }

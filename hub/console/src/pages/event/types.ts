@@ -14,6 +14,14 @@ export interface Change {
   mappings: By[]
 }
 
+/** What one rule did. `rule`: kind and id. */
+export interface Did {
+  rule: string
+  did: 'flagged' | 'invalid' | 'removed' | 'hashed' | 'reshaped' | 'failed'
+  field: string
+  detail: string
+}
+
 export interface Decision {
   identifier: string
   label: string
@@ -51,8 +59,8 @@ export interface Trace {
     record: { at: string; key: string; value_bytes: number; readable: boolean } | null
   }
   validation?: { flags: { flag: string; meaning: string }[] }
-  rules?: Record<string, unknown>[]
-  mappings?: { definitions: number; changes: Change[]; problems: unknown[] }
+  rules?: Did[]
+  mappings?: { definitions: number; changes: Change[]; problems: { mapping: string; field: string; detail: string }[] }
   identity?: { sent_as: string | null; forwarded_for: string | null; decisions: Decision[]; profile_now: string | null }
   segments?: { looked: { id: string; did: string; version: number | null; changed_since: boolean; because: string[] }[] } | null
   flows?: { triggered: { id: string; version: number; run: string }[]; may_end_pauses: boolean } | null

@@ -31,7 +31,7 @@ export function OverTime({ q, from, to, by, enabled, onSpan, onBy }: Props) {
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || 'UTC'
   const asked = { q, from: from || 'now-30d', to: to || 'now', zone, group_by: by }
   const found = useGet<Histogram>('/events/histogram', asked, { enabled })
-  const { times, series, summary } = useMemo(() => drawn(found.data, by), [found.data, by])
+  const { times, series, span, summary } = useMemo(() => drawn(found.data, by), [found.data, by])
   const isChosen = (from !== '' || to !== '') && !SPANS.some(({ value }) => value === from)
   return (
     <div>
@@ -89,6 +89,7 @@ export function OverTime({ q, from, to, by, enabled, onSpan, onBy }: Props) {
           times={times}
           series={series}
           kind="bars"
+          {...(span && { span })}
           height={HEIGHT}
           onSelect={(begin, end) => {
             const span = spanOf(begin, end)
@@ -100,13 +101,21 @@ export function OverTime({ q, from, to, by, enabled, onSpan, onBy }: Props) {
   )
 }
 
-function drawn(found: Histogram | undefined, by: string): { times: number[]; series: Series[]; summary: string } {
+interface Drawn {
+  times: number[]
+  series: Series[]
+  span?: [number, number]
+  summary: string
+}
+
+function drawn(found: Histogram | undefined, by: string): Drawn {
   if (found === undefined) return { times: [], series: [], summary: '' }
+  const span: [number, number] = [Date.parse(found.begin) / 1_000, Date.parse(found.end) / 1_000]
   const times = found.items.map(({ time }) => Date.parse(time) / 1_000)
   const most = found.items.reduce((top, one) => (one.count > top.count ? one : top), { time: '', count: 0 })
   const summary = `${several(found.total, 'event')}${most.count ? `, most of them, ${most.count}, from ${most.time}` : ''}`
   if (by === '' || found.groups.length === 0) {
-    return { times, series: [{ label: 'events', values: found.items.map((one) => one.count || null), color: 1 }], summary }
+    return { times, span, series: [{ label: 'events', values: found.items.map((one) => one.count || null), color: 1 }], summary }
   }
   const groups = found.groups.slice(0, MOST_GROUPS)
   // stacked: the first is drawn last, in front, and each bar begins at nothing
@@ -117,5 +126,5 @@ function drawn(found: Histogram | undefined, by: string): { times: number[]; ser
   }))
   const all: Series = { label: 'all others', values: found.items.map((one) => one.count || null), color: 4 }
   const hasOthers = found.total > groups.reduce((sum, group) => sum + group.count, 0)
-  return { times, series: [...(hasOthers ? [all] : []), ...above.reverse()], summary }
+  return { times, span, series: [...(hasOthers ? [all] : []), ...above.reverse()], summary }
 }
