@@ -16,7 +16,7 @@ FUZZ_S ?= 600
 # Where a container sets it, each process compiles all that it imports: most of what its start takes.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test check format live fuzz chaos bench audit sbom clean
+.PHONY: help setup demo test slow check format live fuzz chaos bench audit sbom clean
 
 help: ## Show this.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ demo: $(READY) ## Start a hub, send 69,659 real purchases, check every customer'
 
 test: $(READY) ## Run the tests, a real Kafka included; less than ten minutes.
 	$(PYTEST) -q -n $(WORKERS) --dist worksteal --durations 20
+
+slow: $(READY) ## Run the tests of promises that take longer; CI does, too.
+	$(PYTEST) -q -n $(WORKERS) --dist worksteal --durations 20 -m slow
 
 check: $(READY) ## Lint, format, types, architecture.
 	$(BIN)/ruff check

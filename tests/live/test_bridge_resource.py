@@ -381,6 +381,7 @@ def together(*processes: Process) -> set[str]:
     return set().union(*(process.runs() for process in processes))
 
 
+@pytest.mark.slow
 def test_processes_share_the_bridges_and_one_takes_over_from_another(alone: Site, kafka: str) -> None:
     ids = {f"b{number}" for number in range(4)}
     sources = {id: KafkaSource(kafka, f"{alone.namespace}.{id}") for id in ids}

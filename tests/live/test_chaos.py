@@ -34,6 +34,7 @@ file.commit()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.first
 def test_a_short_run_keeps_every_promise(tmp_path: Path) -> None:
     report = tmp_path / "report.json"

@@ -42,6 +42,7 @@ def part_of_it(path: Path) -> int:
     return len(kept)
 
 
+@pytest.mark.slow
 @pytest.mark.first
 @pytest.mark.timeout(300)
 def test_every_cent_is_there_and_a_second_run_changes_nothing(

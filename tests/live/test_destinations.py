@@ -230,6 +230,7 @@ def row(table: str, id: str) -> list[str]:
     return [cell.strip() for cell in line.split("│")[1:-1]]
 
 
+@pytest.mark.slow
 def test_the_command_from_a_file_to_its_events_and_back(hub: Site, crm: HttpServer, id: str, tmp_path: Path) -> None:
     file = tmp_path / "crm.yaml"
     file.write_text(yaml.safe_dump(spec(crm.url, id, name="the first", start="2026-01-01T00:00:00Z")))

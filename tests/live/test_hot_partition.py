@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import httpx
+import pytest
 
 from hub.log.admin import LogAdmin
 from hub.settings import Kafka
@@ -75,6 +76,7 @@ def test_a_backlog_on_one_partition_holds_up_no_other(kafka: str, namespace: str
     assert max(between) <= AHEAD, between
 
 
+@pytest.mark.slow
 async def test_a_hot_profiles_order_from_the_edge_to_the_store_with_retries(
     kafka: str, namespace: str, tmp_path: Path
 ) -> None:

@@ -62,6 +62,7 @@ def send_both_ways(pool: ThreadPoolExecutor, running: WholeHub, file: Path) -> l
     return [pool.submit(send_file, replace(options, give_up_after_s=GIVE_UP_S)) for options in (rest, queue)]
 
 
+@pytest.mark.slow
 def test_kills_while_events_come_in(running: WholeHub, tmp_path: Path) -> None:
     """One after another, each in the middle of its own rows."""
     sent = 0

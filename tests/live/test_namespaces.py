@@ -56,6 +56,7 @@ class Asked(NamedTuple):
         return any(mark in self.text for mark in marks if mark != self.id)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 async def test_no_route_shows_what_is_another_namespaces(
     kafka: str, namespace: str, tmp_path: Path, shared_folder: Path

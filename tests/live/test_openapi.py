@@ -77,6 +77,7 @@ async def _fill(hub: Running) -> Mapping[str, Sequence[str]]:
     }
 
 
+@pytest.mark.slow
 async def test_every_answer_is_as_the_description_says(filled):
     findings = await asyncio.to_thread(explore, filled.url, ADMIN, filled.known, examples=2, number=1, twins=False)
     assert not findings, f"\n{findings}"

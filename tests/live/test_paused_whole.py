@@ -292,6 +292,7 @@ def states(at: Site, ids: Sequence[str]) -> Counter[str]:
     return Counter(run.state for run in at.store.flow_runs(ids).values())
 
 
+@pytest.mark.slow
 @pytest.mark.first
 @pytest.mark.timeout(300)
 def test_killed_three_times(kafka: str, namespace: str, tmp_path: Path) -> None:

@@ -181,6 +181,7 @@ def shells() -> list[list[Step]]:
     return parts
 
 
+@pytest.mark.slow
 @pytest.mark.first
 @pytest.mark.timeout(660)
 @pytest.mark.parametrize("number", [0, *(pytest.param(number, marks=pytest.mark.long) for number in range(1, SHELLS))])

@@ -76,6 +76,7 @@ async def ask(hub: Running, url: str, **arguments: Any) -> dict[str, Any]:
     return dict(asked.json())
 
 
+@pytest.mark.slow
 @pytest.mark.first
 @pytest.mark.parametrize(
     ("cluster", "layout"),
@@ -145,6 +146,7 @@ async def specs(hub: Running, kind: str) -> dict[str, Any]:
     return {one["id"]: one["spec"] for one in items if not one.get("built_in")}
 
 
+@pytest.mark.slow
 async def test_a_command_takes_everything_and_its_report_adds_up(
     hub: Running, at: Site, tmp_path: Path, cluster: str, namespace: str
 ) -> None:

@@ -105,6 +105,7 @@ async def test_one_that_is_not_there(api: Running) -> None:
     assert (await api.public.get("/tasks")).status_code == 401
 
 
+@pytest.mark.slow
 async def test_the_commands(api: Running, kafka: str, namespace: str, tmp_path: Path, redis_url: str) -> None:
     await api.define("source", "shop")
 

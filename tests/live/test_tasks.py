@@ -257,6 +257,7 @@ def ended_already(at: Site) -> bool:
     return task is not None and task.state in OVER
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_killed_three_times(kafka: str, namespace: str, tmp_path: Path) -> None:
     _killed(kafka, namespace, tmp_path, events=4_000, kills=3, slice_events=100)

@@ -150,6 +150,7 @@ def test_up_killed_leaves_nothing_and_starts_again_on_the_same_data(up: Up, data
     assert {p.name: p.port for p in state.read(data).processes}["kafka"] == kafka_port  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 def test_detach_status_and_down(data: Path) -> None:
     """The life of a hub without a terminal."""
     started = hub("up", "--data", data, "--port", "0", "--detach")

@@ -115,6 +115,7 @@ def test_a_process_that_writes_during_an_upgrade_loses_nothing_that_it_was_told(
     assert offset == events == told * 200
 
 
+@pytest.mark.slow
 def test_what_is_taken_during_an_upgrade_and_a_rollback_is_stored_once(tmp_path: Path) -> None:
     """
     A newer release upgrades the store under a hub that runs: it takes events all the same, and stores no more. After
