@@ -33,6 +33,8 @@ from tests.kafka_tools import eventually, read
 from tests.letters import Buried, telling, told
 from tests.sources import FURTHER, NAMES, Source, World, open_source, promises, unwrapped
 
+pytestmark = pytest.mark.slow
+
 NOWHERE = "127.0.0.1:1"
 """A Kafka that is away."""
 NOW_MS = 1_780_000_000_000

@@ -21,6 +21,8 @@ from tests.destinations import numbers, running, store
 from tests.sources import World
 from tests.targets import NAMES, Sink, open_sink
 
+pytestmark = pytest.mark.slow
+
 COUNT = 60
 
 

@@ -14,6 +14,8 @@ from tests.live.reading import Pump, opened, taken
 from tests.sources.kafka import KafkaSource
 from tests.waiting import wait_for
 
+pytestmark = pytest.mark.slow
+
 FIRST, SECOND = 50, 300
 
 

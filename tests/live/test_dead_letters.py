@@ -31,6 +31,8 @@ from tests.kafka_tools import eventually, read, write
 from tests.live.api import Running, running
 from tests.live.collector import CRASHES, CollectorProcess, collector
 
+pytestmark = pytest.mark.slow
+
 MAPPING = {"profile": "who", "event": {"type": "kind", "time": "at", "properties": {"n": "n", "key": "meta('key')"}}}
 
 

@@ -21,6 +21,8 @@ from tests.sources import World
 from tests.targets import Sink, open_sink
 from tests.targets.own import KINDS, Kind
 
+pytestmark = pytest.mark.slow
+
 KILLS: Final = 3
 ROUND: Final = 300
 """Events that are stored around each of them."""

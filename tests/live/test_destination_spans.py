@@ -40,6 +40,8 @@ from tests.targets.clickhouse import ClickhouseSink
 from tests.targets.clickhouse import ColumnsSink as TableSink
 from tests.targets.s3 import ColumnsSink, S3Sink, client
 
+pytestmark = pytest.mark.slow
+
 SOON = {"first_s": 0.05, "longest_s": 0.2}
 DAY_MS = 86_400_000
 A_DAY = 10

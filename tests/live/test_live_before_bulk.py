@@ -27,6 +27,8 @@ from tests import stores
 from tests.bench import processes
 from tests.kafka_tools import define, eventually, write
 
+pytestmark = pytest.mark.slow
+
 ROWS: Final = 1_500
 PROFILES: Final = 7
 SUM: Final = {"event_type": "row", "fields": [{"event": "properties.n", "profile": "traits.n", "op": "add"}]}

@@ -37,6 +37,8 @@ from tests.unit.flow_cases import spec
 from workers import flow_runner
 from workers.agents.outbox import Outbox
 
+pytestmark = pytest.mark.slow
+
 DAY_MS = 86_400_000
 GRACE = {"wait": "3d", "grace": "1h"}
 
@@ -292,7 +294,6 @@ def states(at: Site, ids: Sequence[str]) -> Counter[str]:
     return Counter(run.state for run in at.store.flow_runs(ids).values())
 
 
-@pytest.mark.slow
 @pytest.mark.first
 @pytest.mark.timeout(300)
 def test_killed_three_times(kafka: str, namespace: str, tmp_path: Path) -> None:

@@ -32,6 +32,8 @@ from tests.live.replayed import MOST, PROFILES, SUM, TIMES, Live, definitions, t
 from tests.live.whole_hub import HUB, environment, whole_hub
 from tests.unit.test_privacy import order
 
+pytestmark = pytest.mark.slow
+
 
 class Collectors:
     """One `hub collector` after the other, as a supervisor starts them."""

@@ -23,6 +23,8 @@ from tests.kafka_tools import eventually, read, write, write_events
 from tests.live.collector import CollectorProcess, collector
 from tests.live.replayed import MOST, PROFILES, TIMES, Live, tables
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def live(kafka: str, namespace: str, tmp_path: Path) -> Iterator[Live]:
@@ -108,7 +110,6 @@ def test_a_hub_that_has_taken_nothing_yet(live: Live) -> None:
     assert (report["records"], report["diff"]["live"], report["diff"]["shadow"]) == (0, 0, 0)
 
 
-@pytest.mark.slow
 def test_a_shadow_with_another_mapping_shows_exactly_the_fields_that_differ(live: Live) -> None:
     """Again and again: each replay begins with an empty shadow, and leaves live alone."""
     live.send()
@@ -166,7 +167,6 @@ def test_events_of_a_topic_that_was_made_anew_come_from_the_store(kafka: str, na
     assert report.records == TIMES * PROFILES
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.first
 def test_a_replay_that_was_killed_is_started_again(live: Live) -> None:
@@ -194,7 +194,6 @@ def test_a_replay_that_was_killed_is_started_again(live: Live) -> None:
     assert tables(live.folder) == before
 
 
-@pytest.mark.slow
 def test_a_namespace_that_no_replay_has_made_is_never_emptied(live: Live) -> None:
     live.send(0, 1)
     live.level()

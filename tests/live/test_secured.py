@@ -51,6 +51,8 @@ from tests.servers.running import Own, own, shared
 from tests.targets.own import port_of
 from tests.waiting import wait_for
 
+pytestmark = pytest.mark.slow
+
 SCRAM: Final = "scram-it-is-a-secret"
 USER: Final = "hub"
 REDIS_PASSWORD: Final = "p@ss/w:rd-of-redis"

@@ -19,6 +19,8 @@ from tests.live.collector import collector
 from tests.live.segment_site import Site, purchase, sign_in, site, ticking, worker
 from tests.servers import running
 
+pytestmark = pytest.mark.slow
+
 DAY_MS = 86_400_000
 
 

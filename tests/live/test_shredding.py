@@ -44,6 +44,8 @@ from tests.live.test_identity import done, prepared, sent, sign_in
 from tests.servers.running import own
 from tests.unit.test_privacy import order
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def _is_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,8 @@ from tests.live.test_store_faults import Link
 from tests.live.whole_hub import ROOT, environment
 from tests.servers.running import Own, own, shared
 
+pytestmark = pytest.mark.slow
+
 KINDS: Final = ("api", "collector", "bridges", "agents", "worker")
 STOP_S: Final = 10.0
 

@@ -30,6 +30,8 @@ from tests.live.killing import kill_again_and_again
 from tests.live.segment_site import Site, site, worker
 from tests.servers import running
 
+pytestmark = pytest.mark.slow
+
 LATE = {
     "event_type": "purchase",
     "fields": [
@@ -257,7 +259,6 @@ def ended_already(at: Site) -> bool:
     return task is not None and task.state in OVER
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_killed_three_times(kafka: str, namespace: str, tmp_path: Path) -> None:
     _killed(kafka, namespace, tmp_path, events=4_000, kills=3, slice_events=100)

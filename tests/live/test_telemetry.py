@@ -18,6 +18,8 @@ from tests.targets.http import Answer, HttpServer, server
 from tests.targets.otlp import Receiver, Span, receiver
 from tests.waiting import wait_for
 
+pytestmark = pytest.mark.slow
+
 SECRET = "s3cret-of-the-test"
 PROCESSES = ("collector", "agents", "scheduler", "bridges")
 
