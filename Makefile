@@ -34,7 +34,7 @@ test: $(READY) ## Run the tests, a real Kafka included; less than ten minutes.
 	$(PYTEST) -q -n $(WORKERS) --dist worksteal --durations 20
 
 slow: $(READY) ## Run the tests of promises that take longer; CI does, too.
-	$(PYTEST) -q -n $(WORKERS) --dist worksteal --durations 20 -m slow
+	$(PYTEST) -q -n $(WORKERS) --dist worksteal --durations 20 -m "slow and not long"
 
 check: $(READY) ## Lint, format, types, architecture.
 	$(BIN)/ruff check
