@@ -38,6 +38,8 @@ from hub.log.leaving import leave_for
 from hub.log.reaching import Reaching
 from hub.settings import Kafka, Redis, Store
 from hub.stack.ports import free_port
+from hub.store.elastic.client import Engine
+from hub.store.elastic.generations import LineDocument
 from hub.store.factory import has_store, open_store, remove_store
 from schemas.jobs import SEGMENTATION
 from tests.kafka_tools import eventually
@@ -203,7 +205,11 @@ async def test_a_search_engine_is_asked_behind_tls_and_the_next_node_if_one_is_g
                 await asyncio.to_thread(answers, strange)
         silent = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         both = f"127.0.0.1:{silent.getsockname()[1]},127.0.0.1:{port}"
-        await asyncio.to_thread(answers, Store(url=f"elasticsearch+http://{both}").located(namespace))
+        pair = Store(url=f"elasticsearch+http://{both}").located(namespace)
+        await asyncio.to_thread(answers, pair)
+        for _ in range(5):  # which node is the first one to be asked is chance
+            with closing(Engine(pair, namespace)) as engine:
+                assert (await asyncio.to_thread(LineDocument(engine).read)).in_force.name == namespace
 
 
 def answers(url: str) -> None:

@@ -151,6 +151,9 @@ class Engine:
         self._bulks = self.client.options(max_retries=0, request_timeout=BULK_S)
         self.layouts = self.client if is_soon else self.client.options(request_timeout=LAYOUT_S)
         self._probes = self.client.options(request_timeout=PROBE_S, max_retries=1, retry_on_timeout=True)
+        # of the generation, before anything else is asked: of the next node if one is silent
+        is_one = len(address.hosts) == 1
+        self.finders = self.client if is_one else self.client.options(request_timeout=SOON_S, retry_on_timeout=True)
         self._senders = ThreadPoolExecutor(SENDERS, thread_name_prefix="bulk")
         self._dirty: set[str] = set()  # indices that were written since they were refreshed here
         self._turn = threading.Lock()  # of the set

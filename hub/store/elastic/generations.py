@@ -112,7 +112,7 @@ class LineDocument:
     def _asked(self) -> ObjectApiResponse[Any]:
         """Often the first thing that a cluster is asked, so by a GET, whose answers say best what is wrong."""
         try:
-            return self._engine.client.get(index=self._engine.index(LINE), id=_ID)
+            return self._engine.finders.get(index=self._engine.index(LINE), id=_ID)
         except NotFoundError as exc:
             # neither the document nor its index has to be there; another page that is not found is no answer
             if isinstance(exc.body, dict) and ("found" in exc.body or exc.message == "index_not_found_exception"):
