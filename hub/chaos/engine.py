@@ -111,7 +111,8 @@ class SearchEngine:
 
     def unblock(self) -> None:
         """Take all blocks back. Raises Unavailable: it does not answer."""
-        self._set(f"{self.namespace}-*", dict.fromkeys(BLOCKS.values()))
+        for block in (BLOCKS["full"], BLOCKS["block"]):  # OpenSearch lets an index that is full change nothing besides
+            self._set(f"{self.namespace}-*", {block: None})
 
     def forget(self) -> None:
         """Remove all that is in the namespace. Raises Unavailable."""

@@ -158,7 +158,7 @@ class Loop:
 
     def run(self) -> None:
         """
-        Until `stop` is set.
+        Until `stop` is set. Whatever does not answer then is not waited for: what is in hand is done by the next one.
 
         Raises:
             Refused: A gap in the log, too much that cannot be taken (the stop rule), or the store is not usable: a
@@ -171,6 +171,10 @@ class Loop:
             while not self._stop.is_set():
                 self._round()
             self._finish()
+        except Unavailable as exc:
+            if not self._stop.is_set():
+                raise
+            log.warning("collector.stops_unfinished", why=str(exc))  # nothing of it is committed
         finally:
             self._writer.shutdown(wait=True)
             with at_most(CLOSE_S):  # librdkafka has been seen to wait for ever for a broker that had come back

@@ -36,7 +36,8 @@ class LogAdmin:
         """
         Make the topics that are missing; leave those that are there as they are. All can be used when it returns.
 
-        Returns: the names made. Raises: Unavailable, or Refused when the broker will not make one.
+        Returns: the names made. Raises: Unavailable, also while there are fewer brokers than copies of a topic, or
+        Refused when the broker will not make one.
         """
         there = self._call(lambda: self._client.list_topics(timeout=TIMEOUT_S)).topics
         missing = [topic for topic in TOPICS if topic.name(self._namespace) not in there]
@@ -60,6 +61,9 @@ class LogAdmin:
                 error: KafkaError = exc.args[0]
                 if error.code() == KafkaError.TOPIC_ALREADY_EXISTS:
                     continue
+                if error.code() == KafkaError.INVALID_REPLICATION_FACTOR:  # of a new cluster some may not be up yet
+                    copies = f"{self._kafka.replication} copies (HUB_KAFKA__REPLICATION) need as many brokers"
+                    raise Unavailable("kafka", f"cannot make topic {name}: {copies}: {error.str()}") from exc
                 if error.retriable() or error.code() in (KafkaError._TIMED_OUT, KafkaError._TRANSPORT):
                     raise Unavailable("kafka", f"cannot make topic {name}: {error.str()}") from exc
                 raise Refused("kafka", f"the broker will not make topic {name}: {error.str()}") from exc

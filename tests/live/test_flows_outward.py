@@ -21,6 +21,7 @@ from tests.targets.smtp import mail_server
 
 KEY = "key-of-the-test"
 PRIVATE = {"HUB_FLOWS__PRIVATE_NETWORKS": '["127.0.0.0/8"]', "HUB_FLOWS__WAIT_S": "30", "THEIR_KEY": KEY}
+EGRESS = "HUB_EGRESS__NETWORKS"
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,8 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Own]:
 @pytest.fixture(scope="module")
 def hub(kafka: str, valkey: Own, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("hub")
-    with site(kafka, f"t{secrets.token_hex(6)}", valkey.url, folder, **PRIVATE) as made:
+    near = {EGRESS: '["127.0.0.0/8"]'}
+    with site(kafka, f"t{secrets.token_hex(6)}", valkey.url, folder, **PRIVATE, **near) as made:
         made.put("source", "shop", {})
         for name in ("collector", "agents", "scheduler"):
             made.start(name)
@@ -125,6 +127,17 @@ def test_what_nobody_may_call_fails_at_its_error_port(hub: Site) -> None:
     hub.put("flow", "curious", {"triggers": on("curious"), "nodes": nodes})
     answer = track(hub, "curious")
     assert "no address of the public internet" in answer["response"]["error"]
+
+
+def test_no_message_goes_where_the_hub_may_not_connect_to(hub: Site) -> None:
+    hub.put("destination", "far", {"type": "http", "sends": "flows", "settings": {"url": "http://192.0.2.1/"}})
+    nodes = {
+        "start": {"type": "start", "to": {"out": "tell"}},
+        "tell": {"type": "send", "config": {"destination": "far", "message": {"n": 1}}},
+    }
+    hub.put("flow", "far", {"triggers": on("far"), "nodes": nodes})
+    track(hub, "far")
+    eventually(lambda: [line for line in hub.logs().splitlines() if "flow.not_sent" in line and EGRESS in line])
 
 
 def test_a_message_that_became_a_dead_letter_is_sent_again_once_its_destination_is_mended(

@@ -125,6 +125,16 @@ async def test_a_password_is_sealed_before_anybody_sees_it(hub: Running) -> None
     assert "hunter2" not in answer.text
 
 
+async def test_a_worker_goes_only_where_it_may_connect_to(hub: Running, at: Site) -> None:
+    document = {**ORDERS, "location": "postgresql://127.0.0.1:1/shop", "table": "orders"}
+    asked = await hub.admin.post("/imports", json=document)
+    assert asked.status_code == 202, asked.text
+    with worker(at, {"HUB_EGRESS__NETWORKS": '["192.0.2.0/24"]'}, queue=IMPORT):
+        found = await over(hub, asked.json()["id"])
+    assert found["state"] == "failed"
+    assert "HUB_EGRESS__NETWORKS" in found["error"]
+
+
 async def test_a_trial_shows_what_would_be(hub: Running, at: Site, tmp_path: Path) -> None:
     orders(tmp_path, 50, 10)
     answer = await hub.admin.post("/imports/test?rows=20", json={"location": "orders.csv", **ORDERS})

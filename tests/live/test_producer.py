@@ -1,4 +1,4 @@
-"""The publisher on a real Kafka: acknowledged or failed, never in between."""
+"""The publisher, and its topics, on a real Kafka: acknowledged or failed, never in between."""
 
 from __future__ import annotations
 
@@ -34,6 +34,11 @@ async def test_an_acknowledgement_has_the_records_offset(publisher, kafka, names
     assert await publisher.publish(topic, b"k", None) == 1000
     admin = LogAdmin(Kafka(bootstrap=kafka), namespace)
     assert await asyncio.to_thread(admin.end_offsets, DEFINITIONS) == {0: 1001}
+
+
+def test_topics_wait_for_as_many_brokers_as_they_have_copies(kafka, namespace):
+    with pytest.raises(Unavailable, match=r"3 copies \(HUB_KAFKA__REPLICATION\) need as many brokers"):
+        ensure_topics(Kafka(bootstrap=kafka, replication=3), namespace)
 
 
 async def test_after_a_fatal_error_it_goes_on_with_a_new_producer(kafka, namespace):

@@ -281,6 +281,24 @@ def test_partitions_that_come_while_the_store_is_away_are_taken_when_it_is_back(
         assert there.collector.process.poll() is None, "nobody had to start it again"
 
 
+def test_a_collector_that_waits_for_its_store_stops_when_it_is_told_to(
+    kafka: str, namespace: str, tmp_path: Path, shared_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (
+        shared("elasticsearch", shared_folder / "elasticsearch") as url,
+        site(kafka, namespace, tmp_path, url, monkeypatch) as there,
+    ):
+        there.link.do(Proxy.cut)
+        there.send(0, SOME)
+        there.until_waiting()
+        assert there.collector.stop() == 0
+        assert "collector.stops_unfinished" in there.collector.log.read_text()
+        there.link.do(Proxy.heal)
+        with collector(kafka, namespace, tmp_path, name="next"):
+            there.until_stored(SOME)
+            there.has(SOME)
+
+
 @pytest.mark.long
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", ["elasticsearch", "opensearch"])
