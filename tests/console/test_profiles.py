@@ -10,6 +10,7 @@ import pytest
 
 from tests.clients.installed import Installed
 from tests.console import customers, filled
+from tests.console.acting import read_by_everybody
 from tests.console.customers import ANN, ANN_PHONE, HOSTILE, MALLORY
 from tests.console.tab import DESKTOP, PHONE, Tab, tab
 from tests.kafka_tools import eventually
@@ -82,6 +83,39 @@ def test_a_merge_is_undone(hub: WholeHub, at: Tab) -> None:
     eventually(lambda: hub.get(f"/profiles/{ANN_PHONE}")["id"] == ANN_PHONE, 30)
 
 
+def test_two_profiles_are_merged_with_the_keyboard(hub: WholeHub, at: Tab) -> None:
+    """It is said before which one stays, and a wrong id is refused in words; then the page is that of both."""
+    stays, goes = "bob-laptop", "bob-phone"
+    for one in (stays, goes):
+        customers.track(hub, one, f"s-{one}", {"type": "page-view"})
+        eventually(lambda one=one: hub.http.get(f"/profiles/{one}").is_success, 30)
+    at.expect("status of 404")
+    at.go(f"/profiles/{goes}?tab=identity")
+    at.sees("No other profile has become part of this one.")
+    at.tab_to("Merge with another profile", most=90)
+    at.page.press("Enter")
+    at.sees("The smaller of the two ids stays")
+    read_by_everybody(at)
+    at.page.press("Escape")
+    at.page.until("!document.querySelector('[role=dialog]')")
+    at.page.press("Enter")
+    at.tab_to("Id of the other profile")
+    at.page.type("nobody")
+    at.sees("There is no profile with this id.")
+    at.page.press("Enter")
+    at.sees("there is no profile nobody")
+    at.page.press(*["Backspace"] * len("nobody"))
+    at.page.type(stays)
+    at.sees(f"1 event. {stays} stays, {goes} becomes part of it.")
+    at.page.press("Enter")
+    at.sees("Both are one profile now.")
+    at.sees(f"{goes} has become part of {stays}, which is shown here.")
+    merged = at.text("table[aria-label=Merges]")
+    for words in (stays, goes, "it was asked for"):
+        assert words in merged, merged
+    assert hub.get(f"/profiles/{goes}")["id"] == stays
+
+
 def test_an_export_is_a_file(hub: WholeHub, at: Tab, tmp_path: Path) -> None:
     at.go(f"/profiles/{ANN}")
     # what a browser would write to its folder, read in the page
@@ -108,6 +142,11 @@ def test_who_may_only_read_sees_why_not(hub: WholeHub, clients: Installed, tmp_p
         at.sees("This needs a key with the role admin")
         at.page.press("Enter")
         assert not at.page.evaluate("document.body.innerText.includes('Erase this person?')")
+        at.go(f"/profiles/{ANN}?tab=identity")
+        at.tab_to("Merge with another profile", most=90)
+        at.sees("This needs a key with the role operate")
+        at.page.press("Enter")
+        assert not at.page.evaluate("document.body.innerText.includes('Merge with another profile?')")
 
 
 @pytest.mark.parametrize("dark", [False, True])

@@ -1,6 +1,6 @@
 import { type ButtonProps, Button, Group, Modal, Text } from '@mantine/core'
 import { useDisclosure } from '@mantine/hooks'
-import { type ReactNode, useState } from 'react'
+import { type FormEvent, type ReactNode, useState } from 'react'
 
 import type { Role } from '../api/types'
 import { ActionButton } from './ActionButton'
@@ -26,7 +26,10 @@ export function ConfirmButton({ question, consequence, confirm, onConfirm, child
   const [busy, setBusy] = useState(false)
   const [error, setError] = useState<unknown>(null)
 
-  async function go() {
+  async function go(event: FormEvent) {
+    event.preventDefault()
+    // of React's events those of a dialog reach the form that its button stands in, too
+    event.stopPropagation()
     setBusy(true)
     setError(null)
     try {
@@ -41,22 +44,30 @@ export function ConfirmButton({ question, consequence, confirm, onConfirm, child
 
   return (
     <>
-      <ActionButton {...button} onClick={open}>
+      <ActionButton
+        {...button}
+        onClick={() => {
+          setError(null)
+          open()
+        }}
+      >
         {children}
       </ActionButton>
       <Modal opened={isOpen} onClose={close} title={question} closeButtonProps={{ 'aria-label': 'Close' }} centered>
-        <Text component="div" mb="md">
-          {consequence}
-        </Text>
-        <ErrorNotice error={error} />
-        <Group justify="flex-end" mt="md">
-          <Button variant="default" onClick={close} data-autofocus>
-            Cancel
-          </Button>
-          <Button color="red.8" loading={busy} onClick={() => void go()}>
-            {confirm}
-          </Button>
-        </Group>
+        <form onSubmit={(event) => void go(event)}>
+          <Text component="div" mb="md">
+            {consequence}
+          </Text>
+          <ErrorNotice error={error} />
+          <Group justify="flex-end" mt="md">
+            <Button variant="default" onClick={close} data-autofocus>
+              Cancel
+            </Button>
+            <Button type="submit" color="red.8" loading={busy}>
+              {confirm}
+            </Button>
+          </Group>
+        </form>
       </Modal>
     </>
   )

@@ -1,7 +1,7 @@
 import { SegmentedControl, Stack, Text, TextInput } from '@mantine/core'
 import { useState } from 'react'
 
-import { hub, path } from '../../api/client'
+import { hub, path, Problem } from '../../api/client'
 import { useChange } from '../../api/hooks'
 import { ConfirmButton } from '../../parts/ConfirmButton'
 import { type Line, nameOf, type Of } from './types'
@@ -47,7 +47,7 @@ export function Rewind({ of, line }: { of: Of; line: Line }) {
       }
       confirm="Rewind"
       onConfirm={async () => {
-        if (chosen !== 'beginning' && at === '') throw new Error('Say where to.')
+        if (chosen !== 'beginning' && at === '') throw new Problem(0, 'Say where to.', '')
         await rewind.mutateAsync()
       }}
     >

@@ -1,7 +1,8 @@
 import '../../parts/parts.css'
 
-import { Anchor, Stack, Text } from '@mantine/core'
+import { Anchor, Group, Stack, Text } from '@mantine/core'
 import { notifications } from '@mantine/notifications'
+import { useState } from 'react'
 import { Link } from 'wouter'
 
 import { hub, path } from '../../api/client'
@@ -14,14 +15,17 @@ import { Loading } from '../../parts/Loading'
 import { StateBadge } from '../../parts/StateBadge'
 import { TimeAgo } from '../../parts/Time'
 import { Graph } from './Graph'
+import { MergeWith } from './MergeWith'
 import type { Identity, Merge } from './types'
 
-/** Who somebody is: all ids, what identified them, and which profiles became one, which can be undone. */
+/** Who somebody is: all ids, what identified them, and which profiles became one, which can be asked for and undone. */
 export function IdentityOf({ id }: { id: string }) {
-  const found = useGet<Identity>(path`/profiles/${id}/identity`, {}, { every: 5_000 })
+  const [asked, setAsked] = useState<{ other: string; isDone: boolean } | null>(null)
+  const found = useGet<Identity>(path`/profiles/${id}/identity`, {}, { every: asked?.isDone === false ? 500 : 5_000 })
   const undo = useChange((merge: Merge) => hub.post(path`/merges/${merge.id}/undo`), ['/profiles', '/events', '/sessions'])
   if (found.data === undefined) return found.isPending ? <Loading /> : <ErrorNotice error={found.error} retry={() => void found.refetch()} />
   const { data } = found
+  if (asked?.isDone === false && data.ids.includes(asked.other)) setAsked({ ...asked, isDone: true })
   return (
     <Stack gap="md">
       <ErrorNotice error={found.error} />
@@ -83,6 +87,7 @@ export function IdentityOf({ id }: { id: string }) {
                   confirm="Undo the merge"
                   onConfirm={async () => {
                     await undo.mutateAsync(merge)
+                    setAsked(null)
                     notifications.show({ message: 'It is asked for, and done in a moment.' })
                   }}
                 >
@@ -92,6 +97,12 @@ export function IdentityOf({ id }: { id: string }) {
           },
         ]}
       />
+      <Group gap="sm">
+        <MergeWith id={data.id} onAsked={(other) => { setAsked({ other, isDone: false }) }} />
+        <Text size="sm" role="status" style={{ overflowWrap: 'anywhere', minWidth: 0 }}>
+          {asked !== null && (asked.isDone ? 'Both are one profile now.' : `Merging with ${asked.other}…`)}
+        </Text>
+      </Group>
       {data.apart.length > 0 && (
         <Text size="sm">
           Not merged by an identifier with: {data.apart.join(', ')}
