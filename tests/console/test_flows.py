@@ -2,18 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 import pytest
 
-from tests.console.filled import SOURCE
+from hub.flows import packages
+from tests.console.filled import SOURCE, fill
 from tests.console.tab import DESKTOP, PHONE, Tab
 from tests.kafka_tools import eventually
-from tests.live.whole_hub import WholeHub
+from tests.live.whole_hub import WholeHub, whole_hub
+from tests.packages import on_path, write
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 
 HOSTILE: Final = '<img src=x onerror="window.hurt=1">'
+
+THINK: Final = """
+from hub.flows.node import Call, Config, Outcome, node
+
+
+class Think(Config):
+    "Nothing to choose."
+
+
+@node("think", group="Other systems", long_s=300)
+def think(config: Think, call: Call) -> Outcome:
+    "Think for a while."
+    return Outcome("out", None)
+"""
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholeHub]:
+    """With a package that brings a node which takes long."""
+    folder = tmp_path_factory.mktemp("flows")
+    write(folder, "think", {"think": "thinking:think"}, group=packages.GROUP)
+    (folder / "thinking.py").write_text(THINK)
+    with on_path(folder), whole_hub(folder / "data", agents=True) as hub:
+        fill(hub)
+        yield hub
 
 
 def order(hub: WholeHub, profile: str) -> None:
@@ -61,6 +89,19 @@ def test_a_flow_is_drawn_up_tried_and_deployed(hub: WholeHub, at: Tab) -> None:
     at.page.tap("table[aria-label=Runs] tbody a")
     at.sees("the event that triggered it")
     eventually(lambda: hub.get("/profiles/person-1")["traits"].get("teas") == 1)
+
+
+def test_a_node_that_takes_long_says_so(hub: WholeHub, at: Tab) -> None:
+    """Where it is set up, and of no other."""
+    nodes = {"start": {"type": "start", "to": {"out": "think"}}, "think": {"type": "think"}}
+    hub.define("flow", "thinker", triggers=[{"type": "manual"}], nodes=nodes)
+    at.go("/flows/thinker")
+    at.page.tap('::-p-aria([name="Node think, think"])')
+    at.sees("May take up to 5 min: a worker runs it")
+    assert at.findings() == []
+    at.page.tap('::-p-aria([name="Node start, start"])')
+    at.sees("start: start")
+    assert "May take up to" not in at.text()
 
 
 def test_a_run_that_waits_is_ended(hub: WholeHub, at: Tab) -> None:

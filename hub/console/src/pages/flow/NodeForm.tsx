@@ -2,6 +2,7 @@ import { Button, Group, MultiSelect, Stack, Switch, Text, TextInput } from '@man
 import { useState } from 'react'
 
 import { ActionButton } from '../../parts/ActionButton'
+import { duration } from '../../parts/numbers'
 import { Panel } from '../../parts/Panel'
 import { type Schema, SettingsForm } from '../../parts/SettingsForm'
 import { withNode, withoutNode, withTargets } from './edit'
@@ -29,6 +30,7 @@ export function NodeForm({ flow, id, type, problems, onChange, onClose }: Props)
     <Panel title={`${id}: ${node.type}`} aside={<Button variant="default" onClick={onClose}>Close</Button>}>
       <Stack gap="sm">
         <Text c="dimmed">{type?.summary ?? type?.error ?? ''}</Text>
+        {type?.long_s && <Text>May take up to {duration(type.long_s)}: a worker runs it, and other runs do not wait for it.</Text>}
         {problems.map(({ where, detail }) => (
           <Text key={where + detail} c="var(--hub-bad)" role="alert">
             {where}: {detail}

@@ -1,7 +1,7 @@
 import { Code, Stack, Text, Title } from '@mantine/core'
 
 import { DataTable } from '../../parts/DataTable'
-import { several } from '../../parts/numbers'
+import { duration, several } from '../../parts/numbers'
 import { StateBadge } from '../../parts/StateBadge'
 import { Time } from '../../parts/Time'
 import type { Leg, Step } from './types'
@@ -25,7 +25,7 @@ export function Steps({ legs }: { legs: Leg[] }) {
               { title: 'State', cell: (step) => <StateBadge state={step.error === '' ? step.state : 'failed'} tone={step.error === '' ? 'good' : 'bad'} /> },
               { title: 'Went out at', cell: (step) => step.port || '–' },
               { title: 'What it would do, or hand on', cell: (step) => <Outcome step={step} /> },
-              { title: 'Took', right: true, cell: (step) => `${(step.took_us / 1_000).toFixed(1)} ms` },
+              { title: 'Took', right: true, cell: (step) => took(step.took_us) },
             ]}
           />
         </Stack>
@@ -48,6 +48,9 @@ function Outcome({ step }: { step: Step }) {
     </Stack>
   )
 }
+
+/** Most take less than a millisecond, some minutes. */
+const took = (us: number): string => (us < 1_000_000 ? `${(us / 1_000).toFixed(1)} ms` : duration(us / 1_000_000))
 
 const short = (value: unknown): string => {
   const text = JSON.stringify(value) ?? ''

@@ -33,6 +33,8 @@ export interface NodeType {
   ports: string[]
   own_ports: boolean
   error_port: string
+  /** So long it may take, by a worker; null: it takes no time worth speaking of. */
+  long_s: number | null
   config: Schema
   error?: string
 }
