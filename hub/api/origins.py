@@ -1,4 +1,4 @@
-"""Which way a message came: `rest`, `bridge:<id>:<position in the source>`, of a way out `destination:…` likewise."""
+"""Which way a message came: `rest`, `bridge:<id>:<position in the source>`; `destination:…`, `flow:…` likewise."""
 
 from __future__ import annotations
 
@@ -22,6 +22,6 @@ def origin_of(text: str, known: Mapping[str, Iterable[str]]) -> Origin:
         known: Ids by door. An id may hold colons itself, so the longest that fits is it.
     """
     door, _, rest = text.partition(":")
-    fitting = [id for id in known.get(door, ()) if rest.startswith(f"{id}:")]
+    fitting = [id for id in known.get(door, ()) if f"{rest}:".startswith(f"{id}:")]
     id = max(fitting, key=len) if fitting else rest.partition(":")[0]
     return Origin(door, id, rest[len(id) + 1 :])

@@ -64,7 +64,7 @@ class Found(NamedTuple):
         mappings: Those of now.
         types: The event types of now.
         segments: Those of now.
-        ids: Of the bridges and destinations of now, by `bridge` and `destination`.
+        ids: By `bridge`, `destination`, `flow` and `heartbeat`, those of now.
     """
 
     topic: str
@@ -160,7 +160,7 @@ def letter_story(document: Mapping[str, Any], found: Found) -> dict[str, Any]:
 
 
 def _door(origin: str, found: Found) -> dict[str, str | None]:
-    """`bridge`: its id, of a way out the destination's."""
+    """`bridge`: its id; likewise of a destination, a flow, a heartbeat."""
     door, id, position = origin_of(origin, found.ids)
     return {"door": door, "bridge": id or None, "coordinates": position or None}
 

@@ -98,7 +98,7 @@ class _Tracer:
         written_at_ms = self._store.written_at(position)
         types = {**built_in_of("event-type"), **self._catalogue.entries("event-type")}
         mappings, segments = self._catalogue.entries("mapping"), self._catalogue.entries("segment")
-        ids = {door: self._catalogue.entries(door) for door in ("bridge", "destination")}
+        ids = {door: self._catalogue.entries(door) for door in ("bridge", "destination", "flow", "heartbeat")}
         return Found(self._topic, record, note, written_at_ms, mappings, types=types, segments=segments, ids=ids)
 
     def _record(self, position: Position) -> tuple[Record | None, str]:

@@ -72,7 +72,8 @@ def lines(story: dict[str, Any]) -> Iterator[str]:
 def _at(story: dict[str, Any], step: str) -> str:
     edge = story["edge"]
     if step == "received":
-        through = f"bridge {edge['bridge']} at {edge['coordinates']}" if edge["bridge"] else edge["door"]
+        place = f" at {edge['coordinates']}" if edge["coordinates"] else ""
+        through = f"{edge['door']} {edge['bridge']}{place}" if edge["bridge"] else edge["door"]
         client = f", client id {edge['client_id']}" if edge.get("client_id") else ""
         return f"from source {edge['source']} through {through}, payload {edge['payload_id']}{client}"
     if step == "logged":

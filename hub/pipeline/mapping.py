@@ -98,7 +98,11 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """Why one line did nothing, or what is odd about what it did: the event is kept all the same."""
+    """
+    Why one line did nothing, or what is odd about what it did: the event is kept all the same.
+
+    `mapping`: id of a mapping; of an event type, an identification point or a flow behind its kind, `event-type/view`.
+    """
 
     mapping: str
     field: str
@@ -121,6 +125,7 @@ STRATEGIES: Final[dict[Operation, Strategy | None]] = {
 }
 """How a field is merged whose mapping does not say so; None: as it was."""
 EVENT_TYPE: Final = "event-type/"
+POINT: Final = "identification-point/"
 LONGEST_KEY: Final = 256
 """Most characters of a key that an event names."""
 

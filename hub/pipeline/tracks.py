@@ -17,7 +17,7 @@ from hub.pipeline.draft import Draft
 from hub.pipeline.flow_changes import Asked
 from hub.pipeline.holders import claims_as
 from hub.pipeline.identity import Decision, Identities, Reason, cause_of
-from hub.pipeline.mapping import EVENT_TYPE, Change, Field, Lines, Problem, Sent, map_event
+from hub.pipeline.mapping import EVENT_TYPE, POINT, Change, Field, Lines, Problem, Sent, map_event
 from hub.pipeline.modes import (
     has_system_events,
     is_ephemeral,
@@ -343,7 +343,7 @@ class Tracks:
                 view = {**view, "properties": sent_properties, "context": sent_context}
             found, faults = identifiers(points, source, view, definitions.identity_key)
             decisions = self._identities.decide(payload.profile, found, event["id"], at)
-            problems += [Problem(*fault) for fault in faults]
+            problems += [Problem(f"{POINT}{one.point}", one.field, one.detail) for one in faults]
             self.segmenting.learn(changes)
         tags, journey = ((), "") if rule is None else (rule.tags, rule.state(payload.visits))
         return _Done(changes, problems, decisions, index, tags, journey, is_odd, has_failed, told, hand, mapped)

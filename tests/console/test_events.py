@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
 import pytest
 
+from hub.settings import Kafka
+from schemas.records import Inbound
 from tests.console import customers, filled
 from tests.console.customers import ANN, HOSTILE, MALLORY
 from tests.console.filled import PEOPLE
 from tests.console.tab import DESKTOP, PHONE, Tab
-from tests.kafka_tools import eventually
+from tests.factories import event, track
+from tests.kafka_tools import eventually, write_events
 from tests.live.whole_hub import WholeHub, whole_hub
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 
 SEARCH = "input[aria-label='Search events']"
 OPTIONS = "[...document.querySelectorAll('[aria-label=Completions] [role=option]')]"
+LINKS = "[...document.querySelectorAll('main a')].map(one => one.getAttribute('href'))"
 PURCHASES = PEOPLE + 1  # all of `filled` but the one that is dead, Ann's and Mallory's
 
 
@@ -156,6 +160,28 @@ def test_what_rules_did_to_an_event_is_told_in_words(hub: WholeHub, at: Tab) -> 
     assert at.findings() == []
     at.page.tap("main a[href='/console/definitions?kind=validator&id=stars']")
     at.page.until("location.pathname === '/console/definitions'")
+
+
+def test_what_an_event_came_through_and_what_its_problems_are_of_leads_where_it_is(hub: WholeHub, at: Tab) -> None:
+    """A takeover has no page, and neither has a mapping that is called as it is."""
+    caller = {"event": "properties.by", "kind": "id"}
+    hub.define("identification-point", "caller", event_type="call", identifiers=[caller])
+    now_ms = int(datetime.now(UTC).timestamp() * 1_000)
+    profile = event("took-1", "profile-taken-over", time_ms=now_ms, segments=["gone"])
+    call = event("call-1", "call", time_ms=now_ms, by="n" * 2_000)
+    past: Inbound = {**track("carl", profile, source="@migration"), "origin": "takeover:done:t1:profile/carl"}
+    ours: Inbound = {**track("carl", call), "origin": "flow:welcome:run-1"}
+    write_events(Kafka(bootstrap=hub.kafka), "hub", [past, ours])
+    eventually(lambda: hub.get("/events/count", q='profile.id = "carl"')["count"] == 2, 60)
+    at.go("/events/took-1")
+    at.sees("a takeover: it was brought here from the installation that was there before")
+    at.sees("could not bring all of it: segments.gone: there is no such segment")
+    assert at.page.evaluate(f"{LINKS}.filter(to => /mapping|bridges/.test(to))") == []
+    at.go("/events/call-1")
+    at.sees("identification point caller properties.by: ")
+    wanted = {"definitions?kind=identification-point&id=caller", "flows/welcome", "flows/welcome?run=run-1"}
+    assert {f"/console/{one}" for one in wanted} <= set(at.page.evaluate(LINKS))
+    assert at.findings() == []
 
 
 def test_an_event_that_is_not_there(at: Tab) -> None:

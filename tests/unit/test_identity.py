@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from hub.definitions.kinds import FieldMapping, IdentificationPoint, IdentifierField, Mapping
-from hub.edge.identifiers import Points
+from hub.edge.identifiers import MAX_CHARS, Points
 from hub.pipeline.definitions import Definitions
 from hub.pipeline.identity import Reason
 from hub.pipeline.mapping import compile_mappings
@@ -75,6 +75,12 @@ def test_what_comes_later_for_the_other_lands_in_the_survivor() -> None:
     assert "sent_as" not in told(hub, "e1")["metadata"]
     assert hub.profile("a")["traits"]["sum"] == 7
     assert_balanced(hub, 3)
+
+
+def test_a_value_that_identifies_nobody_is_told_with_its_identification_point() -> None:
+    hub = settled(sign_in("e1", "a", who="w" * (MAX_CHARS + 1)))
+    (problem,) = told(hub, "e1")["outcome"]["problems"]
+    assert (problem["mapping"], problem["field"]) == ("identification-point/mail", "properties.who")
 
 
 def test_requests_that_cross_chains_and_merges_with_oneself_end() -> None:

@@ -50,15 +50,18 @@ def test_a_bridge_is_named_with_the_coordinates_that_its_broker_knows() -> None:
         ("bridge:eu:t/0/7", "eu", "t/0/7"),
         ("destination:eu:orders:7", "eu", "orders:7"),
         ("bridge:gone:t/0/7", "gone", "t/0/7"),
+        ("flow:a:b:run-1", "a:b", "run-1"),
+        ("heartbeat:a:b", "a:b", None),
         ("rest", None, None),
     ],
 )
-def test_a_bridge_with_a_colon_in_its_id_is_named_whole(
+def test_whatever_has_a_colon_in_its_id_is_named_whole(
     origin: str, bridge: str | None, coordinates: str | None
 ) -> None:
     inbound = track("ann", event("e1"))
     inbound["origin"] = origin
-    found = NOTHING._replace(ids={"bridge": ["eu", "eu:orders"], "destination": ["eu"]})
+    known = {"bridge": ["eu", "eu:orders"], "destination": ["eu"], "flow": ["a:b"], "heartbeat": ["a:b"]}
+    found = NOTHING._replace(ids=known)
     edge = event_story(document(inbound), found)["edge"]
     assert (edge["bridge"], edge["coordinates"]) == (bridge, coordinates)
 

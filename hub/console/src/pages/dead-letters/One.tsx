@@ -4,7 +4,7 @@ import { Link, useSearchParams } from 'wouter'
 
 import { path, url } from '../../api/client'
 import { useGet } from '../../api/hooks'
-import { BridgeLink } from '../../parts/BridgeLink'
+import { cameThrough } from '../../parts/cameThrough'
 import { CopyButton } from '../../parts/CopyButton'
 import { ErrorNotice } from '../../parts/ErrorNotice'
 import { Json } from '../../parts/Json'
@@ -28,7 +28,7 @@ export function One({ id }: { id: string }) {
   others.delete('id')
   const above = [{ label: 'Dead letters', to: others.size ? `/dead-letters?${others}` : '/dead-letters' }]
   const found = useGet<Letter>(path`/dead-letters/${id}`, {}, { every: EVERY_MS })
-  // which bridge it was only the hub can tell: ids may hold what parts an origin
+  // what it came through only the hub can tell: ids may hold what parts an origin
   const trace = useGet<Trace>(path`/events/${id}/trace`)
   if (found.data === undefined) {
     return (
@@ -60,14 +60,7 @@ export function One({ id }: { id: string }) {
                     {letter.source || 'not known'}
                   </Anchor>
                 </Fact>
-                {edge?.bridge && (
-                  <Fact name={edge.door === 'destination' ? 'Destination' : 'Bridge'}>
-                    <BridgeLink door={edge.door} id={edge.bridge} />
-                  </Fact>
-                )}
-                <Fact name="Place">
-                  <Code style={{ overflowWrap: 'anywhere' }}>{letter.origin}</Code>
-                </Fact>
+                {Object.entries(edge ? cameThrough(edge) : { Place: letter.origin }).map(([name, value]) => value && <Fact key={name} name={name}>{value}</Fact>)}
                 <Fact name="Failed at">the {letter.stage}</Fact>
                 <Fact name="Failed first">
                   <Time at={letter.first_at} />

@@ -33,8 +33,9 @@ export function Rules({ trace }: { trace: Trace }) {
         </Line>
       ))}
       {problems.map((one, n) => (
-        <Line key={n} by={one.mapping.includes('/') ? one.mapping : `mapping/${one.mapping}`}>
-          {one.field}: {one.detail}
+        <Line key={n} by={ruleOf(one.mapping, trace.edge.source)}>
+          {one.field && `${one.field}: `}
+          {one.detail}
         </Line>
       ))}
     </Stack>
@@ -51,16 +52,24 @@ const WORDS: Record<Did['did'], (field: string) => string> = {
   failed: (field) => `could not be used${at(field)}`,
 }
 
-/** Args: by: kind and id of a definition. */
-function Line({ by, children }: { by: string; children: ReactNode }) {
-  const kind = by.slice(0, by.indexOf('/'))
-  const id = by.slice(kind.length + 1)
+/** Kind and id of the definition that a problem is of; null: of a takeover, which has none. Args: source: of the event. */
+function ruleOf(mapping: string, source: string): string | null {
+  if (source === '@migration' && mapping === 'takeover') return null
+  return ['event-type', 'identification-point', 'flow'].some((kind) => mapping.startsWith(`${kind}/`)) ? mapping : `mapping/${mapping}`
+}
+
+/** Args: by: kind and id of a definition; null: a takeover. */
+function Line({ by, children }: { by: string | null; children: ReactNode }) {
+  const kind = by?.slice(0, by.indexOf('/')) ?? ''
+  const id = by?.slice(kind.length + 1) ?? ''
   return (
     <Text size="sm" style={{ overflowWrap: 'anywhere' }}>
-      {kind.replaceAll('-', ' ')}{' '}
-      <Anchor component={Link} href={url('/definitions', { kind, id })} inherit>
-        {id}
-      </Anchor>{' '}
+      {by === null ? 'the takeover from the installation that was there before could not bring all of it:' : kind.replaceAll('-', ' ')}{' '}
+      {id !== '' && (
+        <Anchor component={Link} href={url('/definitions', { kind, id })} inherit>
+          {id}
+        </Anchor>
+      )}{' '}
       {children}
     </Text>
   )

@@ -13,7 +13,7 @@ import type { ReactNode } from 'react'
 import { Link } from 'wouter'
 
 import { path } from '../../api/client'
-import { BridgeLink } from '../../parts/BridgeLink'
+import { cameThrough } from '../../parts/cameThrough'
 import { Facts } from '../../parts/Facts'
 import { Id } from '../../parts/Id'
 import { bytes, count } from '../../parts/numbers'
@@ -79,9 +79,7 @@ function steps(trace: Trace): Step[] {
       <Facts
         of={{
           Source: edge.source,
-          Through: edge.door === 'rest' ? 'the API' : edge.door,
-          [edge.door === 'destination' ? 'Destination' : 'Bridge']: edge.bridge && <BridgeLink door={edge.door} id={edge.bridge} />,
-          'Place at its broker': edge.coordinates,
+          ...cameThrough(edge),
           Payload: <Id id={edge.payload_id} of="id of the payload" />,
           'Id of the client': edge.client_id,
         }}

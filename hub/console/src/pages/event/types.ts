@@ -1,4 +1,7 @@
 /** Answers of GET /events/{id}/trace, as docs/trace.md has them. Parts are not there for dead letters. */
+
+import type { Edge } from '../../parts/cameThrough'
+
 export interface By {
   id: string
   version: number
@@ -40,11 +43,8 @@ export interface Trace {
   id: string
   kind: 'event' | 'dead-letter'
   type?: string
-  edge: {
+  edge: Edge & {
     source: string
-    door: string
-    bridge: string | null
-    coordinates: string | null
     payload_id: string
     client_id?: string | null
     received_at: string

@@ -1,1 +1,0 @@
-import{c as e,l as t,rt as n,u as r}from"./PageHeader-Cs5LbiSc.js";import{t as i}from"./jsx-runtime-Wy9s6hX0.js";var a=i();function o({door:i,id:o}){return(0,a.jsx)(n,{component:r,href:t(e`/bridges/${o}`,{of:i===`destination`?i:null}),inherit:!0,style:{overflowWrap:`anywhere`},children:o})}export{o as t};
