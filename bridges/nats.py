@@ -306,7 +306,10 @@ class NatsBridge(Bridge):
         headers = message.headers or {}
         status, words = headers.get("Status", ""), headers.get("Description", "")
         link = self._link
-        if link is None or status in ("404", "408"):
+        if link is None:
+            return
+        if status == "408" or (status == "409" and "maxbytes" in words.lower()):
+            self._news.ring()  # who waits for messages has to ask for the next round, or none come
             return
         if status == "503" or (status == "409" and "deleted" in words.lower()):
             link.break_off(
@@ -318,7 +321,7 @@ class NatsBridge(Bridge):
             )
         elif status == "409" and "push" in words.lower():
             link.break_off(Refused("source", f"consumer {link.durable}: {words}. Set settings.durable to another name"))
-        elif status != "409":  # 409: too many wait, the leader changed, the next message is too large for this round
+        elif status not in ("404", "409"):  # 409: too many wait, the leader changed
             link.break_off(Unavailable("source", f"consumer {link.durable}: {status} {words}"))
 
     async def _tell(self, link: ConsumerLink, replies: Sequence[str], what: bytes) -> None:

@@ -16,7 +16,7 @@ import pytest
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, ConsumerInfo, RetentionPolicy
 
-from bridges import nats_link
+from bridges import nats, nats_link
 from bridges.base import Rewind
 from hub.chaos.proxy import Proxy
 from hub.errors import Refused, Unavailable
@@ -94,6 +94,18 @@ async def test_10_mb_of_bytes(source: NatsSource) -> None:
     source.put([large, b"next"])
     async with opened("nats", source.settings) as reading:
         assert [delivery.body for delivery in await taken(reading, 2)] == [large, b"next"]
+
+
+async def test_the_next_round_begins_as_soon_as_the_server_has_given_one_up(
+    source: NatsSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Messages that come between two rounds are in none: they would wait as long as `take` does."""
+    monkeypatch.setattr(nats, "LINGER_S", 0.2)
+    monkeypatch.setattr(nats, "WAIT_S", 600.0)
+    async with asyncio.timeout(60), opened("nats", source.settings) as reading:
+        assert not (await reading.take(1)).deliveries
+        source.put([b"late"])
+        assert [delivery.body for delivery in await taken(reading, 1)] == [b"late"]
 
 
 async def test_the_lag_is_known_and_falls_to_nothing(source: NatsSource) -> None:
