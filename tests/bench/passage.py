@@ -2,9 +2,9 @@
 How long messages are under way: `python -m tests.bench.passage KIND SETTINGS BOOTSTRAP TOPIC RATE SECONDS`.
 
 An open loop: RATE messages a second go to the broker when they are due, in groups of a hundredth of a second, whatever
-becomes of them; meanwhile everything that comes to TOPIC of our Kafka is read. From when a message was due to when it
-could be read. KIND and SETTINGS are a bridge's. Prints JSON: p50, p99, max and how late the last group was sent, all in
-milliseconds.
+becomes of them. From when a message was due to when the broker of our Kafka had it on TOPIC, by its own clock, which is
+this machine's. KIND and SETTINGS are a bridge's. Prints JSON: p50, p99, max and how late the last group was sent, all
+in milliseconds.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import asyncio
 import base64
 import os
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
@@ -24,9 +23,10 @@ import nats
 import pika
 import psycopg
 import redis
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Consumer, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
-from hub.log.config import consumer_config
+from hub.log.config import admin_config, consumer_config
 from hub.settings import Kafka
 from schemas.codec import decode_inbound
 from tests.bench import payloads
@@ -37,6 +37,8 @@ GROUPS: Final = 100
 """A second."""
 QUIET_S: Final = 10.0
 """Nothing has come for so long: no more will."""
+START_NS: Final = 3_000_000_000
+"""Until the first group is due: all messages are made before."""
 CALL_S: Final = 60.0
 
 Send: TypeAlias = Callable[[Sequence[bytes]], object]
@@ -155,37 +157,40 @@ SENDERS: Final[dict[str, Callable[[dict[str, Any]], AbstractContextManager[Send]
 """By kind of bridge."""
 
 
-class Arrivals(threading.Thread):
-    """Reads a topic from now on, and keeps when each record came. Its records are looked at when all is over."""
+class Arrivals:
+    """What comes to a topic from now on. It is read when all is over: a reader meanwhile takes what it measures."""
 
-    def __init__(self, bootstrap: str, topic: str, total: int) -> None:
-        """Reads from the end that the topic has now."""
-        super().__init__()
+    def __init__(self, bootstrap: str, topic: str) -> None:
+        """From now on the broker writes its own time into each record, which is not changed back."""
         kafka = Kafka(bootstrap=bootstrap)
-        self._consumer = Consumer(consumer_config(kafka, f"{topic}.passage", **{"fetch.wait.max.ms": 500}))
-        partitions = self._consumer.list_topics(topic, CALL_S).topics[topic].partitions
-        ends = [
-            self._consumer.get_watermark_offsets(TopicPartition(topic, number), CALL_S, cached=False)[1]
-            for number in partitions
-        ]
-        self._consumer.assign(
-            [TopicPartition(topic, number, end) for number, end in zip(partitions, ends, strict=True)]
-        )
-        self._total = total
-        self.found: list[tuple[int, bytes]] = []
+        entry = ConfigEntry("message.timestamp.type", "LogAppendTime", incremental_operation=AlterConfigOpType.SET)
+        resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
+        admin = AdminClient(admin_config(kafka))
+        admin.incremental_alter_configs([resource])[resource].result(CALL_S)
+        self._consumer = Consumer(consumer_config(kafka, f"{topic}.passage"))
+        numbers = self._consumer.list_topics(topic, CALL_S).topics[topic].partitions
+        self._ends = [TopicPartition(topic, number) for number in numbers]
+        for end in self._ends:
+            _, end.offset = self._consumer.get_watermark_offsets(end, CALL_S, cached=False)
 
-    def run(self) -> None:
-        """Until all have come, or none comes any more."""
-        last = time.monotonic()
-        while len(self.found) < self._total and time.monotonic() - last < QUIET_S:
-            first = self._consumer.poll(0.05)
-            # a `consume` with a timeout would wait for so many, and that would be in the figures
-            messages = [] if first is None else [first, *self._consumer.consume(500, 0)]
-            now = time.time_ns()
-            if messages:
-                last = time.monotonic()
-            self.found += [(now, message.value() or b"") for message in messages if message.error() is None]
-        self._consumer.close()
+    def read(self, total: int) -> list[tuple[int, bytes]]:
+        """
+        When our Kafka had each, milliseconds since 1970, and the record; as soon as so many have come.
+
+        The broker leaves the fractions of its milliseconds out: the end of each counts.
+        """
+        with closing(self._consumer) as consumer:
+            consumer.assign(self._ends)
+            found: list[Message] = []
+            while len(found) < total and (messages := consumer.consume(total - len(found), QUIET_S)):
+                found += messages
+        return [(_appended_ms(message) + 1, message.value() or b"") for message in found]
+
+
+def _appended_ms(message: Message) -> int:
+    kind, at_ms = message.timestamp()
+    assert kind == TIMESTAMP_LOG_APPEND_TIME, message.error()
+    return at_ms
 
 
 def message(number: int, due_ns: int) -> bytes:
@@ -198,20 +203,24 @@ def message(number: int, due_ns: int) -> bytes:
 def main(kind: str, settings: dict[str, Any], bootstrap: str, topic: str, rate: int, seconds: float) -> None:
     """Send, read, and print what it took."""
     total, group = int(rate * seconds), rate // GROUPS
-    arrivals = Arrivals(bootstrap, topic, total)
-    arrivals.start()
+    arrivals = Arrivals(bootstrap, topic)
     with SENDERS[kind](settings) as send:
-        began = time.time_ns()
-        for start in range(0, total, group):
-            due = began + start * 1_000_000_000 // rate
-            bodies = [message(number, due) for number in range(start, min(start + group, total))]
+        groups = list(due_groups(total, group, time.time_ns() + START_NS))
+        for due, bodies in groups:
             time.sleep(max(0, due - time.time_ns()) / 1e9)
             send(bodies)
         late_s = (time.time_ns() - due) / 1e9
-        arrivals.join()
-    assert len(arrivals.found) == total, f"{len(arrivals.found)} of {total} messages came"
-    took = [(at - _due(value)) / 1e6 for at, value in arrivals.found]
+        found = arrivals.read(total)
+    assert len(found) == total, f"{len(found)} of {total} messages came"
+    took = [at_ms - _due(value) / 1e6 for at_ms, value in found]
     print(msgspec.json.encode({**figures(took), "max": max(took), "late_ms": late_s * 1000}).decode())
+
+
+def due_groups(total: int, size: int, began: int) -> Iterator[tuple[int, list[bytes]]]:
+    """When each group is due, nanoseconds since 1970, and its messages; the first at `began`."""
+    for number in range(0, total, size):
+        due = began + number // size * 1_000_000_000 // GROUPS
+        yield due, [message(each, due) for each in range(number, min(number + size, total))]
 
 
 def _due(value: bytes) -> int:

@@ -148,9 +148,9 @@ MIXED: Final = "every kind"
 """As many of each."""
 PASSAGE: Final = (
     f"{{rate:,}} messages a second of some {payloads.MESSAGE_BYTES} bytes for {SECONDS} s, sent by the clock (an open "
-    "loop) in groups of a hundredth of a second. From when a message was due to be sent to the broker until a consumer "
-    "of events.v1 had it. Sender and consumer in one process; they, the broker, the bridge process and our Kafka share "
-    "the cores."
+    "loop) in groups of a hundredth of a second. From when a message was due to be sent to the broker until our Kafka "
+    "had it on events.v1: the time that its broker writes into the record, rounded up to a millisecond; nobody reads "
+    "meanwhile. Sender, broker, bridge process and our Kafka share the cores."
 )
 REST: Final = (
     f"{IDLE} bridges in one process, each with a queue of its own that is empty, without Redis; processor time over "
