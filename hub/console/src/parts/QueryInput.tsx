@@ -1,10 +1,10 @@
-import { ActionIcon, Combobox, Group, Loader, Text, TextInput, useCombobox } from '@mantine/core'
+import { ActionIcon, Button, Group, Text } from '@mantine/core'
 import { IconArrowRight, IconSearch } from '@tabler/icons-react'
-import { type KeyboardEvent, useEffect, useId, useLayoutEffect, useRef, useState } from 'react'
+import { useEffect, useRef, useState } from 'react'
 
-import { placeOf } from './search/language'
+import { Completed } from './search/Completed'
+import { literal } from './search/language'
 import { isBadQuery, QueryError } from './search/QueryError'
-import { useCompletions } from './search/useCompletions'
 
 interface Props {
   /** What it searches: `events`, `profiles`, … the kinds that have `/{kind}/fields`. */
@@ -14,30 +14,14 @@ interface Props {
   onChange: (q: string) => void
   error?: unknown
   placeholder?: string
+  /** Fields of which somebody may mean one who types a value alone, such as an id. */
+  alone?: string[]
 }
 
-const EVERYTHING = '\u0000all'
-
 /** A line of the query language (docs/query.md), completed with the fields and values that there are. `/` goes to it. */
-export function QueryInput({ kind, value, onChange, error, placeholder }: Props) {
+export function QueryInput({ kind, value, onChange, error, placeholder, alone = [] }: Props) {
   const [text, setText] = useState(() => oneLine(value))
-  const [caret, setCaret] = useState(value.length)
-  const [isHere, setIsHere] = useState(false)
-  /** Of the completions, the one that Enter takes. */
-  const [active, setActive] = useState(-1)
-  const id = useId()
   const input = useRef<HTMLInputElement>(null)
-  /** Where the caret has to be after a completion. */
-  const wanted = useRef<number | null>(null)
-  const list = useCombobox({
-    onDropdownClose: () => {
-      reset()
-    },
-  })
-  function reset() {
-    list.resetSelectedOption()
-    setActive(-1)
-  }
   useEffect(() => {
     setText(oneLine(value))
   }, [value])
@@ -55,26 +39,8 @@ export function QueryInput({ kind, value, onChange, error, placeholder }: Props)
     }
   }, [])
 
-  useLayoutEffect(() => {
-    // at once: whoever types on would else find the caret moved
-    if (wanted.current === null) return
-    input.current?.focus()
-    input.current?.setSelectionRange(wanted.current, wanted.current)
-    wanted.current = null
-  }, [text])
-
-  const place = placeOf(text, caret)
-  const { items, isFetching, all } = useCompletions(kind, place, isHere)
-  const isWhole = items.length === 1 && items[0]?.text === text.slice(place.from, caret)
-  const isOpen = isHere && list.dropdownOpened && ((items.length > 0 && !isWhole) || all !== null)
-
-  function run(q: string) {
-    list.closeDropdown()
-    onChange(q.trim())
-  }
-
-  function follow() {
-    setCaret(input.current?.selectionStart ?? text.length)
+  function run() {
+    onChange(text.trim())
   }
 
   function goTo(line: number, column: number) {
@@ -83,111 +49,43 @@ export function QueryInput({ kind, value, onChange, error, placeholder }: Props)
     input.current?.setSelectionRange(at, at + 1)
   }
 
-  function take(chosen: string) {
-    if (chosen === EVERYTHING) {
-      all?.()
-      return
-    }
-    const rest = text.slice(caret).replace(/^[^\s()[\],=<>!~"']*["']?/, '')
-    const space = chosen.endsWith('[') ? '' : ' '
-    const made = text.slice(0, place.from) + chosen + space
-    setText(made + rest.trimStart())
-    setCaret(made.length)
-    reset()
-    wanted.current = made.length
-  }
-
+  const isAlone = alone.length > 0 && /^[^\s=<>!~()[\]"'`]+$/.test(value.trim())
   return (
     <div>
-      <Combobox store={list} onOptionSubmit={take} withinPortal position="bottom-start" shadow="sm" offset={2} width="target" transitionProps={{ duration: 0 }}>
-        <Combobox.Target withAriaAttributes={false}>
-          <TextInput
-            ref={input}
-            role="combobox"
-            aria-label={`Search ${kind}`}
-            aria-autocomplete="list"
-            aria-haspopup="listbox"
-            aria-expanded={isOpen}
-            {...(isOpen ? { 'aria-controls': id } : {})}
-            {...(isOpen && active >= 0 ? { 'aria-activedescendant': `${id}-${active}` } : {})}
-            aria-keyshortcuts="/"
-            placeholder={placeholder ?? `Search ${kind}, such as type = "purchase"`}
-            leftSection={isFetching && isOpen ? <Loader size={14} /> : <IconSearch size={16} aria-hidden />}
-            rightSection={
-              <ActionIcon
-                aria-label="Search"
-                onClick={() => {
-                  run(text)
-                }}
-              >
-                <IconArrowRight size={16} aria-hidden />
-              </ActionIcon>
-            }
-            styles={{ input: { fontFamily: 'var(--mantine-font-family-monospace)' } }}
-            value={text}
-            spellCheck={false}
-            autoComplete="off"
-            autoCapitalize="off"
-            error={isBadQuery(error)}
-            onChange={(event) => {
-              setText(event.currentTarget.value)
-              setCaret(event.currentTarget.selectionStart ?? event.currentTarget.value.length)
-              list.openDropdown()
-              reset()
-              if (event.currentTarget.value === '' && value !== '') onChange('')
-            }}
-            onFocus={() => {
-              setIsHere(true)
-              follow()
-            }}
-            onClick={() => {
-              follow()
-              list.openDropdown()
-            }}
-            onBlur={() => {
-              setIsHere(false)
-              list.closeDropdown()
-            }}
-            onSelect={follow}
-            onKeyDown={(event: KeyboardEvent) => {
-              // when the list has moved
-              if (/^Arrow(Up|Down)$/.test(event.key)) setTimeout(() => { setActive(list.getSelectedOptionIndex()) })
-              if (event.key === 'Escape' && isOpen) {
-                event.stopPropagation()
-                list.closeDropdown()
-              } else if (event.key === 'Enter' && !(isOpen && list.getSelectedOptionIndex() >= 0)) {
-                event.preventDefault()
-                run(text)
-              } else if (event.key === 'Tab' && isOpen && list.getSelectedOptionIndex() >= 0) {
-                event.preventDefault()
-                list.clickSelectedOption()
-              }
-            }}
-          />
-        </Combobox.Target>
-        <Combobox.Dropdown hidden={!isOpen}>
-          <Combobox.Options id={id} mah={280} style={{ overflowY: 'auto' }} aria-label="Completions">
-            {items.map(({ text: one, note }, n) => (
-              <Combobox.Option id={`${id}-${n}`} value={one} key={one} py={3}>
-                <Group justify="space-between" wrap="nowrap" gap="md">
-                  <Text ff="monospace" size="sm" truncate>
-                    {one}
-                  </Text>
-                  <Text size="xs" style={{ flex: 'none' }}>
-                    {note}
-                  </Text>
-                </Group>
-              </Combobox.Option>
-            ))}
-            {all !== null && (
-              <Combobox.Option id={`${id}-${items.length}`} value={EVERYTHING} py={3}>
-                <Text size="sm">Look through all {kind} for values: may take a while</Text>
-              </Combobox.Option>
-            )}
-          </Combobox.Options>
-        </Combobox.Dropdown>
-      </Combobox>
+      <Completed
+        kind={kind}
+        value={text}
+        onChange={(next) => {
+          setText(next)
+          if (next === '' && value !== '') onChange('')
+        }}
+        onRun={run}
+        input={input}
+        more={{
+          'aria-label': `Search ${kind}`,
+          'aria-keyshortcuts': '/',
+          placeholder: placeholder ?? `Search ${kind}, such as type = "purchase"`,
+          leftSection: <IconSearch size={16} aria-hidden />,
+          rightSection: (
+            <ActionIcon aria-label="Search" onClick={run}>
+              <IconArrowRight size={16} aria-hidden />
+            </ActionIcon>
+          ),
+          styles: { input: { fontFamily: 'var(--mantine-font-family-monospace)' } },
+          error: isBadQuery(error),
+        }}
+      />
       {isBadQuery(error) && value !== '' && <QueryError error={error} go={goTo} />}
+      {isBadQuery(error) && isAlone && (
+        <Group gap="xs" mt={6}>
+          <Text size="sm">Search for</Text>
+          {alone.map((field) => (
+            <Button key={field} variant="default" size="compact-sm" onClick={() => { onChange(`${field} = ${literal(value.trim())}`) }}>
+              {field} = {value.trim()}
+            </Button>
+          ))}
+        </Group>
+      )}
     </div>
   )
 }

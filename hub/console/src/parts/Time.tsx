@@ -7,6 +7,10 @@ const whole = new Intl.DateTimeFormat('en-GB', {
   year: 'numeric', month: 'short', day: '2-digit', hour: '2-digit', minute: '2-digit', second: '2-digit', hour12: false,
 })
 
+const day = new Intl.DateTimeFormat('en-GB', { year: 'numeric', month: 'short', day: '2-digit' })
+/** Beyond, a day is easier to read than how many ago it was. */
+const LONG_S = 90 * 86_400
+
 type At = string | number | Date | null | undefined
 
 /** In the time zone of whoever looks; the exact one, in UTC, as its title. */
@@ -20,7 +24,7 @@ export function Time({ at }: { at: At }) {
   )
 }
 
-/** 12 s ago; goes on by itself. */
+/** 12 s ago; goes on by itself. Of long ago, the day. */
 export function TimeAgo({ at }: { at: At }) {
   const [now, setNow] = useState(() => Date.now())
   useInterval(() => { setNow(Date.now()) }, 5_000, { autoInvoke: true })
@@ -29,9 +33,15 @@ export function TimeAgo({ at }: { at: At }) {
   const seconds = (now - date.getTime()) / 1_000
   return (
     <time dateTime={date.toISOString()} title={whole.format(date)} style={{ whiteSpace: 'nowrap' }}>
-      {Math.abs(seconds) < 2 ? 'just now' : seconds > 0 ? `${duration(seconds)} ago` : `in ${duration(-seconds)}`}
+      {Math.abs(seconds) < 2 ? 'just now' : Math.abs(seconds) > LONG_S ? dayOf(date) : seconds > 0 ? `${duration(seconds)} ago` : `in ${duration(-seconds)}`}
     </time>
   )
+}
+
+/** 29 Jun 1998 */
+export function dayOf(at: At): string {
+  const date = dateOf(at)
+  return date === null ? '–' : day.format(date)
 }
 
 function dateOf(at: At): Date | null {

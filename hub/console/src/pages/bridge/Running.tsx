@@ -12,6 +12,7 @@ import { Json } from '../../parts/Json'
 import { Loading } from '../../parts/Loading'
 import { PageHeader } from '../../parts/PageHeader'
 import { Panel } from '../../parts/Panel'
+import { literal } from '../../parts/search/language'
 import { StateBadge } from '../../parts/StateBadge'
 import { Versions } from '../../parts/Versions'
 import { Numbers } from './Numbers'
@@ -64,6 +65,11 @@ export function Running({ of, id }: { of: Of; id: string }) {
           </Group>
         }
       >
+        {of === 'bridge' && (
+          <Button component={Link} href={url('/events', { q: `metadata.origin STARTS WITH ${literal(`bridge:${id}:`)}` })} variant="default">
+            Its events
+          </Button>
+        )}
         {isBroken && (
           <ActionButton needs="operate" loading={act.isPending} onClick={() => { act.mutate('start') }}>
             Try again now

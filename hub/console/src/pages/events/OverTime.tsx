@@ -6,13 +6,15 @@ import { Chart, type Series } from '../../parts/Chart'
 import { ErrorNotice } from '../../parts/ErrorNotice'
 import { several } from '../../parts/numbers'
 import { isBadQuery } from '../../parts/search/QueryError'
-import { Time } from '../../parts/Time'
+import { dayOf, Time } from '../../parts/Time'
 import { ChooseSpan } from './ChooseSpan'
 import { SPANS, spanOf } from './span'
 import type { Histogram } from './types'
 
 const HEIGHT = 120
 const MOST_GROUPS = 3
+const DAY_MS = 86_400_000
+const MONTH_MS = 30 * DAY_MS
 
 interface Props {
   q: string
@@ -20,16 +22,22 @@ interface Props {
   to: string
   /** A field by whose values bars are told apart; empty: none. */
   by: string
-  /** Not while the query is wrong, nor before anything was found. */
+  /** Time of the newest event that was found. */
+  newest: string | undefined
+  /** Not before anything was found. */
   enabled: boolean
   onSpan: (from: string, to: string) => void
   onBy: (field: string) => void
 }
 
 /** How many events there were when; a part of it is chosen with the mouse, or with the list beside it. */
-export function OverTime({ q, from, to, by, enabled, onSpan, onBy }: Props) {
+export function OverTime({ q, from, to, by, newest, enabled, onSpan, onBy }: Props) {
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || 'UTC'
-  const asked = { q, from: from || 'now-30d', to: to || 'now', zone, group_by: by }
+  const isAny = from === '' && to === ''
+  // where what was found is: the past may have been imported
+  const end = isAny && newest !== undefined && Date.now() - Date.parse(newest) > MONTH_MS ? Date.parse(newest) + DAY_MS : null
+  const within = end === null ? { from: from || 'now-30d', to: to || 'now' } : { from: new Date(end - MONTH_MS).toISOString(), to: new Date(end).toISOString() }
+  const asked = { q, ...within, zone, group_by: by }
   const found = useGet<Histogram>('/events/histogram', asked, { enabled })
   const { times, series, span, summary } = useMemo(() => drawn(found.data, by), [found.data, by])
   const isChosen = (from !== '' || to !== '') && !SPANS.some(({ value }) => value === from)
@@ -37,7 +45,7 @@ export function OverTime({ q, from, to, by, enabled, onSpan, onBy }: Props) {
     <div>
       <Group justify="space-between" gap="xs" mb={4}>
         <Text size="sm" c="dimmed" component="div" role="status">
-          {!enabled || isBadQuery(found.error) ? '–' : found.data === undefined ? 'Counting…' : several(found.data.total, 'event')}
+          {!enabled || isBadQuery(found.error) ? '–' : found.data === undefined ? 'Counting…' : several(found.data.total, 'event') + (!isAny ? '' : end === null ? ' in the last 30 days' : ` in the 30 days up to ${dayOf(newest)}`)}
           {found.data !== undefined && isChosen && (
             <>
               {' '}
@@ -84,7 +92,7 @@ export function OverTime({ q, from, to, by, enabled, onSpan, onBy }: Props) {
         <Skeleton height={HEIGHT + 24} animate={enabled && found.error === null} />
       ) : (
         <Chart
-          label={`Events by ${found.data.interval}${from === '' ? ', the last 30 days' : ''}. Drag over a part to look at it alone.`}
+          label={`Events by ${found.data.interval}. Drag over a part to look at it alone.`}
           summary={summary}
           times={times}
           series={series}

@@ -40,24 +40,27 @@ export default function Events() {
       <PageHeader title="Events" about="Everything that was stored, newest first." />
       <Stack gap="md">
         <Box>
-          <QueryInput kind="events" value={q} onChange={ask} error={found.error} />
+          <QueryInput kind="events" value={q} onChange={ask} error={found.error} alone={['profile.id', 'type']} />
         </Box>
-        <Panel title="Over time">
-          <OverTime
-            q={q}
-            from={from}
-            to={to}
-            by={by}
-            // what was asked for comes first
-            enabled={!found.isPending && !isBadQuery(found.error)}
-            onSpan={(begin, end) => {
-              address.set({ from: begin, to: end })
-            }}
-            onBy={(field) => {
-              address.set({ by: field }, { replace: true })
-            }}
-          />
-        </Panel>
+        {!isBadQuery(found.error) && (
+          <Panel title="Over time">
+            <OverTime
+              q={q}
+              from={from}
+              to={to}
+              by={by}
+              newest={found.items[0] && timeOf(found.items[0])}
+              // what was asked for comes first
+              enabled={!found.isPending}
+              onSpan={(begin, end) => {
+                address.set({ from: begin, to: end })
+              }}
+              onBy={(field) => {
+                address.set({ by: field }, { replace: true })
+              }}
+            />
+          </Panel>
+        )}
         <Grid gap="md">
           <Grid.Col span={{ base: 12, md: 9 }} order={{ base: 1, md: 2 }}>
             <Panel

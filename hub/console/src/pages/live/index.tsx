@@ -16,7 +16,7 @@ import { Opened } from './Opened'
 import { Rows } from './Rows'
 import { Sample } from './Sample'
 import type { TailState, Told } from './types'
-import { useTail } from './useTail'
+import { MOST_SECONDS, useTail } from './useTail'
 
 const RATES = ['10', '50', '200']
 const TONES = { connecting: 'note', live: 'good', waiting: 'warn', ended: 'idle', failed: 'bad' } as const
@@ -29,6 +29,7 @@ export default function Live() {
   const [isPaused, setIsPaused] = useState(false)
   const [opened, setOpened] = useState<Told | null>(null)
   const { rows, seconds, state, error, waiting, clear, again } = useTail(q, Number(most), isPaused)
+  const newest = seconds.at(-1)
 
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
@@ -86,15 +87,16 @@ export default function Live() {
         />
         {!isBadQuery(error) && <ErrorNotice error={error} retry={again} />}
         <Notice state={state} />
-        <Panel title="Last minute" aside={<Sample second={seconds.at(-1)} isFiltered={q !== ''} />}>
+        <Panel title="Last minute" aside={<Sample second={newest} isFiltered={q !== ''} />}>
           <Chart
             label="Events a second"
-            summary={`In the last second ${perSecond(seconds.at(-1)?.stored ?? 0)} were stored.`}
+            summary={`In the last second ${perSecond(newest?.stored ?? 0)} were stored.`}
             times={seconds.map(({ at }) => at)}
             series={[
               { label: 'stored', values: seconds.map((one) => one.stored / one.seconds), color: 1 },
               { label: 'shown', values: seconds.map((one) => one.shown / one.seconds), color: 2 },
             ]}
+            {...(newest !== undefined && { span: [newest.at - MOST_SECONDS + 1, newest.at] })}
             height={90}
           />
         </Panel>

@@ -39,7 +39,7 @@ export default function Profiles() {
     <>
       <PageHeader title="Profiles" about="Customers, newest first. Whoever was merged is found by each of their ids." />
       <Stack gap="md">
-        <QueryInput kind="profiles" value={q} onChange={ask} error={found.error} placeholder='Search profiles, such as traits.plan = "gold"' />
+        <QueryInput kind="profiles" value={q} onChange={ask} error={found.error} placeholder='Search profiles, such as traits.plan = "gold"' alone={['id']} />
         <Grid gap="md">
           <Grid.Col span={{ base: 12, md: 9 }} order={{ base: 1, md: 2 }}>
             <Panel

@@ -1,11 +1,12 @@
 import { Button, Group, Stack, Switch, Textarea, TextInput } from '@mantine/core'
-import { type FormEvent, useState } from 'react'
+import { type FormEvent, useRef, useState } from 'react'
 
 import { hub, path } from '../../api/client'
 import { useChange } from '../../api/hooks'
 import { ActionButton } from '../../parts/ActionButton'
 import { ErrorNotice } from '../../parts/ErrorNotice'
 import { mono } from '../../parts/mono'
+import { Completed } from '../../parts/search/Completed'
 import { Preview } from './Preview'
 import type { SegmentSpec } from './types'
 
@@ -22,6 +23,7 @@ interface Props {
 export function Editor({ existing, onSaved, onCancel }: Props) {
   const [spec, setSpec] = useState<SegmentSpec>({ ...NEW, ...existing?.spec })
   const [given, setGiven] = useState<string | null>(null)
+  const condition = useRef<HTMLTextAreaElement>(null)
   const id = existing?.id ?? given ?? slug(spec.name)
   const save = useChange(
     () =>
@@ -68,20 +70,24 @@ export function Editor({ existing, onSaved, onCancel }: Props) {
             />
           )}
         </Group>
-        <Textarea
-          label="Condition"
-          description={
-            <>
-              On the profile, such as <code>traits.spent &gt; 500</code> or <code>count(purchase) in last 30 days &gt;= 2</code>
-            </>
-          }
-          autosize
-          minRows={2}
-          maxRows={12}
-          spellCheck={false}
-          styles={mono}
+        <Completed
+          kind="profiles"
           value={spec.condition ?? ''}
-          onChange={(event) => { set({ condition: event.currentTarget.value }) }}
+          onChange={(condition) => { set({ condition }) }}
+          input={condition}
+          more={{
+            label: 'Condition',
+            description: (
+              <>
+                On the profile, such as <code>traits.spent &gt; 500</code> or <code>count(purchase) in last 30 days &gt;= 2</code>. Fields that
+                profiles have are offered while you type.
+              </>
+            ),
+            autosize: true,
+            minRows: 2,
+            maxRows: 12,
+            styles: mono,
+          }}
         />
         <Preview condition={spec.condition ?? ''} />
         <Textarea

@@ -5,6 +5,7 @@ import { useQuery } from '@tanstack/react-query'
 import { hub } from '../../api/client'
 import { ErrorNotice } from '../../parts/ErrorNotice'
 import { count, several } from '../../parts/numbers'
+import { isBadQuery, QueryError } from '../../parts/search/QueryError'
 import { Person } from './Person'
 import type { Previewed } from './types'
 
@@ -24,7 +25,7 @@ export function Preview({ condition }: { condition: string }) {
   }
   return (
     <Stack gap="xs" aria-live="polite" aria-busy={isFetching} mih={92}>
-      {error !== null && <ErrorNotice error={error} />}
+      {isBadQuery(error) ? <QueryError error={error} /> : <ErrorNotice error={error} />}
       {error === null && data !== undefined && (
         <>
           <Text>

@@ -5,8 +5,9 @@ export type Part = 'field' | 'operator' | 'value' | 'connective'
 export interface Place {
   /** What may stand at the caret. */
   part: Part
-  /** Of `value`: the field that it is compared with. */
+  /** Of `value`: the field that it is compared with, and how. */
   field: string
+  operator: string
   /** What is typed of it, without quotes. */
   typed: string
   /** Where that begins. */
@@ -23,6 +24,7 @@ export function placeOf(text: string, caret: number): Place {
   const before = text.slice(0, caret)
   let part: Part = 'field'
   let field = ''
+  let operator = ''
   let inList = false
   let last: { text: string; at: number } | null = null
   for (const token of fields(before)) {
@@ -30,7 +32,7 @@ export function placeOf(text: string, caret: number): Place {
     const before_ = part
     last = token
     if (token.at + token.text.length === caret && !/^[()[\],]$|^[=<>!~]+$/.test(token.text)) {
-      return { part: before_, field, typed: bare(token.text), from: token.at }
+      return { part: before_, field, operator, typed: bare(token.text), from: token.at }
     }
     if (word === 'and' && part === 'value' && /between/i.test(before)) part = 'value'
     else if (word === 'and' || word === 'or') {
@@ -42,10 +44,14 @@ export function placeOf(text: string, caret: number): Place {
       part = 'connective'
     } else if (word === ',') part = inList ? 'value' : part
     else if (word === '(') part = 'field'
-    else if (/^[=<>!~]+$/.test(word)) part = 'value'
+    else if (/^[=<>!~]+$/.test(word)) {
+      part = 'value'
+      operator = word
+    }
     else if (part === 'field') {
       if (word !== 'not') {
         field = token.text
+        operator = ''
         part = 'operator'
       }
     } else if (part === 'operator') {
@@ -54,7 +60,7 @@ export function placeOf(text: string, caret: number): Place {
     } else if (part === 'value' && word !== 'not') part = inList ? 'value' : 'connective'
   }
   const isOver = last === null || last.at + last.text.length < caret || /[()[\],=<>!~]$/.test(before)
-  return { part, field, typed: isOver || last === null ? '' : bare(last.text), from: isOver || last === null ? caret : last.at }
+  return { part, field, operator, typed: isOver || last === null ? '' : bare(last.text), from: isOver || last === null ? caret : last.at }
 }
 
 /** Tokens, with the quoted keys of a field joined to its name. */

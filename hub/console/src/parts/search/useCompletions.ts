@@ -1,9 +1,9 @@
 import { useQuery } from '@tanstack/react-query'
-import { useState } from 'react'
+import { useMemo, useState } from 'react'
 
 import { hub } from '../../api/client'
 import type { Page } from '../../api/hooks'
-import { literal, type Place, type Scalar, tally } from './language'
+import { literal, type Place, type Scalar, tally, valueAt } from './language'
 
 export interface Completion {
   /** What is put into the query. */
@@ -65,9 +65,11 @@ export function useSample(kind: string, enabled: boolean): unknown[] | undefined
 
 /** What may stand at a place of a query. `all()`: asks the hub for every value there is, which may take it long. */
 export function useCompletions(kind: string, place: Place, enabled: boolean) {
-  const isValue = enabled && place.part === 'value' && place.field !== ''
-  const fields = useFields(kind, enabled)
-  const sample = useSample(kind, isValue)
+  // whoever asks for more or less than something has a number of their own
+  const isValue = enabled && place.part === 'value' && place.field !== '' && !/[<>]/.test(place.operator)
+  const every = useFields(kind, enabled)
+  const sample = useSample(kind, enabled && (isValue || place.part === 'field'))
+  const fields = useMemo(() => seenFirst(every, sample ?? []), [every, sample])
   const size = useQuery({
     queryKey: [`/${kind}/count`, {}],
     queryFn: async ({ signal }) => (await hub.get<{ count: number }>(`/${kind}/count`, {}, signal)).count,
@@ -92,7 +94,7 @@ export function useCompletions(kind: string, place: Place, enabled: boolean) {
   if (place.part === 'field') {
     const first = fields.filter(({ name }) => begins(name))
     const more = typed === '' ? [] : fields.filter(({ name }) => !begins(name) && name.toLowerCase().includes(typed))
-    items = [...first, ...more].slice(0, MOST).map(({ name, type }) => ({ text: name, note: type }))
+    items = [...first, ...more].slice(0, MOST).map(({ name, type, seen }) => ({ text: name, note: seen === '' ? type : `${type}, such as ${seen}` }))
   } else if (place.part === 'operator') items = OPERATORS.filter(({ text }) => begins(text))
   else if (place.part === 'connective') items = CONNECTIVES.filter(({ text }) => begins(text))
   else if (isValue) {
@@ -112,4 +114,17 @@ export function useCompletions(kind: string, place: Place, enabled: boolean) {
         }
       : null,
   }
+}
+
+/** Most characters of a value that is shown beside its field. */
+const SHORT = 24
+
+/** Fields that somebody has first, each with a value of it; what the hub itself notes, and headers, come last of them. */
+function seenFirst(fields: Field[], sample: readonly unknown[]): (Field & { seen: string })[] {
+  const told = fields.map((field) => {
+    const value = sample.map((one) => valueAt(one, field.name)).find((one) => ['string', 'number', 'boolean'].includes(typeof one))
+    return { ...field, seen: value === undefined ? '' : String(value).slice(0, SHORT) }
+  })
+  const rank = ({ name, seen }: { name: string; seen: string }) => (seen === '' ? 2 : /^(metadata|outcome|request)\./.test(name) ? 1 : 0)
+  return told.sort((one, other) => rank(one) - rank(other))
 }
