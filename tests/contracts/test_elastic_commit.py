@@ -44,7 +44,7 @@ ALWAYS = (-(1 << 40), 1 << 40)
 IDS = [f"e{n}" for n in range(3 * EVENTS)]
 MONTHS = ("2025-11", "2025-10", "2025-09")
 
-pytestmark = pytest.mark.timeout(300)  # the first one on a machine waits for the jars
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # the first one on a machine waits for the jars
 
 
 @pytest.fixture(autouse=True)

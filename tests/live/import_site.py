@@ -65,11 +65,11 @@ class ImportSite:
 
     def kill_behind(
         self, rows: int, id: str, location: str | Path, *options: str, by: signal.Signals = signal.SIGKILL
-    ) -> bool:
+    ) -> int:
         """
         Start it, and kill it once its checkpoint has so many rows; what it has said is in `said`.
 
-        Returns whether it was still at work.
+        Returns its exit code: it may have ended by itself in that moment.
         """
         process = self.start(location, *options)
         checkpoint = Checkpoint(self.folder / "imports", id)
@@ -78,10 +78,9 @@ class ImportSite:
             if saved is not None and saved.counts.read >= rows:
                 break
             time.sleep(0.005)
-        at_work = process.poll() is None
         process.send_signal(by)
         self.said = process.communicate()[1]
-        return at_work
+        return process.returncode
 
     def totals(self) -> Counts:
         """Of the store's balance sheet; nothing before there is one."""

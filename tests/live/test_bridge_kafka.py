@@ -272,6 +272,7 @@ def second(tmp_path: Path) -> Iterator[Second]:
     made.child.stop()
 
 
+@pytest.mark.slow
 async def test_our_kafka_is_killed_and_comes_back(second: Second, kafka: str, namespace: str) -> None:
     """The source waits meanwhile; then everything arrives, each once, in order."""
     ours = Kafka(bootstrap=second.bootstrap, partitions=1, delivery_timeout_s=1.0)

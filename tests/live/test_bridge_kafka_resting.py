@@ -17,6 +17,8 @@ from tests.live.reading import opened, taken
 from tests.live.test_bridge_kafka_remade import remake
 from tests.sources.kafka import KafkaSource
 
+pytestmark = pytest.mark.slow
+
 WITHIN_S = 60.0
 
 

@@ -333,6 +333,7 @@ async def test_a_password_that_is_changed_ends_the_bridge_until_it_is_told(tmp_p
 # faults
 
 
+@pytest.mark.slow
 async def test_a_network_that_is_silent_is_noticed_and_nothing_is_lost(source: MqttSource, server: Own) -> None:
     """No RST, no end: only the pings tell. Within 15 s, or the test takes too long."""
     proxy = Proxy(ports.free_port(), "127.0.0.1", mosquitto.port_of(server.home, "mqtt"))

@@ -427,6 +427,7 @@ def publish(source: RabbitmqSource, count: int, killed: threading.Event) -> None
             time.sleep(0.1)  # the load, for some seconds: RabbitMQ's own list of queues is safe after two
 
 
+@pytest.mark.slow
 async def test_the_server_is_killed_under_load_and_nothing_is_lost(site: Site, namespace: str) -> None:
     sources = [site.source(f"{namespace}.{way}", way) for way in ("classic", "quorum", "stream")]
     settings = {"url": site.url, "queues": [source.queue for source in sources]}

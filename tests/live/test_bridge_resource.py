@@ -58,6 +58,7 @@ def topic(kafka: str) -> KafkaSource:
     return KafkaSource(kafka, f"source.{secrets.token_hex(6)}")
 
 
+@pytest.mark.slow
 def test_one_that_cannot_be_reached_is_failed_also_while_it_tries_again(hub: Site) -> None:
     hub.put("bridge", "away", {"type": "kafka", "source": "shop", "settings": {"bootstrap": NOWHERE, "topics": "t"}})
 
@@ -413,6 +414,7 @@ def test_processes_share_the_bridges_and_one_takes_over_from_another(alone: Site
     alone.until("b0", state="running")
 
 
+@pytest.mark.slow
 def test_when_redis_is_restarted_the_bridges_go_on(
     kafka: str, namespace: str, tmp_path: Path, topic: KafkaSource
 ) -> None:
@@ -435,6 +437,7 @@ def test_when_redis_is_restarted_the_bridges_go_on(
         assert process.ready()["bridges"][0]["version"] == hub.get("/bridges/b")["version"]
 
 
+@pytest.mark.slow
 def test_whoever_has_lost_a_lease_stops_that_bridge(alone: Site, valkey: Own, topic: KafkaSource) -> None:
     """As after a process was frozen, or cut off from Redis, for longer than a lease lasts."""
     alone.put("bridge", "b", spec(topic))

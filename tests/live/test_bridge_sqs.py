@@ -124,6 +124,7 @@ async def test_each_group_of_a_fifo_queue_comes_in_its_order(fifo: SqsSource) ->
 # visibility
 
 
+@pytest.mark.slow
 async def test_what_waits_for_our_kafka_stays_ours(source: SqsSource) -> None:
     source.put(bodies(0, 30))
     settings = {**source.settings, "visibility_s": 5}
@@ -257,6 +258,7 @@ async def test_a_queue_that_is_deleted_and_made_again_is_read_again(source: SqsS
     await pump.end()
 
 
+@pytest.mark.slow
 async def test_the_server_is_killed_and_comes_back(tmp_path: Path, namespace: str) -> None:
     """The test server keeps nothing: what is sent afterwards comes."""
     with own("sqs", tmp_path / "s") as running:

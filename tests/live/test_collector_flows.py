@@ -30,6 +30,7 @@ SUM, WAITS, ENTERED = 2, 3, 4
 """Versions of the flows: their offsets."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("point", "shredding"),
     [("processed", False), ("written", False), ("produced", True), ("flushed", False)],

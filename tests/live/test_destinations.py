@@ -106,6 +106,7 @@ def test_what_matches_is_sent_as_the_mapping_has_it_and_signed(hub: Site, crm: H
         check(Signed(received.headers, [received.body], int(received.headers["webhook-timestamp"])))
 
 
+@pytest.mark.slow
 def test_a_dead_destination_delays_no_other(hub: Site, crm: HttpServer, id: str) -> None:
     hub.put("destination", f"{id}-dead", spec(NOWHERE, id))
     hub.put("destination", id, spec(crm.url, id))

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from hub.flows.effects import ChangeField, ChangeSegment, Effect, MergeProfiles, RaiseEvent
 from hub.flows.loops import raised_by
@@ -45,6 +46,7 @@ def leg(*, at_ms: int) -> list[Inbound]:
     return [record for _, record in made]
 
 
+@pytest.mark.slow
 async def test_a_run_that_is_made_again_and_a_collector_that_is_killed_change_a_profile_once(
     kafka: str, namespace: str, tmp_path: Path
 ) -> None:

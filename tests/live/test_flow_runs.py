@@ -114,6 +114,7 @@ def hub(kafka: str, valkey: Own, tmp_path: Path) -> Iterator[Hub]:
         yield made
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("kills", [2, pytest.param(8, marks=pytest.mark.long)])
 def test_agents_that_are_killed_do_all_that_a_flow_wants_once(hub: Hub, kills: int) -> None:
@@ -144,6 +145,7 @@ def test_agents_that_are_killed_do_all_that_a_flow_wants_once(hub: Hub, kills: i
     assert hub.runs(state="waiting") == []
 
 
+@pytest.mark.slow
 def test_a_trigger_at_fault_holds_up_nobody(hub: Hub) -> None:
     hub.deploy("gift", GIFT)
     hub.agents()

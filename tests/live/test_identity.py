@@ -173,6 +173,7 @@ async def test_a_session_is_of_the_profile_that_came_with_it_first(kafka: str, n
         assert any("sent as   dan, forwarded to the profile that holds the session" in line for line in lines(story))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", CRASHES[1:])
 def test_kill_in_the_middle_of_merges(point: CrashPoint, kafka: str, namespace: str, tmp_path: Path) -> None:
     """Every tenth profile is one person with the others of its ten: exact, wherever the collector dies."""

@@ -58,6 +58,7 @@ async def over(hub: Running, id: str) -> dict[str, Any]:
         await asyncio.sleep(0.05)
 
 
+@pytest.mark.slow
 async def test_an_import_survives_its_workers(hub: Running, at: Site, tmp_path: Path) -> None:
     """Killed twice in the middle; in the end each row is there once, or a dead letter, and the counts say so."""
     orders(tmp_path, 20_000, 1_000)
@@ -125,6 +126,7 @@ async def test_a_password_is_sealed_before_anybody_sees_it(hub: Running) -> None
     assert "hunter2" not in answer.text
 
 
+@pytest.mark.slow
 async def test_a_worker_goes_only_where_it_may_connect_to(hub: Running, at: Site) -> None:
     document = {**ORDERS, "location": "postgresql://127.0.0.1:1/shop", "table": "orders"}
     asked = await hub.admin.post("/imports", json=document)

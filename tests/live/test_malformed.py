@@ -138,6 +138,7 @@ def mixed() -> tuple[list[bytes], dict[str, int]]:
     return messages, places
 
 
+@pytest.mark.slow
 def test_from_a_broker_each_is_a_dead_letter(hub: WholeHub) -> None:
     messages, places = mixed()
     positions = produce(hub, messages)

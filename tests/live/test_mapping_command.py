@@ -54,6 +54,7 @@ def running(tmp_path: Path) -> Iterator[WholeHub]:
         yield running
 
 
+@pytest.mark.slow
 def test_a_mapping_from_its_file_to_the_events(running: WholeHub, tmp_path: Path) -> None:
     source = KafkaSource(running.kafka, "orders")
     source.put([json.dumps(message).encode() for message in MESSAGES])

@@ -192,6 +192,7 @@ async def test_a_person_is_redirected_even_when_the_event_cannot_be_taken(hub):
     assert refused == {"mapping_failed": 1, "bad_id": 1, "unknown_source": 1, "not_json": 1, "body_too_large": 1}
 
 
+@pytest.mark.slow
 async def test_a_person_does_not_wait_for_a_kafka_that_is_away(namespace, tmp_path):
     catalogue = Catalogue()
     for offset, (key, spec) in enumerate(

@@ -129,6 +129,7 @@ async def test_who_is_erased_stays_away(kafka: str, namespace: str, tmp_path: Pa
             assert sheet["balanced"], sheet
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", CRASHES[1:])
 def test_kill_in_the_middle_of_erasures(point: CrashPoint, kafka: str, namespace: str, tmp_path: Path) -> None:
     """Every second of twelve people is erased, half of them comes back: exact, wherever the collector dies."""

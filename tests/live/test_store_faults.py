@@ -37,6 +37,8 @@ from tests.live.collector import CollectorProcess, collector
 from tests.servers.kept_up import kept_up
 from tests.servers.running import shared
 
+pytestmark = pytest.mark.slow
+
 SUM: Final = {"event_type": "purchase", "fields": [{"event": "properties.n", "profile": "traits.n", "op": "add"}]}
 PROFILES: Final = 10
 SOME: Final = 40

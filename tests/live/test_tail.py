@@ -163,6 +163,7 @@ async def test_a_key_that_is_taken_away_hears_no_more(hub):
         assert "key" in ear.of("state")[-1]["detail"]
 
 
+@pytest.mark.slow
 async def test_while_kafka_is_away_it_says_so_and_goes_on_when_it_is_back(namespace, tmp_path):
     with own("kafka", tmp_path / "kafka") as server:
         kafka = Kafka(bootstrap=server.url.removeprefix("kafka://"))

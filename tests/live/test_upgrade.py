@@ -31,6 +31,7 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [8, *(pytest.param(one, marks=pytest.mark.long) for one in upgrades.SCHEMAS[1:])])
 def test_a_hub_starts_on_the_folder_of_an_earlier_release(number: int, tmp_path: Path) -> None:
     """All that was stored is there, new events go on behind it, and there is a way back."""
