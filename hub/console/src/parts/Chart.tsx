@@ -68,7 +68,7 @@ export function Chart({ label, summary, times, series, kind = 'line', span, heig
         },
         axes: [
           { ...axis, size: 26, values: (_, ticks) => labels(ticks) },
-          { ...axis, size: 44, values: (_, ticks) => ticks.map((tick) => (tick % 1 ? '' : compact(tick))) },
+          { ...axis, size: 44, incrs: WHOLE, values: (_, ticks) => ticks.map(compact) },
         ],
         series: [
           {},
@@ -127,6 +127,8 @@ export function Chart({ label, summary, times, series, kind = 'line', span, heig
   )
 }
 
+/** How far lines may be apart that count things: there is no half of one. */
+const WHOLE = Array.from({ length: 13 }, (_, power) => [1, 2, 5].map((first) => first * 10 ** power)).flat()
 const DAY_S = 86_400
 const months = new Intl.DateTimeFormat('en-GB', { month: 'short', year: 'numeric' })
 const days = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short' })

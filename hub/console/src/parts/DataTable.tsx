@@ -1,3 +1,5 @@
+import './parts.css'
+
 import { Button, Center, Group, ScrollArea, Table, Text } from '@mantine/core'
 import type { ReactNode } from 'react'
 import { Link } from 'wouter'
@@ -10,6 +12,8 @@ export interface Column<T> {
   cell: (row: T) => ReactNode
   /** Numbers stand on the right. */
   right?: boolean
+  /** It has the space that others leave, and cuts off what is longer. */
+  fill?: boolean
   width?: number | string
 }
 
@@ -39,7 +43,7 @@ export function DataTable<T>(props: Props<T>) {
   if (rows.length === 0) return typeof empty === 'string' ? <Text c="dimmed">{empty}</Text> : empty
   return (
     <>
-      <ScrollArea type="auto" viewportProps={{ tabIndex: 0, role: 'region', 'aria-label': label }}>
+      <ScrollArea type="auto" offsetScrollbars="present" viewportProps={{ tabIndex: 0, role: 'region', 'aria-label': label }}>
         <Table highlightOnHover={to !== undefined} aria-label={label}>
           <Table.Thead>
             <Table.Tr>
@@ -53,8 +57,8 @@ export function DataTable<T>(props: Props<T>) {
           <Table.Tbody>
             {rows.map((row) => (
               <Table.Tr key={id(row)}>
-                {columns.map(({ title, cell, right }, n) => (
-                  <Table.Td key={title} ta={right ? 'right' : 'left'} {...(right ? { className: 'hub-number' } : {})}>
+                {columns.map(({ title, cell, right, fill }, n) => (
+                  <Table.Td key={title} ta={right ? 'right' : 'left'} {...(right ? { className: 'hub-number' } : fill ? { className: 'hub-fill' } : {})}>
                     {n === 0 && to ? (
                       <Link href={to(row)} style={{ color: 'var(--mantine-color-anchor)' }}>
                         {cell(row)}

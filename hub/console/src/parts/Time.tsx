@@ -33,10 +33,13 @@ export function TimeAgo({ at }: { at: At }) {
   const seconds = (now - date.getTime()) / 1_000
   return (
     <time dateTime={date.toISOString()} title={whole.format(date)} style={{ whiteSpace: 'nowrap' }}>
-      {Math.abs(seconds) < 2 ? 'just now' : Math.abs(seconds) > LONG_S ? dayOf(date) : seconds > 0 ? `${duration(seconds)} ago` : `in ${duration(-seconds)}`}
+      {Math.abs(seconds) < 2 ? 'just now' : Math.abs(seconds) > LONG_S ? dayOf(date) : seconds > 0 ? `${about(seconds)} ago` : `in ${about(-seconds)}`}
     </time>
   )
 }
+
+/** Whole seconds: what is looked at every 5 s has no tenths. */
+const about = (seconds: number): string => (seconds < 10 ? `${Math.round(seconds)} s` : duration(seconds))
 
 /** 29 Jun 1998 */
 export function dayOf(at: At): string {

@@ -12,9 +12,12 @@ export const compact = (value: number): string => short.format(value)
 /** 0.4, 12, 1,204: rates, of which two figures say enough. */
 export const rate = (value: number): string => (value === 0 || value >= 10 ? whole.format(value) : value.toFixed(1))
 
+/** What stands behind a number: event of 1, else events. */
+export const unitOf = (value: number, one: string, more = `${one}s`): string => (value === 1 ? one : more)
+
 /** Events of a word: 1 event, 2 events. */
 export const several = (value: number, one: string, more = `${one}s`): string =>
-  `${whole.format(value)} ${value === 1 ? one : more}`
+  `${whole.format(value)} ${unitOf(value, one, more)}`
 
 /** 340 ms, 2.1 s, 4 min, 3 h, 12 d */
 export function duration(seconds: number): string {

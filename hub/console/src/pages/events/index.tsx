@@ -140,6 +140,7 @@ const FIXED: Column<EventDocument>[] = [
 function column(field: string): Column<EventDocument> {
   return {
     title: field,
+    fill: field === 'properties',
     cell: (event) => {
       const value = valueAt(event, field)
       if (field === 'profile.id' && typeof value === 'string') {
@@ -152,7 +153,7 @@ function column(field: string): Column<EventDocument> {
         )
       }
       return (
-        <Text size="sm" truncate maw={field === 'properties' ? 360 : 220}>
+        <Text size="sm" truncate {...(field === 'properties' ? {} : { maw: 220 })}>
           <Value value={value} />
         </Text>
       )

@@ -22,7 +22,7 @@ export function Figures({ told }: { told: Told }) {
         about="Of the last minute: acknowledged by the store. Left out: duplicates, dropped by a rule, dead letters."
         value={rates && rate(rates.stored)}
         unit="events/s"
-        more={rates === null ? '' : `${count((rates.duplicate + rates.dropped + rates.dead) * 60)} events/min left out`}
+        more={rates === null ? '' : `${several(Math.round((rates.duplicate + rates.dropped + rates.dead) * 60), 'event')}/min left out`}
       />
       <Figure
         label="Lag"

@@ -8,7 +8,7 @@ import { EmptyState } from '../../parts/EmptyState'
 import { ErrorNotice } from '../../parts/ErrorNotice'
 import { Id } from '../../parts/Id'
 import { Json } from '../../parts/Json'
-import { count } from '../../parts/numbers'
+import { count, unitOf } from '../../parts/numbers'
 import { PageHeader } from '../../parts/PageHeader'
 import { literal } from '../../parts/search/language'
 import { useAddress } from '../../parts/search/useAddress'
@@ -96,8 +96,8 @@ function One({ id }: { id: string }) {
           </Text>
         )}
         <SimpleGrid cols={{ base: 2, sm: 4 }} spacing="sm">
-          <Stat label="Events" value={count(profile.stats.events)} unit="events" />
-          <Stat label="Visits" value={count(profile.stats.visits)} unit="visits" />
+          <Stat label="Events" value={count(profile.stats.events)} unit={unitOf(profile.stats.events, 'event')} />
+          <Stat label="Visits" value={count(profile.stats.visits)} unit={unitOf(profile.stats.visits, 'visit')} />
           <Stat label="First seen" value={<Small at={visit.first ?? insert} />} />
           <Stat label="Last changed" value={<Small at={update} />} />
         </SimpleGrid>

@@ -24,6 +24,8 @@ const SIZE = 50
 const COLUMNS = ['segments', 'traits']
 const FACETS = ['segments', 'traits.plan']
 const NO_FIELDS = '-'
+/** Of a column that is only there if somebody has one. */
+const NAME = 'Name'
 
 /** Find a customer. */
 export default function Profiles() {
@@ -68,7 +70,7 @@ export default function Profiles() {
                   rows={found.items}
                   id={(profile) => profile.id}
                   to={(profile) => path`/profiles/${profile.id}`}
-                  columns={[...FIXED, ...columns.map(column)]}
+                  columns={[...FIXED.filter(({ title }) => title !== NAME || found.items.some((profile) => nameOf(profile) !== '')), ...columns.map(column)]}
                   isPending={found.isPending}
                   error={found.items.length === 0 ? found.error : null}
                   retry={found.refetch}
@@ -113,8 +115,8 @@ export default function Profiles() {
 }
 
 const FIXED: Column<ProfileDocument>[] = [
-  { title: 'Profile', cell: (profile) => profile.id.slice(0, 80) },
-  { title: 'Name', cell: (profile) => <Cell>{nameOf(profile)}</Cell> },
+  { title: 'Profile', cell: (profile) => <Text inherit truncate maw={320}>{profile.id.slice(0, 80)}</Text> },
+  { title: NAME, cell: (profile) => <Cell>{nameOf(profile)}</Cell> },
   { title: 'Since', cell: (profile) => <TimeAgo at={profile.metadata.time.insert} /> },
   { title: 'Events', right: true, cell: (profile) => count(profile.stats.events) },
 ]
@@ -122,9 +124,10 @@ const FIXED: Column<ProfileDocument>[] = [
 function column(field: string): Column<ProfileDocument> {
   return {
     title: field,
+    fill: field === 'traits',
     cell: (profile) => {
       const value = valueAt(profile, field)
-      return <Cell>{field === 'segments' && Array.isArray(value) ? value.join(', ') : isNothing(value) ? '' : <Value value={value} />}</Cell>
+      return <Cell fill={field === 'traits'}>{field === 'segments' && Array.isArray(value) ? value.join(', ') : isNothing(value) ? '' : <Value value={value} />}</Cell>
     },
   }
 }
@@ -132,9 +135,9 @@ function column(field: string): Column<ProfileDocument> {
 /** An object without keys says nothing. */
 const isNothing = (value: unknown): boolean => typeof value === 'object' && value !== null && Object.keys(value).length === 0
 
-function Cell({ children }: { children: ReactNode }) {
+function Cell({ children, fill = false }: { children: ReactNode; fill?: boolean }) {
   return (
-    <Text size="sm" truncate maw={260}>
+    <Text size="sm" truncate {...(fill ? {} : { maw: 260 })}>
       {children}
     </Text>
   )
