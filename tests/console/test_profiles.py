@@ -167,6 +167,7 @@ def test_what_profiles_carry_is_text_in_both_themes_and_on_a_phone(at: Tab, dark
 
 def test_suppress_somebody_and_lift_it(hub: WholeHub, at: Tab) -> None:
     somebody = "person-8"
+    at.expect("status of 404")  # its report, as long as it is not there
     at.go(f"/profiles/{somebody}")
     at.page.tap("::-p-text(Suppress…)")
     at.sees("Take no more of this person?")
