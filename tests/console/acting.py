@@ -35,6 +35,7 @@ def read_by_everybody(at: Tab) -> None:
         at.page.until(f"document.documentElement.dataset.mantineColorScheme === '{'dark' if dark else 'light'}'")
         _look(at)
     at.page.size(*PHONE)
+    at.settled()  # what floats, such as a tooltip, follows with the next frame
     assert not at.is_wider_than_window()
     _look(at)
     at.page.size(*DESKTOP)

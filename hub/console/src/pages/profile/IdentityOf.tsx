@@ -20,12 +20,13 @@ import type { Identity, Merge } from './types'
 
 /** Who somebody is: all ids, what identified them, and which profiles became one, which can be asked for and undone. */
 export function IdentityOf({ id }: { id: string }) {
-  const [asked, setAsked] = useState<{ other: string; isDone: boolean } | null>(null)
+  const [asked, setAsked] = useState<{ other: string; merges: number; isDone: boolean } | null>(null)
   const found = useGet<Identity>(path`/profiles/${id}/identity`, {}, { every: asked?.isDone === false ? 500 : 5_000 })
   const undo = useChange((merge: Merge) => hub.post(path`/merges/${merge.id}/undo`), ['/profiles', '/events', '/sessions'])
   if (found.data === undefined) return found.isPending ? <Loading /> : <ErrorNotice error={found.error} retry={() => void found.refetch()} />
   const { data } = found
-  if (asked?.isDone === false && data.ids.includes(asked.other)) setAsked({ ...asked, isDone: true })
+  // its id answers with the survivor before the data is there; the journal comes with the data
+  if (asked?.isDone === false && data.ids.includes(asked.other) && data.merges.length > asked.merges) setAsked({ ...asked, isDone: true })
   return (
     <Stack gap="md">
       <ErrorNotice error={found.error} />
@@ -98,7 +99,7 @@ export function IdentityOf({ id }: { id: string }) {
         ]}
       />
       <Group gap="sm">
-        <MergeWith id={data.id} onAsked={(other) => { setAsked({ other, isDone: false }) }} />
+        <MergeWith id={data.id} onAsked={(other) => { setAsked({ other, merges: data.merges.length, isDone: false }) }} />
         <Text size="sm" role="status" style={{ overflowWrap: 'anywhere', minWidth: 0 }}>
           {asked !== null && (asked.isDone ? 'Both are one profile now.' : `Merging with ${asked.other}…`)}
         </Text>
