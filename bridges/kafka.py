@@ -27,8 +27,8 @@ from hub.settings import Kafka
 T = TypeVar("T")
 log: Final = structlog.get_logger()
 
-GATHER_S: Final = 0.005
-"""How long it then waits for company: a handful of milliseconds of latency for batches instead of single messages."""
+GATHER_S: Final = 0.002
+"""How long it then waits for company: two milliseconds of latency for batches instead of single messages."""
 FETCH_AGAIN_MS: Final = 1_000
 """Longer than `take` waits."""
 FETCH_WAIT_MS: Final = 1_000
