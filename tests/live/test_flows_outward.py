@@ -132,17 +132,6 @@ def test_what_nobody_may_call_fails_at_its_error_port(hub: Site) -> None:
     assert "no address of the public internet" in answer["response"]["error"]
 
 
-def test_no_message_goes_where_the_hub_may_not_connect_to(hub: Site) -> None:
-    hub.put("destination", "far", {"type": "http", "sends": "flows", "settings": {"url": "http://192.0.2.1/"}})
-    nodes = {
-        "start": {"type": "start", "to": {"out": "tell"}},
-        "tell": {"type": "send", "config": {"destination": "far", "message": {"n": 1}}},
-    }
-    hub.put("flow", "far", {"triggers": on("far"), "nodes": nodes})
-    track(hub, "far")
-    eventually(lambda: [line for line in hub.logs().splitlines() if "flow.not_sent" in line and EGRESS in line])
-
-
 def test_a_message_that_became_a_dead_letter_is_sent_again_once_its_destination_is_mended(
     hub: Site, other: HttpServer
 ) -> None:
@@ -200,3 +189,14 @@ def test_a_message_that_became_a_dead_letter_is_sent_again_once_its_destination_
     assert "cannot be edited" in answer["detail"]
     hub.post(f"/dead-letters/{id}/replay", {"mapping": {"event": {"type": "'x'"}}}, status=422)
     assert len(other.taken) == 2
+
+
+def test_no_message_goes_where_the_hub_may_not_connect_to(hub: Site) -> None:
+    hub.put("destination", "far", {"type": "http", "sends": "flows", "settings": {"url": "http://192.0.2.1/"}})
+    nodes = {
+        "start": {"type": "start", "to": {"out": "tell"}},
+        "tell": {"type": "send", "config": {"destination": "far", "message": {"n": 1}}},
+    }
+    hub.put("flow", "far", {"triggers": on("far"), "nodes": nodes})
+    track(hub, "far")
+    eventually(lambda: [line for line in hub.logs().splitlines() if "flow.not_sent" in line and EGRESS in line])
