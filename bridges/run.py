@@ -115,7 +115,7 @@ async def _until_signal(hub: Hub, redis_url: str, runners: list[Runner]) -> None
     loop = asyncio.get_running_loop()
 
     def asked(*_: object) -> None:
-        end_in(END_S, 0)
+        end_in(END_S, 0, loop)
         loop.call_soon_threadsafe(stop.set)
 
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import faulthandler
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,16 +17,22 @@ log: Final = structlog.get_logger()
 _STDERR: Final = 2
 
 
-def end_in(seconds: float, code: int) -> threading.Timer:
+def end_in(seconds: float, code: int, loop: asyncio.AbstractEventLoop | None = None) -> threading.Timer:
     """
     End the process after so long with this exit code, whatever it does then, and show on stderr where its threads
-    stand. Whatever is under way is lost, as with SIGKILL. `cancel()` calls it off.
+    stand, and the tasks of `loop`. Whatever is under way is lost, as with SIGKILL. `cancel()` calls it off.
     """
 
     def end() -> None:
-        log.error("process.ended_by_force", after_s=seconds, what="it did not end by itself; its threads follow")
-        faulthandler.dump_traceback(_STDERR)
-        os._exit(code)
+        try:
+            log.error("process.ended_by_force", after_s=seconds, what="it did not end by itself; its threads follow")
+            faulthandler.dump_traceback(_STDERR)
+            if loop is not None:
+                for task in asyncio.all_tasks(loop):
+                    task.print_stack(file=sys.stderr)
+                sys.stderr.flush()
+        finally:
+            os._exit(code)
 
     timer = threading.Timer(seconds, end)
     timer.daemon = True
