@@ -19,6 +19,7 @@ from bridges.base import WAIT_S, Batch, Bridge, BridgeSpec, Context, Delivery, P
 from bridges.bell import Bell
 from bridges.encoding import inflated
 from bridges.nats_link import ConsumerLink, NatsSettings
+from hub.ending import cancelled
 from hub.errors import PortError, Refused, Unavailable
 
 GATHER_S: Final = 0.002
@@ -142,8 +143,7 @@ class NatsBridge(Bridge):
         """See Bridge.close. Acknowledgements are flushed; what has none comes to the next one that connects."""
         link, self._link = self._link, None
         if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.gather(self._keeper, return_exceptions=True)
+            await cancelled([self._keeper])
         if link is not None:
             # nothing is given back here: the last request would have it sent to us again, and out of order
             await link.close()

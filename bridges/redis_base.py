@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 
 from bridges.base import WAIT_S, Batch, Bridge, Context, Delivery
 from bridges.redis_link import FAILURES, RedisSettings, client, port_error
+from hub.ending import cancelled
 from hub.errors import Unavailable
 
 GATHER_S: Final = 0.002
@@ -110,8 +111,7 @@ class RedisBridge(Bridge):
         """See Bridge.close. What is not acknowledged comes first when the bridge is opened again."""
         reading, self._reading = self._reading, None
         if reading is not None:
-            reading.cancel()
-            await asyncio.gather(reading, return_exceptions=True)
+            await cancelled([reading])
         connections, self._readers, self._ackers = (self._readers, self._ackers), None, None
         self._held = []
         for connection in connections:

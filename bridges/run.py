@@ -30,7 +30,7 @@ from bridges.reserve import Reserve
 from bridges.runner import BRIDGES, Family, Hub, Runner
 from bridges.secrets import environ
 from hub.definitions.catalogue import Catalogue
-from hub.ending import end_in
+from hub.ending import cancelled, end_in
 from hub.health import serve_health
 from hub.log.bulk import BulkWindow
 from hub.log.config import producer_config
@@ -160,9 +160,7 @@ async def _runners(hub: Hub, redis_url: str) -> AsyncIterator[list[Runner]]:
         try:
             yield runners
         finally:
-            for each in answering:
-                each.cancel()
-            await asyncio.gather(*answering, return_exceptions=True)
+            await cancelled(answering)
 
 
 def _client(url: str, answer_s: float) -> Redis:

@@ -18,6 +18,7 @@ from bridges.reports import Reports
 from hub.definitions import kinds
 from hub.definitions.catalogue import Entry
 from hub.definitions.secrets import scrubbed
+from hub.ending import cancelled
 from hub.errors import PortError, Refused, Unavailable
 from schemas.bridges import Status
 
@@ -117,9 +118,7 @@ class Runner:
             await asyncio.gather(*(keeper.stop() for keeper in self._running.values()), *self._ending.values())
             if self._reports is not None:
                 await self._reports.publish(self.statuses())
-            for helper in helpers:
-                helper.cancel()
-            await asyncio.gather(*helpers, return_exceptions=True)
+            await cancelled(helpers)
             await self._leases.close()
 
     def retry(self, id: str) -> bool:

@@ -1,4 +1,4 @@
-"""The end of a process, also when something in it waits for ever."""
+"""The end of a process, also when something in it waits for ever or does not hear that it shall end."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ import faulthandler
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
 log: Final = structlog.get_logger()
 _STDERR: Final = 2
+_AGAIN_S: Final = 0.5
 
 
 def end_in(seconds: float, code: int, loop: asyncio.AbstractEventLoop | None = None) -> threading.Timer:
@@ -48,3 +49,18 @@ def at_most(seconds: float, code: int = 1) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
+
+
+async def cancelled(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """
+    Cancel them, and wait until they have ended, however they do.
+
+    Each is told again while it goes on: before Python 3.12 `asyncio.wait_for`, by which redis-py sends, swallows a
+    cancellation when what it waits for is done in the same moment.
+    """
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        ended, left = await asyncio.wait(left, timeout=_AGAIN_S)
+        await asyncio.gather(*ended, return_exceptions=True)

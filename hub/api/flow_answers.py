@@ -19,6 +19,7 @@ from hub.api import metrics
 from hub.definitions.catalogue import Catalogue, Entry
 from hub.definitions.kinds import Flow
 from hub.edge.payload import Event, Payload
+from hub.ending import cancelled
 from hub.flows.triggers import Triggers
 from schemas.flow_answers import FLOWS, Answered, Keys, decode_answered, decode_flows, field
 from schemas.flows import ASYNC
@@ -103,8 +104,7 @@ class Waiters:
     async def close(self) -> None:
         """Whoever waits is told that it goes on."""
         if self._listener is not None:
-            self._listener.cancel()
-            await asyncio.gather(self._listener, return_exceptions=True)
+            await cancelled([self._listener])
         for client in (self._redis, self._ears):
             if client is not None:
                 await client.aclose()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
+from contextlib import suppress
 from typing import Final
+
+from hub.ending import cancelled
 
 HANGS: Final = """
 import threading
@@ -46,3 +50,19 @@ def test_the_tasks_of_a_loop_are_shown_too() -> None:
 def test_what_ends_in_time_goes_on() -> None:
     ended = _run(30, "pass")
     assert (ended.returncode, ended.stdout.strip()) == (0, "went on")
+
+
+async def test_a_task_that_has_not_heard_that_it_shall_end_is_told_again() -> None:
+    async def goes_on() -> None:
+        with suppress(asyncio.CancelledError):  # as wait_for does
+            await asyncio.Event().wait()
+        await asyncio.Event().wait()
+
+    async def fails() -> None:
+        raise OSError
+
+    tasks = [asyncio.create_task(goes_on()), asyncio.create_task(fails())]
+    await asyncio.sleep(0)
+    async with asyncio.timeout(20):
+        await cancelled(tasks)
+    assert all(task.done() for task in tasks)
