@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -111,9 +111,10 @@ class Site:
 
     def close(self) -> None:
         self.http.close()
-        for process in reversed(self._started):
-            if process.popen.poll() is None:
-                process.stop()
+        with ExitStack() as stack:  # one that does not stop leaves no other behind
+            for process in self._started:
+                if process.popen.poll() is None:
+                    stack.callback(process.stop)
 
     def logs(self) -> str:
         return "\n".join(process.log.read_text() for process in self._started)
