@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -16,8 +17,9 @@ import pymysql
 import pytest
 
 from hub.migration.fates import ERASED
+from hub.segments.timers import now_ms
 from hub.settings import Kafka
-from hub.task import OVER
+from hub.task import OVER, Planned, Task
 from schemas.jobs import MIGRATION
 from tests.kafka_tools import eventually
 from tests.live.api import KEY, Running, running
@@ -123,6 +125,31 @@ async def test_a_takeover_survives_its_workers(
         taken, duplicates = found["counts"][f"{kind} taken"], again["counts"][f"{kind} duplicate"]
         assert duplicates == taken + found["counts"].get(f"{kind} duplicate", 0), again["counts"]
         assert f"{kind} taken" not in again["counts"]
+
+
+@pytest.mark.slow
+def test_a_worker_goes_only_where_it_may_connect_to(at: Site) -> None:
+    """Neither to look for what there is, nor for the documents of a slice that another one has begun."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as listening:
+        listening.setblocking(False)
+        location = f"elasticsearch+http://127.0.0.1:{listening.getsockname()[1]}"
+        ids = ["new", "begun"]
+        for id in ids:
+            task = Task(id=id, kind="take-over", queue=MIGRATION, arguments={"location": location}, asked_ms=now_ms())
+            assert at.store.add_task(task)
+        index = {"what": "09x.tracardi-event", "kind": "event", "installation": "09x"}
+        assert at.store.plan_task("begun", [Planned(index, 1)], now_ms())
+
+        def tasks() -> list[Task]:
+            return [task for id in ids if (task := at.store.task(id)) is not None and task.state in OVER]
+
+        with worker(at, {"HUB_EGRESS__NETWORKS": '["192.0.2.0/24"]'}, queue=MIGRATION):
+            eventually(lambda: len(tasks()) == len(ids))
+        for task in tasks():
+            assert task.state == "failed"
+            assert "HUB_EGRESS__NETWORKS" in task.error
+        with pytest.raises(BlockingIOError):
+            listening.accept()
 
 
 async def command(hub: Running, at: Site, url: str, *options: str, code: int = 0, **variables: str) -> str:
