@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import psutil
 import pytest
@@ -21,6 +22,7 @@ from hub.redis import client
 from hub.segments.sender import Sender
 from hub.segments.timers import now_ms
 from hub.settings import Kafka
+from hub.stack.ports import free_port
 from hub.task import OVER, Planned, Task, summed
 from schemas.jobs import DO, EVENT_TO_PROFILE, PROPERTIES_TO_TRAITS, QUEUES, queue_name
 from tests.factories import event, track
@@ -282,12 +284,16 @@ def test_rq_shows_the_queues(kafka: str, namespace: str, tmp_path: Path, redis_u
         found = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         for queue in QUEUES:
             assert f"queue {queue_name(namespace, queue)} 1" in found
-        with worker(at, queue=EVENT_TO_PROFILE) as one:
+        port = free_port()
+        with worker(at, {"HUB_HEALTH__PORT": str(port)}, queue=EVENT_TO_PROFILE) as one:
             eventually(lambda: b"worker.started" in one.log.read_bytes())
             shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
             assert f"worker {namespace}-" in shown
             # what it knows nothing of, it leaves
             eventually(lambda: f"queue {queue_name(namespace, EVENT_TO_PROFILE)} 0" in _raw(command))
+            # and it says itself how many it has done
+            ready = {"ready": True, "state": "idle", "done": 1}
+            eventually(lambda: httpx.get(f"http://127.0.0.1:{port}/ready").json() == ready)
 
 
 def test_a_worker_that_redis_has_forgotten_is_known_again(kafka: str, namespace: str, tmp_path: Path) -> None:

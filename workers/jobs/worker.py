@@ -39,6 +39,8 @@ class Worker(SimpleWorker):
 
     upkeep: Callable[[], None] = staticmethod(lambda: None)
     """Called at the start and every WAIT_S between two jobs."""
+    jobs_done = 0
+    """By this process. What RQ counts is in Redis, and in no attribute of the worker that counts."""
 
     @property
     def stopping(self) -> bool:
@@ -64,7 +66,7 @@ class Worker(SimpleWorker):
         """Do a job, and say meanwhile that it is under way."""
         execution = self.prepare_execution(job)
         with self._beating(job, execution):
-            self.perform_job(job, queue, execution)
+            self.jobs_done += self.perform_job(job, queue, execution)
         self.set_state("idle")
 
     def _be_known(self) -> None:
@@ -118,6 +120,6 @@ def state_of(redis: Redis, worker: Worker) -> dict[str, Any]:
     """For the health port."""
     try:
         redis.ping()
-        return {"ready": True, "state": worker.get_state(), "done": worker.successful_job_count}
+        return {"ready": True, "state": worker.get_state(), "done": worker.jobs_done}
     except RedisError as exc:
         return {"ready": False, "why": str(exc)}
