@@ -84,29 +84,47 @@ def test_a_merge_is_undone(hub: WholeHub, at: Tab) -> None:
 
 
 def test_two_profiles_are_merged_with_the_keyboard(hub: WholeHub, at: Tab) -> None:
-    """It is said before which one stays, and a wrong id is refused in words; then the page is that of both."""
-    stays, goes = "bob-laptop", "bob-phone"
-    for one in (stays, goes):
-        customers.track(hub, one, f"s-{one}", {"type": "page-view"})
-        eventually(lambda one=one: hub.http.get(f"/profiles/{one}").is_success, 30)
-    at.expect("status of 404")
+    """The other one is found as on Profiles, and it is said before which one stays; then the page is of both."""
+    stays, goes, third = "bob-laptop", "bob-phone", "bob-tablet"
+    name = [{"event": "properties.name", "profile": "traits.name"}]
+    hub.define("mapping", "names", event_type="named", fields=name)
+    for one in (stays, goes, third):
+        customers.track(hub, one, f"s-{one}", {"type": "named", "properties": {"name": "Bob Marsh"}})
+    eventually(lambda: hub.get("/profiles/count", q='traits.name = "Bob Marsh"')["count"] == 3, 30)
+    at.expect("status of 422")
     at.go(f"/profiles/{goes}?tab=identity")
     at.sees("No other profile has become part of this one.")
     at.tab_to("Merge with another profile", most=90)
     at.page.press("Enter")
     at.sees("The smaller of the two ids stays")
+    at.tab_to("Search profiles")
+    at.page.type("trait")
+    completions = "document.querySelector('[role=listbox]')?.checkVisibility() === true"
+    at.page.until(completions)
+    at.page.press("Escape")  # closes these, and not the dialog
+    at.page.until(f"!({completions})")
+    search_for(at, "nobody")
+    at.sees("Search for")
+    at.tab_to("id = nobody")
+    at.page.press("Enter")
+    at.sees("Nobody matches.")
+    at.tab_to("Merge them")
+    at.page.press("Enter")
+    at.sees("Say which profile the other one is.")
+    at.tab_to("Search profiles")
+    search_for(at, f'id = "{goes}"')
+    at.sees("That is this profile itself")
+    search_for(at, 'traits.name = "Bob Marsh"')
+    at.sees("Choose one.")
+    at.page.until("document.querySelectorAll('[role=dialog] input[type=radio]').length === 2")
     read_by_everybody(at)
-    at.page.press("Escape")
-    at.page.until("!document.querySelector('[role=dialog]')")
-    at.page.press("Enter")
-    at.tab_to("Id of the other profile")
-    at.page.type("nobody")
-    at.sees("There is no profile with this id.")
-    at.page.press("Enter")
-    at.sees("there is no profile nobody")
-    at.page.press(*["Backspace"] * len("nobody"))
-    at.page.type(stays)
-    at.sees(f"1 event. {stays} stays, {goes} becomes part of it.")
+    at.tab_to("Bob Marsh")
+    at.page.press("Space")
+    at.sees(" becomes part of it.")
+    if third in at.text("[role=dialog] [role=status]"):
+        at.page.press("ArrowDown")
+    at.sees(f"{stays} stays, {goes} becomes part of it.")
+    at.tab_to("Merge them")
     at.page.press("Enter")
     at.sees("Both are one profile now.")
     at.sees(f"{goes} has become part of {stays}, which is shown here.")
@@ -114,6 +132,13 @@ def test_two_profiles_are_merged_with_the_keyboard(hub: WholeHub, at: Tab) -> No
     for words in (stays, goes, "it was asked for"):
         assert words in merged, merged
     assert hub.get(f"/profiles/{goes}")["id"] == stays
+
+
+def search_for(at: Tab, query: str) -> None:
+    """Into the field that has the focus."""
+    at.page.press("Control+a")
+    at.page.type(query)
+    at.page.press("Enter")
 
 
 def test_an_export_is_a_file(hub: WholeHub, at: Tab, tmp_path: Path) -> None:

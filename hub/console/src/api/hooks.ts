@@ -64,6 +64,8 @@ export function useList<T>(to: string, query: Query = {}, how: How = {}) {
     error: found.error,
     isPending: found.isPending,
     isFetching: found.isFetching,
+    /** They are of what was asked before. */
+    isOld: found.isPlaceholderData,
     hasMore: found.hasNextPage,
     isFetchingMore: found.isFetchingNextPage,
     more: () => void found.fetchNextPage(),

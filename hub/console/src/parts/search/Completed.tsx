@@ -74,7 +74,8 @@ export function Completed({ kind, value: text, onChange, onRun, input, more }: P
     ...(onRun && { role: 'combobox', 'aria-expanded': isOpen }),
     'aria-autocomplete': 'list' as const,
     'aria-haspopup': 'listbox' as const,
-    ...(isOpen ? { 'aria-controls': id } : {}),
+    // Escape closes the completions first, then a dialog around the field
+    ...(isOpen ? { 'aria-controls': id, 'data-mantine-stop-propagation': true } : {}),
     ...(isOpen && active >= 0 ? { 'aria-activedescendant': `${id}-${active}` } : {}),
     ...more,
     ...(isFetching && isOpen && { leftSection: <Loader size={14} /> }),

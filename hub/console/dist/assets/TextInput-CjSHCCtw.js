@@ -1,1 +1,0 @@
-import{Rt as e,jt as t}from"./PageHeader-Cs5LbiSc.js";import{b as n}from"./index-CqhTnqNe.js";import{t as r}from"./jsx-runtime-Wy9s6hX0.js";var i=r(),a=t(t=>{let r=e([`Input`,`InputWrapper`,`TextInput`],null,t);return(0,i.jsx)(n,{component:`input`,...r,__staticSelector:`TextInput`})});a.classes=n.classes,a.displayName=`@mantine/core/TextInput`;export{a as t};

@@ -1,1 +1,0 @@
-import{H as e,L as t}from"./index-CqhTnqNe.js";function n(n,r={getInitialValueInEffect:!0}){let i=e(n,r),{colorScheme:a}=t();return a===`auto`?i:a}export{n as t};
