@@ -118,6 +118,21 @@ def test_a_run_that_waits_is_ended(hub: WholeHub, at: Tab) -> None:
     at.sees("No run is paused.")
 
 
+def test_a_graph_begins_where_it_can_be_read_on_a_phone(at: Tab) -> None:
+    """With the start in view, not as small as all of it would have to be; that is one button away."""
+    at.page.size(*PHONE)
+    at.go("/flows/welcome")
+    shown = "document.querySelector('.react-flow').getBoundingClientRect()"
+    start = "document.querySelector('.react-flow__node[data-id=start]').getBoundingClientRect()"
+    last = "document.querySelector('.react-flow__node[data-id=ask]').getBoundingClientRect()"
+    at.page.until(f"document.querySelector('.react-flow__node') !== null && {start}.width > 140")
+    within = "{0}.left >= {1}.left && {0}.right <= {1}.right && {0}.top >= {1}.top && {0}.bottom <= {1}.bottom"
+    at.page.until(within.format(start, shown))
+    assert not at.page.evaluate(within.format(last, shown))
+    at.page.tap(button("Fit View"))
+    at.page.until(within.format(last, shown))
+
+
 @pytest.mark.parametrize("dark", [False, True])
 def test_everybody_can_read_them_and_names_are_text(hub: WholeHub, at: Tab, dark: bool) -> None:
     nodes = {"start": {"type": "start", "note": HOSTILE}}

@@ -1,14 +1,19 @@
 import '@xyflow/react/dist/style.css'
 
 import { useComputedColorScheme } from '@mantine/core'
-import { Background, Controls, type Edge, MarkerType, ReactFlow } from '@xyflow/react'
+import { Background, Controls, type Edge, MarkerType, ReactFlow, type ReactFlowInstance } from '@xyflow/react'
 import { useMemo } from 'react'
 
-import { placed } from './layout'
+import { HEIGHT, placed } from './layout'
 import { type Box, NodeBox } from './NodeBox'
 import { type FlowSpec, type Lit, type NodeType, targets } from './types'
 
 const KINDS = { box: NodeBox }
+const FRAME = 380
+const FIT = { maxZoom: 1 }
+/** Smaller than this, what is written in nodes cannot be read. */
+const READABLE_ZOOM = 0.75
+const MARGIN = 16
 
 interface Props {
   flow: FlowSpec
@@ -66,14 +71,15 @@ export function Graph({ flow, types, wrong, lit, selected, onSelect, onConnect }
     [flow, lit],
   )
   return (
-    <div style={{ height: 380, border: '1px solid var(--hub-line)', borderRadius: 6 }} role="group" aria-label="The flow as a graph">
+    <div style={{ height: FRAME, border: '1px solid var(--hub-line)', borderRadius: 6 }} role="group" aria-label="The flow as a graph">
       <ReactFlow
         nodes={boxes}
         edges={edges}
         nodeTypes={KINDS}
         colorMode={scheme}
         fitView
-        fitViewOptions={{ maxZoom: 1 }}
+        fitViewOptions={FIT}
+        onInit={(graph) => void begin(graph)}
         minZoom={0.1}
         nodesDraggable={false}
         nodesConnectable={onConnect !== undefined}
@@ -89,6 +95,17 @@ export function Graph({ flow, types, wrong, lit, selected, onSelect, onConnect }
       </ReactFlow>
     </div>
   )
+}
+
+/** All of the flow is in view; or its start, if all of it were too small to read. */
+async function begin(graph: ReactFlowInstance<Box>) {
+  await graph.fitView(FIT)
+  if (graph.getZoom() >= READABLE_ZOOM) return
+  const nodes = graph.getNodes()
+  const start = nodes.find(({ data }) => data.type === 'start') ?? nodes[0]
+  if (start === undefined) return
+  const { x, y } = start.position
+  await graph.setViewport({ zoom: READABLE_ZOOM, x: MARGIN - x * READABLE_ZOOM, y: FRAME / 2 - (y + HEIGHT / 2) * READABLE_ZOOM })
 }
 
 /** Those of its type, those that lead somewhere, and the one for errors last. */
