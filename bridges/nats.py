@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 from nats import errors
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 from nats.js.api import AckPolicy, ConsumerInfo, DeliverPolicy, RawStreamMsg, RetentionPolicy
 from nats.js.errors import NotFoundError
 
@@ -81,6 +82,7 @@ class NatsBridge(Bridge):
         self._context = context
         self._link: ConsumerLink | None = None
         self._keeper: asyncio.Task[None] | None = None
+        self._subscription: Subscription | None = None
         self._waiting: deque[NatsDelivery] = deque()
         self._held: dict[int, _Held] = {}
         self._news = Bell()
@@ -105,7 +107,7 @@ class NatsBridge(Bridge):
         self._ack_wait_s = info.config.ack_wait or self._ack_wait_s
         self._pending = info.num_pending
         self._inbox = link.client.new_inbox()
-        await link.ask(
+        self._subscription = await link.ask(
             link.client.subscribe(f"{self._inbox}.*", cb=self._arrived, pending_msgs_limit=0, pending_bytes_limit=0)
         )
         await self._ask_for_left_behind(link, info)
@@ -146,7 +148,7 @@ class NatsBridge(Bridge):
             await cancelled([self._keeper])
         if link is not None:
             # nothing is given back here: the last request would have it sent to us again, and out of order
-            await link.close()
+            await link.close(self._subscription)
         self._waiting.clear()
         self._held.clear()
 

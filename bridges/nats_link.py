@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from nats import errors
 from nats.aio.client import Client
+from nats.aio.subscription import Subscription
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, ConsumerInfo, DeliverPolicy, StreamInfo
 from nats.js.errors import APIError, NotFoundError, ServerError, ServiceUnavailableError
@@ -132,14 +133,21 @@ class Link:
                 "source", f"{settings.url} does not ask for TLS, so it is not used: write nats://, or set up TLS"
             )
 
-    async def close(self) -> None:
-        """Never raises."""
+    async def close(self, subscription: Subscription | None = None) -> None:
+        """
+        Never raises. Args: subscription: of pull requests.
+
+        The server hears that nobody waits at it any more, before it hears that the connection is gone: in between it
+        would answer requests, and what it sends then comes to the next bridge only when ack_wait is over.
+        """
         self._closing = True
         if not self._begun:
             return
         try:
             async with asyncio.timeout(GOODBYE_S):
                 if self.client.is_connected:
+                    if subscription is not None:
+                        await subscription.unsubscribe()
                     await self.client.flush()
                 await self.client.close()
         except (errors.Error, OSError, TimeoutError) as exc:
