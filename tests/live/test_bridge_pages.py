@@ -45,7 +45,7 @@ PAGES: Final = {
     "rabbitmq": Page("rabbitmq", "localhost:5672", "ida"),
     "redis_list": Page("valkey", "localhost:6379", "zoe"),
     "redis_streams": Page("valkey", "localhost:6379", "ben"),
-    "sqs": Page("sqs", "localhost:4566", "amy"),
+    "sqs": Page("sqs", "localhost:9324", "amy"),
     "webhook": Page("", "", "octo"),
 }
 

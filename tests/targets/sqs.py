@@ -19,10 +19,9 @@ class SqsSink:
     """See Sink."""
 
     kind = "sqs"
-    exactly_once = False  # this server forgets what was deleted, and would know what comes again only before
 
     def __init__(self, source: SqsSource, url: str) -> None:
-        self.in_order = source.fifo
+        self.in_order = self.exactly_once = source.fifo
         self._client, self._queue = source.client, source.queue
         settings = {
             "queue": source.queue.rpartition("/")[2],

@@ -1,4 +1,4 @@
-"""SQS as moto plays it: a standard queue."""
+"""SQS as ElasticMQ plays it: a standard queue."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-from moto import __version__
-
 from tests.matrix.brokers import QUEUE, SECRET, OwnServer
 from tests.matrix.link import Link
 from tests.matrix.load import Message, Send
+from tests.servers.sqs import VERSION
 from tests.sources.sqs import VISIBILITY_S, client
 
 MOST: Final = 10
@@ -23,12 +22,9 @@ class Sqs(OwnServer):
 
     kind = "sqs"
     server = "sqs"
-    product = f"moto {__version__}"
+    product = f"ElasticMQ {VERSION}"
     in_order = False
-    not_done: ClassVar = {
-        "broker": "moto keeps nothing when it ends; Amazon's ends for nobody",
-        "credential": "moto asks for none",
-    }
+    not_done: ClassVar = {"credential": "ElasticMQ asks for none"}
     notes = f"messages that were in the hands of a killed bridge come again after {VISIBILITY_S} s"
 
     def __init__(self, folder: Path, link: Link) -> None:
