@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from typing import Any, Final, TypeAlias
 
+import httpx
 import msgspec
 import nats
 import pika
@@ -120,12 +121,16 @@ def to_redis_list(settings: dict[str, Any]) -> Iterator[Send]:
 
 @contextmanager
 def to_sqs(settings: dict[str, Any]) -> Iterator[Send]:
+    """The request as it is, unsigned: boto's own work for a hundred a second would be most of what is measured."""
     with closing(sqs.client(settings["endpoint_url"])) as client:
         url = client.get_queue_url(QueueName=settings["queue"])["QueueUrl"]
+    headers = {"X-Amz-Target": "AmazonSQS.SendMessageBatch", "Content-Type": "application/x-amz-json-1.0"}
+    with httpx.Client(base_url=settings["endpoint_url"], headers=headers) as http:
 
         def send(bodies: Sequence[bytes]) -> None:
             entries = [{"Id": str(n), "MessageBody": base64.b64encode(body).decode()} for n, body in enumerate(bodies)]
-            client.send_message_batch(QueueUrl=url, Entries=entries)
+            answer = http.post("/", content=msgspec.json.encode({"QueueUrl": url, "Entries": entries}))
+            assert answer.is_success, answer.text
 
         yield send
 

@@ -126,8 +126,6 @@ def forward(bench: Bench, kind: str, namespace: str, folder: Path) -> Course:
 # what passes through a bridge that is not behind, and what one costs that has nothing to do
 
 RATE: Final = 1_000
-RATES: Final = {"sqs": 100}
-"""moto, which plays SQS, needs more than a second of its one core for a thousand messages, bridge or no bridge."""
 SECONDS: Final = 8
 IDLE: Final = 100
 SETTLE_S: Final = 15.0
@@ -147,7 +145,7 @@ EVERY: Final = {
 MIXED: Final = "every kind"
 """As many of each."""
 PASSAGE: Final = (
-    f"{{rate:,}} messages a second of some {payloads.MESSAGE_BYTES} bytes for {SECONDS} s, sent by the clock (an open "
+    f"{RATE:,} messages a second of some {payloads.MESSAGE_BYTES} bytes for {SECONDS} s, sent by the clock (an open "
     "loop) in groups of a hundredth of a second. From when a message was due to be sent to the broker until our Kafka "
     "had it on events.v1: the time that its broker writes into the record, rounded up to a millisecond; nobody reads "
     "meanwhile. Sender, broker, bridge process and our Kafka share the cores."
@@ -168,14 +166,13 @@ def test_latency_of(kind: str, bench: Bench, shared_folder: Path) -> None:
         bench.define("bridge", "bench", spec)
         with bridging(bench, 1):
             arguments = (json.dumps(source.settings), bench.kafka.bootstrap, EVENTS.name(bench.namespace))
-            rate = RATES.get(kind, RATE)
-            runs = [processes.ask("passage", kind, *arguments, rate, SECONDS) for _ in range(RUNS + 1)][1:]
+            runs = [processes.ask("passage", kind, *arguments, RATE, SECONDS) for _ in range(RUNS + 1)][1:]
     rows = [
         Row("p50, ms", [run["p50"] for run in runs]),
         Row("p99, ms", [run["p99"] for run in runs], (), Floor(25, at_most=True)),
         Row("longest, ms", [run["max"] for run in runs]),
     ]
-    write(f"5x. Latency of a bridge of {kind}", PASSAGE.format(rate=rate), rows, bench.began)
+    write(f"5x. Latency of a bridge of {kind}", PASSAGE, rows, bench.began)
 
 
 @pytest.mark.bench
