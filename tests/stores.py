@@ -19,6 +19,7 @@ import httpx
 from hub.search_engine import address_of, elsewhere
 from hub.settings import Settings
 from hub.store.factory import remove_store
+from tests.plain_http import NO_TLS
 from tests.servers.running import shared
 
 NAME: Final = "HUB_TEST_STORE"
@@ -64,6 +65,8 @@ def forget(namespace: str) -> None:
         return
     url = store_url(Path(), namespace)
     (host,) = address_of(url).hosts
-    found = httpx.get(f"{host}/{namespace}*-rows", params={"filter_path": "*.settings.index.uuid"}, timeout=60).json()
+    found = httpx.get(
+        f"{host}/{namespace}*-rows", params={"filter_path": "*.settings.index.uuid"}, timeout=60, verify=NO_TLS
+    ).json()
     for name in found:
         remove_store(elsewhere(url, name.removesuffix("-rows")))

@@ -12,6 +12,7 @@ import pytest
 from hub.search_engine import Layout
 from hub.store import Store, open_store
 from hub.store.elastic import ElasticStore
+from tests.plain_http import NO_TLS
 from tests.servers.running import shared
 
 
@@ -42,7 +43,7 @@ def elastic(search_engine: str, namespace: str) -> Iterator[ElasticStore]:
 
 def remove_namespace(url: str, namespace: str) -> None:
     """All indices and templates of a namespace."""
-    with httpx.Client(base_url=url.removeprefix("elasticsearch+"), timeout=60) as http:
+    with httpx.Client(base_url=url.removeprefix("elasticsearch+"), timeout=60, verify=NO_TLS) as http:
         names = http.get(f"/{namespace}-*", params={"filter_path": "*.settings.index.uuid"}).json()
         for path in (",".join(names), f"_index_template/{namespace}-*", f"_component_template/{namespace}-*"):
             assert http.delete(f"/{path}").is_success

@@ -37,6 +37,7 @@ from hub.store.elastic.indices import BATCHES, PROFILES, events_index
 from tests.contracts.batches import NOW_MS, batch, event, letter, profile, session, whole
 from tests.contracts.elastic_process import EVENTS, POINTS, Point
 from tests.contracts.test_store_identity import entry, identity
+from tests.plain_http import NO_TLS
 from tests.servers.running import own
 from tests.waiting import wait_for
 
@@ -320,7 +321,7 @@ def test_a_cluster_that_lets_nobody_write_loses_nothing(
     url = f"{search_engine.removeprefix('elasticsearch+')}{elastic._engine.index(name)}/_settings"
 
     def set_block(value: bool | None) -> None:
-        httpx.put(url, json={f"index.blocks.{block}": value}, timeout=60).raise_for_status()
+        httpx.put(url, json={f"index.blocks.{block}": value}, timeout=60, verify=NO_TLS).raise_for_status()
 
     set_block(True)
     with pytest.raises(Unavailable, match="lets nobody write"):
@@ -418,7 +419,12 @@ def busy(server: str, times: int, *, is_whole: bool) -> Iterator[str]:
                 return
             headers = {name: self.headers[name] for name in ("accept", "content-type") if name in self.headers}
             given = httpx.request(
-                self.command, f"{server}{self.path.lstrip('/')}", content=body, headers=headers, timeout=60
+                self.command,
+                f"{server}{self.path.lstrip('/')}",
+                content=body,
+                headers=headers,
+                timeout=60,
+                verify=NO_TLS,
             )
             self.reply(given.status_code, given.content)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, closing
 from functools import partial
@@ -47,12 +46,11 @@ from schemas.records import Inbound
 from schemas.topics import EVENTS
 from tests import stores
 from tests.kafka_tools import consume
+from tests.plain_http import NO_TLS
 from workers.jobs.kinds import kinds
 
 KEY = "correct horse battery staple"
 ADMIN = {"Authorization": f"Bearer {KEY}"}
-NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-"""For clients of plain HTTP: else each reads all certificates of the machine."""
 
 
 class Running(NamedTuple):

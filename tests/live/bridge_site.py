@@ -19,6 +19,7 @@ from hub.store.factory import open_store
 from tests import stores
 from tests.kafka_tools import eventually
 from tests.live.whole_hub import ROOT, environment
+from tests.plain_http import NO_TLS
 
 KEY: Final = "correct horse battery staple"
 STOP_S: Final = 30.0
@@ -48,7 +49,7 @@ class Process:
 
     def ready(self) -> dict[str, Any]:
         """What it says of itself."""
-        answer: dict[str, Any] = httpx.get(f"http://127.0.0.1:{self.port}/ready", timeout=10).json()
+        answer: dict[str, Any] = httpx.get(f"http://127.0.0.1:{self.port}/ready", timeout=10, verify=NO_TLS).json()
         return answer
 
     def runs(self) -> set[str]:
@@ -99,7 +100,10 @@ class Site:
         )
         self.api = self.start("api")
         self.http = httpx.Client(
-            base_url=f"http://127.0.0.1:{self.api.port}", headers={"Authorization": f"Bearer {KEY}"}, timeout=60
+            base_url=f"http://127.0.0.1:{self.api.port}",
+            headers={"Authorization": f"Bearer {KEY}"},
+            timeout=60,
+            verify=NO_TLS,
         )
 
     def start(self, name: str, *, module: tuple[str, ...] = ("hub",), **variables: str) -> Process:

@@ -16,6 +16,7 @@ from hub.store import open_store
 from schemas.codec import decode_stored
 from schemas.topics import STORED
 from tests.kafka_tools import eventually, read
+from tests.plain_http import NO_TLS
 
 CLIENTS: Final = 6
 PROFILES: Final = 5
@@ -77,7 +78,7 @@ class Load:
 
     def _client(self) -> None:
         done, profiles = 0, [str(uuid.uuid4()) for _ in range(PROFILES)]
-        with httpx.Client(base_url=self._url, timeout=30) as http:
+        with httpx.Client(base_url=self._url, timeout=30, verify=NO_TLS) as http:
             while not self._over.is_set() and not self.failure:
                 profile = profiles[done % PROFILES]
                 event = str(uuid.uuid4())

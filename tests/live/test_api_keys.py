@@ -16,9 +16,10 @@ from hub.definitions.api_keys import digest
 from hub.settings import Kafka
 from schemas.topics import DEFINITIONS
 from tests.kafka_tools import read
-from tests.live.api import ADMIN, NO_TLS, Running, running
+from tests.live.api import ADMIN, Running, running
 from tests.live.test_api_admin import is_problem
 from tests.live.test_api_process import api, url_of
+from tests.plain_http import NO_TLS
 
 PLACES = {"kind": "source", "page": "0", "version": "0"}
 """What stands in a path for its parameters; an id is that of nothing."""

@@ -18,7 +18,8 @@ from hub.log.admin import LogAdmin, ensure_topics
 from hub.settings import Kafka
 from hub.store.factory import open_store
 from tests import stores
-from tests.live.api import ADMIN, KEY, NO_TLS
+from tests.live.api import ADMIN, KEY
+from tests.plain_http import NO_TLS
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -70,15 +71,13 @@ def client_of(process: subprocess.Popen[str]) -> httpx.Client:
 
 def test_a_stop_finishes_the_requests_that_are_under_way(kafka, namespace, tmp_path):
     # Kafka's acknowledgement takes a second, so the signal comes in the middle
-    with api(kafka, namespace, tmp_path, HUB_KAFKA__LINGER_MS="1500") as process:
-        base = url_of(process)
-        headers = {"Authorization": f"Bearer {KEY}"}
-        assert httpx.put(f"{base}/definitions/source/shop", json={}, headers=headers, timeout=20).status_code == 201
-        with socket.create_connection(("127.0.0.1", int(base.rpartition(":")[2]))) as request:
+    with api(kafka, namespace, tmp_path, HUB_KAFKA__LINGER_MS="1500") as process, client_of(process) as admin:
+        assert admin.put("/definitions/source/shop", json={}).status_code == 201
+        with socket.create_connection(("127.0.0.1", admin.base_url.port)) as request:
             body = b'{"source":"shop","events":[{"type":"view"}]}'
             request.sendall(b"POST /track HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
             # the server's loop reads in the order of arrival: when it answers this, it has the request before
-            assert httpx.get(f"{base}/live").status_code == 200
+            assert admin.get("/live").status_code == 200
             process.send_signal(signal.SIGTERM)
             request.settimeout(20)
             assert request.recv(65_536).startswith(b"HTTP/1.1 200 ")

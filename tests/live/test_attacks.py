@@ -19,8 +19,9 @@ import httpx
 import psutil
 import pytest
 
-from tests.live.api import ADMIN, NO_TLS
+from tests.live.api import ADMIN
 from tests.live.test_api_process import api, url_of
+from tests.plain_http import NO_TLS
 from tests.waiting import wait_for
 
 HEAD: Final = b"POST /track HTTP/1.1\r\nHost: hub\r\nContent-Type: application/json\r\n"

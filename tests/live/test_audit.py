@@ -17,10 +17,11 @@ from hub.settings import Kafka
 from hub.store.memory import MemoryStore
 from schemas.topics import AUDIT
 from tests.kafka_tools import eventually, read
-from tests.live.api import ADMIN, NO_TLS, running
+from tests.live.api import ADMIN, running
 from tests.live.test_api_admin import batch, is_problem
 from tests.live.test_api_keys import bearer, make, path_of
 from tests.live.test_api_process import api, url_of
+from tests.plain_http import NO_TLS
 
 SECRET = "hunter2-of-the-broker"
 

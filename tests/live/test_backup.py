@@ -19,6 +19,7 @@ import redis
 from hub.backup.make import POINTS
 from tests.kafka_tools import eventually
 from tests.live.whole_hub import ROOT, WholeHub, hub, whole_hub
+from tests.plain_http import NO_TLS
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.long]
 
@@ -125,7 +126,7 @@ def test_a_hub_goes_on_from_a_backup_that_was_taken_under_load(tmp_path: Path) -
         assert {path: running.get(path)["items"] for path in LISTED} == listed
         assert [one["id"] for one in running.get("/audit", size=1_000)["items"]] == audited
         headers = {"Authorization": f"Bearer {made_key}"}
-        assert httpx.get(f"{running.url}/profiles/p1", headers=headers).is_success
+        assert httpx.get(f"{running.url}/profiles/p1", headers=headers, verify=NO_TLS).is_success
         with redis.Redis.from_url(running.state().redis) as valkey:
             assert valkey.get("of the test") == b"before"
         for number in range(most + 1, most + 30):

@@ -15,6 +15,7 @@ import pytest
 from tests.kafka_tools import eventually
 from tests.live.bridge_site import Site, site
 from tests.packages import LINES, install, write
+from tests.plain_http import NO_TLS
 from tests.servers import running
 
 MAPPING = {"profile": "who", "event": {"type": "'called'", "properties": {"n": "n"}}}
@@ -84,7 +85,9 @@ def test_a_webhook_is_the_apis(hub: Site) -> None:
     for number, secret in enumerate([*SECRETS, "another"]):
         digest = hmac.new(secret.encode(), body(number), hashlib.sha256).hexdigest()
         headers = {"X-Hub-Signature-256": f"sha256={digest}", "X-GitHub-Delivery": f"d-{number}"}
-        answer = httpx.post(f"http://127.0.0.1:{hub.api.port}/webhooks/hook", content=body(number), headers=headers)
+        answer = httpx.post(
+            f"http://127.0.0.1:{hub.api.port}/webhooks/hook", content=body(number), headers=headers, verify=NO_TLS
+        )
         assert answer.status_code == (200 if secret in SECRETS else 401)
     seen = hub.get("/bridges/hook")
     assert (seen["state"], seen["process"], seen["forwarded"]) == ("running", None, 2)

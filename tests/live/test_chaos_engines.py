@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from tests.live.whole_hub import hub, left_on
+from tests.plain_http import NO_TLS
 from tests.servers.kept_up import kept_up
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
@@ -49,4 +50,4 @@ def test_a_short_run_keeps_every_promise(name: str, tmp_path: Path) -> None:
 
 
 def _indices(url: str) -> set[str]:
-    return set(httpx.get(f"{url}/_all", params={"filter_path": "*.settings.index.uuid"}).json())
+    return set(httpx.get(f"{url}/_all", params={"filter_path": "*.settings.index.uuid"}, verify=NO_TLS).json())

@@ -18,6 +18,7 @@ from tests import stores
 from tests.factories import event, track
 from tests.kafka_tools import define, eventually, write_events
 from tests.live.collector import collector
+from tests.plain_http import NO_TLS
 from tests.servers.elasticsearch import REPOSITORY
 from tests.servers.running import own
 
@@ -30,7 +31,10 @@ SUM = {"event_type": "purchase", "fields": [{"event": "properties.n", "profile":
 @pytest.fixture
 def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[httpx.Client]:
     """One of this test, that hubs have their stores in and that has a repository for snapshots."""
-    with own("elasticsearch", tmp_path / "engine") as server, httpx.Client(base_url=server.url, timeout=60) as http:
+    with (
+        own("elasticsearch", tmp_path / "engine") as server,
+        httpx.Client(base_url=server.url, timeout=60, verify=NO_TLS) as http,
+    ):
         values = (f"elasticsearch+{server.url}", "0", str(stores.REFRESH_MS))
         for setting, value in zip(stores.SETTINGS, values, strict=True):
             monkeypatch.setenv(setting, value)

@@ -29,6 +29,7 @@ from tests.factories import event, track
 from tests.kafka_tools import eventually, write, write_events
 from tests.live.bridge_site import Process, Site
 from tests.live.whole_hub import ROOT
+from tests.plain_http import NO_TLS
 from tests.servers.running import Own, own
 from workers.agents.events import event_id
 from workers.agents.plan import SLICE
@@ -436,7 +437,7 @@ def looks(process: Process, least: int = 6) -> None:
 
 
 def steps(process: Process) -> float:
-    text = httpx.get(f"http://127.0.0.1:{process.port}/metrics", timeout=10).text
+    text = httpx.get(f"http://127.0.0.1:{process.port}/metrics", timeout=10, verify=NO_TLS).text
     found = re.search(r'^hub_agents_ticks_total\{tick="heartbeats"\} (\S+)$', text, re.MULTILINE)
     return float(found[1]) if found else 0.0
 

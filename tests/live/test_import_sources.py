@@ -23,6 +23,7 @@ from hub.imports.spec import ImportSpec
 from hub.log.config import admin_config
 from hub.settings import Kafka
 from tests.kafka_tools import write
+from tests.plain_http import NO_TLS
 from tests.servers import mariadb, postgres
 from tests.servers.running import shared
 
@@ -225,7 +226,7 @@ def search(shared_folder: Path) -> Iterator[str]:
 
 
 def test_an_index(search: str, namespace: str) -> None:
-    with httpx.Client(base_url=search, timeout=60) as http:
+    with httpx.Client(base_url=search, timeout=60, verify=NO_TLS) as http:
         made = http.put(f"/{namespace}", json={"settings": {"number_of_shards": 2, "number_of_replicas": 0}})
         assert made.is_success, made.text
         lines = [

@@ -8,9 +8,10 @@ import sys
 
 import httpx
 
-from tests.live.api import KEY, NO_TLS
+from tests.live.api import KEY
 from tests.live.test_api_keys import bearer
 from tests.live.test_api_process import ROOT, api, url_of
+from tests.plain_http import NO_TLS
 
 
 def test_keys_and_what_was_done_with_them_on_the_command_line(kafka, namespace, tmp_path):

@@ -26,6 +26,7 @@ from hub.store.port import Store
 from tests import stores
 from tests.bench import processes
 from tests.kafka_tools import define, eventually, write
+from tests.plain_http import NO_TLS
 
 pytestmark = pytest.mark.slow
 
@@ -49,7 +50,7 @@ class Hub(NamedTuple):
 
     def live(self) -> None:
         """A live event: accepted at once."""
-        answer = httpx.post(f"{self.url}/track", json=LIVE, timeout=20)
+        answer = httpx.post(f"{self.url}/track", json=LIVE, timeout=20, verify=NO_TLS)
         assert answer.status_code == 200, answer.text
 
     def on_log(self) -> int:
@@ -113,7 +114,8 @@ def check_all_is_stored(hub: Hub, live: int) -> None:
 
 
 def in_flight(hub: Hub) -> float:
-    found = re.search(r"^hub_bulk_in_flight_events (\S+)$", httpx.get(f"{hub.url}/metrics").text, re.MULTILINE)
+    text = httpx.get(f"{hub.url}/metrics", verify=NO_TLS).text
+    found = re.search(r"^hub_bulk_in_flight_events (\S+)$", text, re.MULTILINE)
     assert found is not None
     return float(found[1])
 
@@ -201,6 +203,6 @@ def test_a_bridge_that_is_stopped_while_it_waits_leaves_no_doubles(hub: Hub) -> 
 
 
 def test_a_priority_that_is_none_is_refused(hub: Hub) -> None:
-    answer = httpx.post(f"{hub.url}/track", json=LIVE, headers={"Hub-Priority": "urgent"}, timeout=20)
+    answer = httpx.post(f"{hub.url}/track", json=LIVE, headers={"Hub-Priority": "urgent"}, timeout=20, verify=NO_TLS)
     assert answer.status_code == 422
     assert answer.json()["where"] == "Hub-Priority"

@@ -14,9 +14,10 @@ import pytest
 from hub.api.roles import ROLES
 from hub.settings import Kafka
 from tests.kafka_tools import eventually
-from tests.live.api import ADMIN, NO_TLS, Running, running
+from tests.live.api import ADMIN, Running, running
 from tests.live.collector import collector
 from tests.live.test_api_admin import is_problem
+from tests.plain_http import NO_TLS
 from tests.servers.running import shared
 
 KINDS: Final = ("source", "segment", "flow", "api-key")

@@ -21,6 +21,7 @@ from tests.kafka_tools import eventually, read
 from tests.live.bridge_site import KEY, Site, site
 from tests.live.test_api_keys import path_of
 from tests.live.whole_hub import ROOT
+from tests.plain_http import NO_TLS
 from tests.servers.running import shared
 
 WHAT: Final = (
@@ -81,7 +82,7 @@ def test_what_was_planted_is_found_nowhere(kafka: str, shared_folder: Path, name
         eventually(lambda: hub.get("/bridges/queue")["last_error"])
         said += [json.dumps(hub.get(f"/{kind}")) for kind in ("bridges", "destinations", "audit", "dead-letters")]
         said += [json.dumps(process.ready()) for process in processes[1:]]
-        said += [httpx.get(f"http://127.0.0.1:{process.port}/metrics").text for process in processes]
+        said += [httpx.get(f"http://127.0.0.1:{process.port}/metrics", verify=NO_TLS).text for process in processes]
         said += [_command(hub, command, tmp_path) for command in COMMANDS]
         said.append(_command(hub, ("balance",), tmp_path, HUB_KEY=planted["wrong-key"]))
     said.append(hub.logs())

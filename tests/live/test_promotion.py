@@ -30,6 +30,7 @@ from tests.kafka_tools import define, eventually, write_events
 from tests.live.collector import CollectorProcess
 from tests.live.replayed import MOST, PROFILES, SUM, TIMES, Live, definitions, tables
 from tests.live.whole_hub import HUB, environment, whole_hub
+from tests.plain_http import NO_TLS
 from tests.unit.test_privacy import order
 
 pytestmark = pytest.mark.slow
@@ -270,7 +271,7 @@ class Load(threading.Thread):
         self.failed: BaseException | None = None
 
     def run(self) -> None:
-        with httpx.Client(base_url=self._url, timeout=30) as http:
+        with httpx.Client(base_url=self._url, timeout=30, verify=NO_TLS) as http:
             try:
                 self._send(http)
             except BaseException as exc:  # noqa: BLE001 - the test raises it
@@ -314,7 +315,7 @@ def test_a_promotion_while_events_come(tmp_path: Path) -> None:
         point = {"event_type": "sign-in", "identifiers": [{"event": "properties.email", "kind": "email"}]}
         hub.define("identification-point", "mail", **point)
         load = Load(hub.url)
-        with httpx.Client(base_url=hub.url, timeout=30) as http:
+        with httpx.Client(base_url=hub.url, timeout=30, verify=NO_TLS) as http:
             for profile in ("p0", "p1", "p4", "p5"):
                 mail = {"type": "sign-in", "properties": {"email": f"{person(profile)}@example.com"}}
                 load.post(http, profile, mail)

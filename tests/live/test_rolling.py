@@ -20,6 +20,7 @@ import pytest
 from hub.stack import ports
 from tests.kafka_tools import eventually
 from tests.live.whole_hub import ROOT, environment
+from tests.plain_http import NO_TLS
 from tests.servers.running import shared
 from tests.sources.kafka import KafkaSource
 from tests.upgrades import release
@@ -84,7 +85,7 @@ class Process:
     def ask(self, path: str, **query: Any) -> httpx.Response | None:
         """GET; None: it does not listen."""
         try:
-            return httpx.get(self.url + path, params=query, headers=HEADERS, timeout=30)
+            return httpx.get(self.url + path, params=query, headers=HEADERS, timeout=30, verify=NO_TLS)
         except httpx.TransportError:
             return None
 
@@ -136,7 +137,7 @@ class Sender:
         eventually(lambda: self.taken >= now + count)
 
     def _send(self) -> None:
-        with httpx.Client(timeout=30) as http:
+        with httpx.Client(timeout=30, verify=NO_TLS) as http:
             while not self._over.is_set():
                 body = payload(self.taken)
                 for door in itertools.cycle(range(1_000)):
@@ -186,7 +187,8 @@ def size(api: Process, segment: str) -> int:
 
 
 def define(api: Process, place: str, spec: dict[str, Any]) -> None:
-    httpx.put(f"{api.url}/definitions/{place}", json=spec, headers=HEADERS, timeout=30).raise_for_status()
+    answer = httpx.put(f"{api.url}/definitions/{place}", json=spec, headers=HEADERS, timeout=30, verify=NO_TLS)
+    answer.raise_for_status()
 
 
 class Queue:

@@ -18,6 +18,7 @@ from hub.jobs.queue import Call, JobQueue
 from hub.redis import client
 from schemas.jobs import DO, QUEUES, RESUME, SCHEDULER, queue_name
 from tests.kafka_tools import eventually
+from tests.plain_http import NO_TLS
 from tests.servers import running
 
 
@@ -54,7 +55,7 @@ def dashboard(redis_url: str, folder: Path) -> Iterator[Any]:
     try:
 
         def get(path: str) -> Any:
-            return httpx.get(f"http://127.0.0.1:{port}/0/data/{path}").raise_for_status().json()
+            return httpx.get(f"http://127.0.0.1:{port}/0/data/{path}", verify=NO_TLS).raise_for_status().json()
 
         def answers() -> bool:
             assert process.poll() is None, (folder / "dashboard.log").read_text()

@@ -21,6 +21,7 @@ from hub.store.elastic.dsl import compile_dsl
 from hub.store.elastic.facts import facts
 from hub.store.elastic.tokens import FACTS
 from hub.store.query import prepare
+from tests.plain_http import NO_TLS
 from tests.servers.running import shared
 from tests.unit.condition_cases import CONDITIONS, NOW_US, constant, documents, found_in_sql, leaves
 from tests.unit.search_cases import is_plain
@@ -89,7 +90,7 @@ class Index:
 def index(request: pytest.FixtureRequest, shared_folder: Path, namespace: str) -> Iterator[Index]:
     with (
         shared(request.param, shared_folder / request.param) as url,
-        httpx.Client(base_url=url, timeout=60) as client,
+        httpx.Client(base_url=url, timeout=60, verify=NO_TLS) as client,
     ):
         made = Index(client, f"{namespace}-conditions")
         yield made

@@ -28,6 +28,7 @@ from tests.kafka_tools import eventually
 from tests.live.api import ADMIN, KEY
 from tests.live.test_store_faults import Link
 from tests.live.whole_hub import ROOT, environment
+from tests.plain_http import NO_TLS
 from tests.servers.running import Own, own, shared
 
 pytestmark = pytest.mark.slow
@@ -53,7 +54,7 @@ class Starting:
         """Status and answer of /ready; 0 while nobody listens."""
         assert self.popen.poll() is None, self.log.read_text()
         with suppress(httpx.TransportError):
-            answer = httpx.get(f"http://127.0.0.1:{self.port}/ready", timeout=10)
+            answer = httpx.get(f"http://127.0.0.1:{self.port}/ready", timeout=10, verify=NO_TLS)
             return answer.status_code, answer.json()
         return 0, {}
 
@@ -61,7 +62,7 @@ class Starting:
         """For something that is named so."""
         eventually(lambda: words in self.ready()[1].get("waiting_for", ""))
         assert self.ready()[0] == 503
-        assert httpx.get(f"http://127.0.0.1:{self.port}/live").status_code == 200
+        assert httpx.get(f"http://127.0.0.1:{self.port}/live", verify=NO_TLS).status_code == 200
 
     def until_ready(self) -> None:
         eventually(lambda: self.ready()[0] == 200)
@@ -108,7 +109,7 @@ def test_while_kafka_is_away_each_process_waits_and_then_works(namespace: str, t
         for process in running.values():
             process.until_waiting(f"no broker of {bootstrap} (HUB_KAFKA__BOOTSTRAP) answers")
         url = f"http://127.0.0.1:{running['api'].port}"
-        assert httpx.post(f"{url}/track", json={}).status_code == 503
+        assert httpx.post(f"{url}/track", json={}, verify=NO_TLS).status_code == 503
         with closing(client(valkey.url)) as redis:
             eventually(lambda: waiting(redis, namespace) == 5)
         assert running["bridges"].stop() == 0
@@ -118,7 +119,7 @@ def test_while_kafka_is_away_each_process_waits_and_then_works(namespace: str, t
             for process in left:
                 process.until_ready()
                 assert len(said(process.log, "process.waits")) == len(said(process.log, "process.goes_on")) == 1
-            with httpx.Client(base_url=url, headers=ADMIN, timeout=30) as api:
+            with httpx.Client(base_url=url, headers=ADMIN, timeout=30, verify=NO_TLS) as api:
                 assert api.put("/definitions/source/shop", json={}).status_code == 201
                 sent = {"source": {"id": "shop"}, "events": [{"type": "view"}]}
                 assert api.post("/track", json=sent).status_code == 200

@@ -34,6 +34,7 @@ from hub.store.port import Store
 from tests.factories import event, track
 from tests.kafka_tools import define, eventually, write_events
 from tests.live.collector import CollectorProcess, collector
+from tests.plain_http import NO_TLS
 from tests.servers.kept_up import kept_up
 from tests.servers.running import shared
 
@@ -65,7 +66,7 @@ class Site(NamedTuple):
     def state(self) -> dict[str, Any]:
         """What the collector says of itself."""
         try:
-            said: dict[str, Any] = httpx.get(f"http://{HOST}:{self.health}/ready", timeout=20).json()
+            said: dict[str, Any] = httpx.get(f"http://{HOST}:{self.health}/ready", timeout=20, verify=NO_TLS).json()
         except httpx.TransportError:  # it has only just started
             return {"ready": False, "waiting_for": ""}
         return said

@@ -17,6 +17,7 @@ import psutil
 from hub.stack import state
 from tests import stores
 from tests.kafka_tools import eventually
+from tests.plain_http import NO_TLS
 
 HUB: Final = (sys.executable, "-m", "hub")
 ROOT: Final = Path(__file__).parents[2]
@@ -50,7 +51,9 @@ class WholeHub:
         self.kafka = self.state().kafka
         self.url = self.state().url
         key = (data / "admin-key").read_text().strip()
-        self.http = httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {key}"}, timeout=30)
+        self.http = httpx.Client(
+            base_url=self.url, headers={"Authorization": f"Bearer {key}"}, timeout=30, verify=NO_TLS
+        )
 
     def state(self) -> state.RunState:
         """As `hub status` reads it."""

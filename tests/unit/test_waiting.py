@@ -17,6 +17,7 @@ from hub.log.reaching import Reaching
 from hub.settings import Health, Kafka, Store
 from hub.stack.ports import free_port
 from hub.waiting import open_when_there
+from tests.plain_http import NO_TLS
 
 CLOSED: Final = b'{"error": {"type": "security_exception", "reason": "missing credentials"}, "status": 401}'
 NO_PORT: Final = Health(port=0)
@@ -84,8 +85,12 @@ def test_an_api_that_waits_asks_senders_to_come_again(host: str) -> None:
     """404 would tell them that there is no such address."""
     with serve_health(Health(host=host, port=(port := free_port())), lambda: {"ready": False}, elsewhere=503):
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        assert httpx.get(f"{url}/live").status_code == 200
-        answers = [httpx.get(f"{url}/ready"), httpx.post(f"{url}/track", json={}), httpx.put(f"{url}/definitions/x/y")]
+        assert httpx.get(f"{url}/live", verify=NO_TLS).status_code == 200
+        answers = [
+            httpx.get(f"{url}/ready", verify=NO_TLS),
+            httpx.post(f"{url}/track", json={}, verify=NO_TLS),
+            httpx.put(f"{url}/definitions/x/y", verify=NO_TLS),
+        ]
         assert [(one.status_code, one.headers["Retry-After"]) for one in answers] == [(503, "1")] * 3
 
 
