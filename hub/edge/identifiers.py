@@ -9,8 +9,6 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
-import phonenumbers
-
 from hub.definitions.kinds import IdentificationPoint
 from hub.edge.paths import value_at
 
@@ -136,6 +134,8 @@ def _email(text: str) -> str:
 
 
 def _phone(text: str, region: str) -> str:
+    import phonenumbers  # noqa: PLC0415 - sixty modules, which most processes never need
+
     try:
         number = phonenumbers.parse(text, region or None)
     except phonenumbers.NumberParseException as exc:

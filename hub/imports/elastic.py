@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
-import httpx
 import msgspec
 
 from hub.errors import PortError, Refused, Unavailable
 from hub.imports.rows import PAGE, Page, Position, Row, Shape, Unmarked, unreadable
+
+if TYPE_CHECKING:  # the API has this module, and seldom asks a cluster; it brings a hundred with it
+    import httpx
 
 ANSWER_S: Final = 60.0
 _decode: Final = msgspec.json.Decoder().decode
@@ -36,6 +38,8 @@ class Asked:
 
     def __enter__(self) -> Self:
         """Raises Refused."""
+        import httpx  # noqa: PLC0415 - as above
+
         cluster = self._cluster
         auth = (cluster.username, cluster.password) if cluster.username else None
         try:
@@ -50,6 +54,8 @@ class Asked:
 
     def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
         """The answer's JSON. Args: path: of a search, if there is a body. Raises Refused, Unavailable."""
+        import httpx  # noqa: PLC0415 - as above
+
         try:
             answer = self._http.request("POST" if body else "GET", path, json=body)
         except httpx.TransportError as exc:
