@@ -30,6 +30,7 @@ from tests.kafka_tools import eventually
 from tests.live.collector import collector
 from tests.live.killing import kill_again_and_again
 from tests.live.segment_site import Site, site, worker
+from tests.plain_http import NO_TLS
 from tests.servers import running
 
 pytestmark = pytest.mark.slow
@@ -293,7 +294,7 @@ def test_rq_shows_the_queues(kafka: str, namespace: str, tmp_path: Path, redis_u
             eventually(lambda: f"queue {queue_name(namespace, EVENT_TO_PROFILE)} 0" in _raw(command))
             # and it says itself how many it has done
             ready = {"ready": True, "state": "idle", "done": 1}
-            eventually(lambda: httpx.get(f"http://127.0.0.1:{port}/ready").json() == ready)
+            eventually(lambda: httpx.get(f"http://127.0.0.1:{port}/ready", verify=NO_TLS).json() == ready)
 
 
 def test_a_worker_that_redis_has_forgotten_is_known_again(kafka: str, namespace: str, tmp_path: Path) -> None:
