@@ -21,6 +21,8 @@ from hub.store.sqlite.read import Table, clause_of, tables
 
 _INDEXED: Final = frozenset({"type", "profile_id", "session_id"})
 """Columns of events that have an index together with the time."""
+_SPANS: Final = """(SELECT key AS n, json_extract(value, '$[0]') AS lo, json_extract(value, '$[1]') AS hi
+    FROM json_each(:spans))"""
 _OTHER: Final = "?"
 """Key of all groups that are not told apart: no value has it."""
 
@@ -78,9 +80,14 @@ class _Asked(NamedTuple):
         compiler = Compiler(self.kind, "f")
         key = group_sql(field, compiler)
         is_lean = self.kind == "events" and field.path == ("type",) and self.clause.sql == EVERYTHING
-        union = " UNION ALL ".join(f"SELECT {key} AS k {self.whole(table, lean=is_lean)}" for table in self.places)
+        # by the column where there is one: its index has the rows in that order
+        column = COLUMNS[self.kind].get(field.path, "k")
+        union = " UNION ALL ".join(
+            f"SELECT {key} AS k, count(*) AS c {self.whole(table, lean=is_lean)} GROUP BY {column}"
+            for table in self.places
+        )
         rows = self.connection.execute(
-            f"SELECT k FROM ({union}) GROUP BY k ORDER BY count(*) DESC, k LIMIT :most",
+            f"SELECT k FROM ({union}) GROUP BY k ORDER BY sum(c) DESC, k LIMIT :most",
             {**self.bound(compiler), "most": most},
         )
         return [found for (found,) in rows]
@@ -95,7 +102,12 @@ class _Asked(NamedTuple):
     def _ungrouped(self, more: str, bound: dict[str, Bound]) -> list[tuple[int, str, int]]:
         rows: list[tuple[int, str, int]] = []
         for table in self.places:
-            statement = f"SELECT n, '{NOTHING}', count(*) {self.source(table)} {more} GROUP BY n"
+            if table.time == "0":
+                statement = f"SELECT n, '{NOTHING}', count(*) {self.source(table)} {more} GROUP BY n"
+            else:
+                # each interval a count of its own: GROUP BY would sort all rows first
+                statement = f"""SELECT n, '{NOTHING}', (SELECT count(*) FROM {table.name}
+                    WHERE {self.within(table)} {more}) FROM {_SPANS}"""
             rows += self.connection.execute(statement, {**self.bound(Compiler(self.kind)), **bound})
         return rows
 
@@ -143,9 +155,11 @@ class _Asked(NamedTuple):
         if table.time == "0":
             return f"""FROM (SELECT *, hub_bucket(json_extract(doc, :began), :edges) AS n FROM {table.name})
                 WHERE n IS NOT NULL AND {self.clause.sql}"""
-        return f"""FROM (SELECT key AS n, json_extract(value, '$[0]') AS lo, json_extract(value, '$[1]') AS hi
-            FROM json_each(:spans)) CROSS JOIN {table.name}
-            WHERE {table.time} >= lo AND {table.time} < hi AND {self.clause.sql}"""
+        return f"FROM {_SPANS} CROSS JOIN {table.name} WHERE {self.within(table)}"
+
+    def within(self, table: Table) -> str:
+        """What is in the interval from `lo` to `hi`."""
+        return f"{table.time} >= lo AND {table.time} < hi AND {self.clause.sql}"
 
     def bound(self, compiler: Compiler) -> dict[str, Bound]:
         """Every parameter."""

@@ -21,6 +21,7 @@ from hub.store.stays import is_theirs, way_of
 SEPARATOR: Final = "\x1f"
 """Around each id in `profiles.segments`: it cannot stand in one, so a search for an id finds no part of another."""
 
+_MOST_SEQ: Final = 2**63 - 1
 _AMONG: Final = "(SELECT value FROM json_each(?))"
 _DUE: Final = """INSERT INTO due (profile_id, at_ms) SELECT id, :at FROM profiles WHERE id = :id
     ON CONFLICT (profile_id) DO UPDATE SET at_ms = excluded.at_ms"""
@@ -134,14 +135,19 @@ class SegmentSide:
         compiler = Compiler("profiles")
         holds = compiler.visit(settled(condition, now_us))
         with self._db.reading() as connection:
-            (count,) = connection.execute(
-                f"SELECT count(*) FROM profiles WHERE {holds}", compiler.parameters
-            ).fetchone()
             rows = connection.execute(
-                f"SELECT doc FROM profiles WHERE {holds} ORDER BY seq DESC LIMIT :size",
+                f"SELECT seq, doc FROM profiles WHERE {holds} ORDER BY seq DESC LIMIT :size",
                 {**compiler.parameters, "size": size},
-            )
-            return count, [msgspec.json.decode(doc) for (doc,) in rows]
+            ).fetchall()
+            # each document is looked at once: only those are counted that the sample has not come to
+            below = rows[-1][0] if rows else _MOST_SEQ
+            rest = 0
+            if len(rows) == size:
+                (rest,) = connection.execute(
+                    f"SELECT count(*) FROM profiles WHERE seq < :below AND {holds}",
+                    {**compiler.parameters, "below": below},
+                ).fetchone()
+        return len(rows) + rest, [msgspec.json.decode(doc) for _, doc in rows]
 
     def members(self, segment: str, size: int, before: int | None) -> tuple[list[dict[str, Any]], int | None]:
         """See the port. Raises Unavailable."""
