@@ -18,6 +18,7 @@ from tests.bench import payloads
 from tests.kafka_tools import write
 
 NOW_MS = 1_795_000_000_000
+_LIMITS, _CATALOGUE = Limits(), Catalogue()
 
 
 def events(kafka: Kafka, namespace: str, count: int, *, browsers: bool = False) -> None:
@@ -42,17 +43,25 @@ def inbounds(count: int, *, browsers: bool = False) -> Iterator[tuple[bytes, byt
 
     Args: browsers: they come from 40 different browsers; else from a program that does not say what it is.
     """
-    limits, catalogue = Limits(), Catalogue()
     agents = [f',"user-agent":"{payloads.agent(number)}"' if browsers else "" for number in range(40)]
     requests = [f'{{"headers":{{"content-type":"application/json"{one}}},"ip":"127.0.0.1"}}'.encode() for one in agents]
     for number, body in enumerate(payloads.stream(payloads.single, count)):
-        taken = inbound(
-            admit(body, limits),
-            catalogue=catalogue,
-            payload_id=None,
-            now_ms=NOW_MS + number,
-            origin="rest",
-            request=requests[number % len(requests)],
-            new_id=ordered,
-        )
-        yield taken.key, encode_inbound(taken.record)
+        yield record(body, NOW_MS + number, requests[number % len(requests)])
+
+
+def record(body: bytes, now_ms: int, request: bytes) -> tuple[bytes, bytes]:
+    """
+    Key and value of the record of events.v1 that `POST /track` makes.
+
+    Args: now_ms: when it came. request: what is kept of it, as JSON.
+    """
+    taken = inbound(
+        admit(body, _LIMITS),
+        catalogue=_CATALOGUE,
+        payload_id=None,
+        now_ms=now_ms,
+        origin="rest",
+        request=request,
+        new_id=ordered,
+    )
+    return taken.key, encode_inbound(taken.record)

@@ -43,6 +43,10 @@ const actions = {
   async until({ page, script }) {
     await pages[page].waitForFunction(script, { polling: 50, timeout: 90_000 })
   },
+  async when({ page, script }) {
+    const at = await pages[page].waitForFunction(`(${script}) && performance.now()`, { polling: 'raf', timeout: 90_000 })
+    return at.jsonValue()
+  },
   async click({ page, selector }) {
     await Promise.all([pages[page].waitForNavigation(), pages[page].click(selector)])
     return pages[page].url()
