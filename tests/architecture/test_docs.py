@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+from typing import Final
+
 import pytest
 
 from tests.architecture.tables import DOCS, TABLES, insert
+
+BENCH: Final = Path(__file__).parents[1] / "bench"
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -13,3 +19,11 @@ def test_table_is_what_the_code_says(name: str) -> None:
     page, make = TABLES[name]
     text = (DOCS / page).read_text()
     assert insert(text, name, make()) == text
+
+
+def test_every_benchmark_is_listed() -> None:
+    """In docs/benchmarks.md, by the name that `python -m tests.bench` takes."""
+    sources = (path.read_text() for path in BENCH.glob("test_*.py"))
+    there = {name for source in sources for name in re.findall(r"^def test_(\w+)", source, re.MULTILINE)}
+    rows = re.findall(r"^\| (`.*?) \|", (DOCS / "benchmarks.md").read_text(), re.MULTILINE)
+    assert sorted(name for row in rows for name in re.findall(r"`(\w+)`", row)) == sorted(there)
