@@ -91,6 +91,39 @@ def test_a_flow_is_drawn_up_tried_and_deployed(hub: WholeHub, at: Tab) -> None:
     eventually(lambda: hub.get("/profiles/person-1")["traits"].get("teas") == 1)
 
 
+def test_a_flow_is_drawn_up_with_the_keyboard_alone(hub: WholeHub, at: Tab) -> None:
+    at.go("/flows")
+    at.tab_to("New flow")
+    at.page.press("Enter")
+    at.page.until("document.activeElement.closest('form') !== null")
+    at.page.type("cocoa")
+    at.page.press("Enter")
+    at.page.until("location.pathname === '/console/flows/cocoa'")
+    at.page.until("document.querySelector('.react-flow__node') !== null")
+    at.tab_to("Node start, start")
+    at.page.press("Enter")
+    at.sees("Behind start, at out")
+    at.tab_to("Add a node")
+    at.page.type("increment")
+    at.page.press("ArrowDown", "Enter")
+    at.tab_to("Add")
+    at.page.press("Enter")
+    at.sees("increment: increment")
+    at.tab_to("Field")
+    at.page.type("traits.cocoas")
+    at.sees("Nothing is wrong with it.")
+    at.tab_to("Save draft", most=120)
+    at.page.press("Enter")
+    eventually(lambda: len(hub.get("/definitions/flow-draft/cocoa")["spec"]["nodes"]) == 2)
+    at.page.until("document.body.innerText.includes('not saved') === false")
+    at.tab_to("Deploy", most=120)
+    at.page.press("Enter")
+    eventually(lambda: hub.get("/flows/cocoa")["state"] == "enabled")
+    spec = hub.get("/definitions/flow/cocoa")["spec"]
+    assert spec["nodes"]["start"]["to"] == {"out": ["increment"]}
+    assert spec["nodes"]["increment"]["config"]["field"] == "traits.cocoas"
+
+
 def test_a_node_that_takes_long_says_so(hub: WholeHub, at: Tab) -> None:
     """Where it is set up, and of no other."""
     nodes = {"start": {"type": "start", "to": {"out": "think"}}, "think": {"type": "think"}}

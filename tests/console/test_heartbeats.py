@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from typing import Final
 
 import pytest
@@ -73,6 +75,28 @@ def test_a_task_is_looked_at_and_done_again(hub: WholeHub, at: Tab) -> None:
     eventually(lambda: len(hub.get("/tasks", state="done")["items"]) == 2)
     at.go("/tasks?state=failed")
     at.sees("No task is failed.")
+
+
+def test_a_task_is_cancelled_with_the_keyboard(hub: WholeHub, at: Tab) -> None:
+    worker = hub.processes()["worker"].pid
+    assert worker is not None
+    os.kill(worker, signal.SIGSTOP)  # so that it waits
+    try:
+        wanted = {"kind": "copy-properties-to-traits", "arguments": {"dry_run": True}, "id": "unwanted"}
+        assert hub.http.post("/tasks", json=wanted).is_success
+        at.go("/tasks?id=unwanted")
+        at.sees("Task unwanted")
+        at.tab_to("Cancel", most=90)
+        at.page.press("Enter")
+        at.sees("Cancel this task?")
+        assert at.findings() == []
+        at.tab_to("Cancel task")
+        at.page.press("Enter")
+        at.page.until("!document.querySelector('[role=dialog]')")
+    finally:
+        os.kill(worker, signal.SIGCONT)
+    eventually(lambda: hub.get("/tasks/unwanted")["state"] == "cancelled")
+    at.sees("Do it again")
 
 
 @pytest.mark.parametrize("dark", [False, True])
