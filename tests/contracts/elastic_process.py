@@ -33,11 +33,11 @@ def die_at(engine: Engine, point: Point) -> None:
     last, lines = _REQUESTS[point]
     requests = 0
 
-    def results(actions: Iterable[Action]) -> list[Result | None]:
+    def results(actions: Iterable[Action], *, in_order: bool = True) -> list[Result | None]:
         nonlocal requests
         requests += 1
         if requests < last:
-            return send(actions)
+            return send(actions, in_order=in_order)
         send(list(actions)[:lines])
         die()
 

@@ -32,8 +32,8 @@ from hub.model import (
     Wanted,
 )
 from hub.store.elastic import ElasticStore, apply, write
-from hub.store.elastic.client import Action, Engine, Result
-from hub.store.elastic.indices import BATCHES, PROFILES, events_index
+from hub.store.elastic.client import BULK_BYTES, Action, Engine, Result
+from hub.store.elastic.indices import BATCHES, PROFILES, ROWS, events_index
 from tests.contracts.batches import NOW_MS, batch, event, letter, profile, session, whole
 from tests.contracts.elastic_process import EVENTS, POINTS, Point
 from tests.contracts.test_store_identity import entry, identity
@@ -93,11 +93,11 @@ def cut_off(engine: Engine, request: int, lines: int | None = 0) -> Iterator[lis
     send, requests = engine.results, 0
     left: list[Action] = []
 
-    def results(actions: Iterable[Action]) -> list[Result | None]:
+    def results(actions: Iterable[Action], *, in_order: bool = True) -> list[Result | None]:
         nonlocal requests
         requests += 1
         if requests < request:
-            return send(actions)
+            return send(actions, in_order=in_order)
         if requests == request:
             every = list(actions)
             send(every[:lines])
@@ -381,6 +381,18 @@ def test_an_erasure_that_is_cut_off_is_carried_out_once(
         "n": [NOW_MS],
     }
     assert (other.voiding(), [one.id for one in other.removals()]) == ((1, 0), ["o1"])
+
+
+def test_parts_that_are_under_way_together_are_answered_in_their_order(elastic: ElasticStore) -> None:
+    engine, text = elastic._engine, "x" * (BULK_BYTES // 3)
+    there = [3, 11]
+    assert not engine.bulk(Action("create", ROWS, f"r{n}", {"at": 1}) for n in there)
+    ids = [f"r{n}" for n in range(16)]
+    results = engine.results((Action("create", ROWS, id, {"at": 2, "text": text}) for id in ids), in_order=False)
+    assert [n for n, one in enumerate(results) if one is None] == there
+    found = engine.many(ROWS, ids, ["at"])
+    for id, one in zip(ids, results, strict=True):
+        assert (found[id].source["at"], one and one.seq_no) == ((1, None) if one is None else (2, found[id].seq_no))
 
 
 @pytest.mark.parametrize("is_whole", [True, False])

@@ -169,7 +169,7 @@ def test_a_batch_that_was_cut_off_is_whole_in_the_new_indices(old: Old) -> None:
     """Its journal goes along, and whoever opens the new store sees to it."""
     send, requests = old.store._engine.results, 0
 
-    def results(actions: Any) -> Any:
+    def results(actions: Any, **_: Any) -> Any:
         nonlocal requests
         requests += 1
         if requests > 1:

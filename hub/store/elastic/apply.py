@@ -23,8 +23,11 @@ LATE_S: Final = 10.0
 Whoever takes longer for a batch looks whether it is still to be done: what was removed is only for some time kept from
 being written again.
 """
-_REMEMBERED: Final = 20_000
-"""Documents of which is remembered what they were when they were written last, so that they need not be read first."""
+_REMEMBERED: Final = 40_000
+"""
+Documents of which is remembered what they were when they were written last, so that they need not be read first: as
+many as the collector keeps profiles and sessions (HUB_COLLECTOR__CACHE_PROFILES).
+"""
 _MOST_WAIT_S: Final = 0.5
 
 
@@ -100,7 +103,7 @@ class Applying:
                     sent.append((change, wanted))
                     yield Action("create" if old is None else "index", *key, wanted, if_=old)
 
-        results = self._engine.results(actions())
+        results = self._engine.results(actions(), in_order=False)
         for (change, wanted), result in zip(sent, results, strict=True):
             key = _key(change)
             self._seen.pop(key, None)

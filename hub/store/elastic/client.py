@@ -6,6 +6,7 @@ import hashlib
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from copy import copy
@@ -42,6 +43,8 @@ BULK_BYTES: Final = 2 * 1024 * 1024
 """Most bytes of one bulk; a single document may be larger. While one is sent the next one is made."""
 SENDERS: Final = 4
 """Most bulks of several parts at once."""
+SIDE_BY_SIDE: Final = 2
+"""Most parts of one bulk under way, where their order does not matter: the cluster is never without one meanwhile."""
 MANY: Final = 2_000
 """Most ids of one question for documents."""
 BUSY_S: Final = 20.0
@@ -282,25 +285,29 @@ class Engine:
         results = self.results(actions)
         return [action for action, result in zip(actions, results, strict=True) if result is None]
 
-    def results(self, actions: Iterable[Action]) -> list[Result | None]:
-        """As `bulk`, in its order: what each document is known by now; None: a conflict."""
+    def results(self, actions: Iterable[Action], *, in_order: bool = True) -> list[Result | None]:
+        """
+        As `bulk`, in its order: what each document is known by now; None: a conflict.
+
+        Args: in_order: whether each part is done before the next one is sent; else some are, SIDE_BY_SIDE.
+        """
         if self.readonly:
             raise Refused("store", f"{self.place} was opened for reading only")
         results: list[Result | None] = []
-        sending: Future[list[Result | None]] | None = None
+        sending: deque[Future[list[Result | None]]] = deque()
         try:
             for part, is_last in _parts(actions, self.index):
-                if sending is not None:
-                    results += sending.result()
-                    sending = None
+                if len(sending) == (1 if in_order else SIDE_BY_SIDE):
+                    results += sending.popleft().result()
                 self.note_written({action.name for action, _ in part})
-                if is_last:
+                if is_last and not sending:
                     results += self._send(part)
                 else:  # the next part is made meanwhile
-                    sending = self._senders.submit(self._send, part)
+                    sending.append(self._senders.submit(self._send, part))
+            while sending:
+                results += sending.popleft().result()
         except BaseException:
-            if sending is not None:
-                wait([sending])  # nothing is sent any more when this returns
+            wait(sending)  # nothing is sent any more when this returns
             raise
         return results
 
