@@ -181,7 +181,7 @@ def test_console(tmp_path: Path) -> None:
         with tab(hub, clients, tmp_path / "browser.log") as at:
             at.log_in()
             rows = looked_at(at)
-    write("24. The console, a million events", HOW, rows, began)
+    write("26. The console, a million events", HOW, rows, began)
     shutil.rmtree(tmp_path)
 
 
