@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from typing import Final
 
+import psutil
 import pytest
 
 from tests.console.tab import DESKTOP, PHONE, Tab
@@ -78,9 +77,10 @@ def test_a_task_is_looked_at_and_done_again(hub: WholeHub, at: Tab) -> None:
 
 
 def test_a_task_is_cancelled_with_the_keyboard(hub: WholeHub, at: Tab) -> None:
-    worker = hub.processes()["worker"].pid
-    assert worker is not None
-    os.kill(worker, signal.SIGSTOP)  # so that it waits
+    worker = psutil.Process(hub.processes()["worker"].pid)
+    workers = [worker, *worker.children(recursive=True)]  # those that it has started for tasks before, too
+    for one in workers:
+        one.suspend()  # so that the task waits
     try:
         wanted = {"kind": "copy-properties-to-traits", "arguments": {"dry_run": True}, "id": "unwanted"}
         assert hub.http.post("/tasks", json=wanted).is_success
@@ -94,7 +94,8 @@ def test_a_task_is_cancelled_with_the_keyboard(hub: WholeHub, at: Tab) -> None:
         at.page.press("Enter")
         at.page.until("!document.querySelector('[role=dialog]')")
     finally:
-        os.kill(worker, signal.SIGCONT)
+        for one in workers:
+            one.resume()
     eventually(lambda: hub.get("/tasks/unwanted")["state"] == "cancelled")
     at.sees("Do it again")
 
