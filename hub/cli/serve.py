@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
@@ -33,7 +32,6 @@ def register(app: typer.Typer) -> None:
 
 def api() -> None:
     """Serve the tracking API, queries and admin over HTTP."""
-    _load_structlog()
     from bridges.blobs import LateBlobs
     from bridges.hooks import Hooks
     from bridges.outward import registry as outward
@@ -98,7 +96,6 @@ def collector(
     ] = False,
 ) -> None:
     """Turn the log into stored events and profiles."""
-    _load_structlog()
     from hub.collector.run import Shredding, run_collector
     from hub.pipeline.data_keys import Wrapping
 
@@ -122,7 +119,6 @@ def collector(
 
 def bridges() -> None:
     """Pull events from other queues."""
-    _load_structlog()
     from bridges.run import run
 
     with _process("bridges") as settings:
@@ -131,7 +127,6 @@ def bridges() -> None:
 
 def agents() -> None:
     """Do what is due: heartbeats, segments that change with time alone."""
-    _load_structlog()
     from workers.agents.run import run
 
     with _process("agents") as settings:
@@ -148,7 +143,6 @@ def worker(
     ] = 1,
 ) -> None:
     """Do jobs of one RQ queue: look at the segments of all profiles, tasks."""
-    _load_structlog()
     from workers.jobs.crew import run_many
     from workers.jobs.run import run
 
@@ -191,19 +185,6 @@ def validators() -> dict[str, Callable[[Any], None]]:
     from hub.api.flows import checker
 
     return {"bridge": validate, "destination": outward.validate, "flow": checker}
-
-
-def _load_structlog() -> None:
-    """
-    The first that a process loads: structlog takes rich with it if that is there, for tracebacks that ours are not.
-
-    It would be eighty modules, and a tenth of the start. Who shows something with rich loads it then.
-    """
-    sys.modules.setdefault("rich", None)  # type: ignore[arg-type] # as the import system has it: not to be found
-    import structlog  # noqa: F401
-
-    if sys.modules["rich"] is None:
-        del sys.modules["rich"]
 
 
 @contextmanager

@@ -22,7 +22,6 @@ for process in sys.argv[1].split():
 print(*sys.modules)
 """
 RARE: Final = {
-    "rich",  # structlog and httpx take it along when it is there; nothing of a process writes with it
     "phonenumbers",  # for an identifier that is a phone number
     "opentelemetry.exporter",  # these three: telemetry is off
     "hub.telemetry.tracing",
@@ -40,8 +39,8 @@ RARE: Final = {
     ("processes", "rare"),
     [
         ("api", {"httpx", "faust", "aiohttp"}),
-        ("collector bridges worker", {"httpx", "faust", "aiohttp", "fastapi", "uvicorn", "pygments", "attr"}),
-        ("agents", {"httpx", "fastapi", "uvicorn", "pygments"}),
+        ("collector bridges worker", {"httpx", "faust", "aiohttp", "fastapi", "uvicorn"}),
+        ("agents", {"httpx", "fastapi", "uvicorn"}),
     ],
 )
 def test_a_process_loads_what_it_runs(processes: str, rare: set[str]) -> None:
