@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol, TypeAlias, cast
 
 import faust
+from faust.exceptions import ConsumerNotStarted
 from faust.types import AppT, EventT, StreamT
 
 from hub.log.progress import agents_group
@@ -100,3 +101,28 @@ def make(kafka: Kafka, namespace: str, *, instance: str, folder: Path, takes: Ta
 async def _take(stream: StreamT[bytes], event: EventT[bytes], takes: Takes) -> None:
     message = event.message
     await takes.take(message.value or b"", (message.tp.partition, message.offset), partial(stream.ack, event))
+
+
+class Reader:
+    """The app of `make` while it runs."""
+
+    def __init__(self, app: AppT) -> None:
+        """Starts nothing."""
+        self.app = app
+        self._has_begun = False
+
+    async def run(self) -> None:
+        """Returns, or raises, when it runs no more."""
+        await self.app.start()
+        self._has_begun = True
+        await self.app.wait_until_stopped()
+
+    def partitions(self) -> frozenset[int]:
+        """Those of triggers.v1 that this process reads; to be asked on any thread."""
+        if not self._has_begun:
+            # to look would make a consumer, beside the one that Faust makes; `app.started` is true before that
+            return frozenset()
+        try:
+            return frozenset(tp.partition for tp in self.app.consumer.assignment())
+        except ConsumerNotStarted:
+            return frozenset()

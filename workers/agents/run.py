@@ -17,8 +17,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import structlog
-from faust.exceptions import ConsumerNotStarted
-from faust.types import AppT
 
 from hub import redis
 from hub.definitions.catalogue import Catalogue
@@ -43,7 +41,7 @@ from schemas.heartbeats import Keys
 from schemas.jobs import DO, PLAN
 from schemas.records import Trigger
 from schemas.topics import EVENTS, TRIGGERS
-from workers.agents import app as faust_app
+from workers.agents.app import Reader, make
 from workers.agents.flow_schedules import FlowSchedules
 from workers.agents.flows import Flows, Waiting
 from workers.agents.forgetting import Forgetting, LateStore
@@ -161,13 +159,15 @@ def run(settings: Settings, now_ms: Callable[[], int] = now_ms, at: At = lambda 
 
         triggers = Triggers(slices, Flows(runs), outbox, namespace=namespace, now_ms=now_ms, beats=beats)
         lanes = Lanes(triggers.take, triggers.take_flows, of_flows)
-        app = faust_app.make(
-            kafka,
-            namespace,
-            instance=settings.agents.instance,
-            folder=folder,
-            takes=lanes,
-            came=None if traces is None else traces.came,
+        reader = Reader(
+            make(
+                kafka,
+                namespace,
+                instance=settings.agents.instance,
+                folder=folder,
+                takes=lanes,
+                came=None if traces is None else traces.came,
+            )
         )
 
         def ready() -> dict[str, Any]:
@@ -175,21 +175,23 @@ def run(settings: Settings, now_ms: Callable[[], int] = now_ms, at: At = lambda 
                 "ready": follower.level,
                 "leads": leads(),
                 "trouble": [one for one in (*(tick.trouble for tick in ticks), triggers.trouble) if one],
-                "partitions": sorted(_mine(app)),
+                "partitions": sorted(reader.partitions()),
             }
 
         with suppress(Unavailable):
             leader.claim()  # so that it is known that somebody is there as soon as it says that it is ready
         stack.enter_context(serve_health(settings.health, ready))
-        stack.enter_context(_watched(settings, app, beats))
+        stack.enter_context(_watched(settings, reader, beats))
         log.info("agents.started", namespace=namespace, process=process)
-        asyncio.run(_until_signal(app, ticks, lanes, slices, window))
+        asyncio.run(_until_signal(reader, ticks, lanes, slices, window))
         with suppress(Unavailable):
             leader.release()
         log.info("agents.stopped")
 
 
-async def _until_signal(app: AppT, ticks: Sequence[Tick], lanes: Lanes, slices: Slices, window: BulkWindow) -> None:
+async def _until_signal(
+    reader: Reader, ticks: Sequence[Tick], lanes: Lanes, slices: Slices, window: BulkWindow
+) -> None:
     """Raises Unavailable: Faust has given up; and what no lane can go on after."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -201,7 +203,7 @@ async def _until_signal(app: AppT, ticks: Sequence[Tick], lanes: Lanes, slices: 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)  # not by the loop: it may be what is stuck
     asked = asyncio.create_task(stop.wait(), name="stop")
-    ended = asyncio.create_task(_ended(app), name="faust")
+    ended = asyncio.create_task(reader.run(), name="faust")
     ticking = [asyncio.create_task(tick.run(), name=tick.name) for tick in ticks]
     working = [asyncio.create_task(lane(), name="lane") for lane in (lanes.run_slices, lanes.run_flows)]
     try:
@@ -216,7 +218,7 @@ async def _until_signal(app: AppT, ticks: Sequence[Tick], lanes: Lanes, slices: 
         await asyncio.wait(working, timeout=STOP_S)  # before Faust is stopped: it takes their acknowledgements
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_S):
-                await app.stop()
+                await reader.app.stop()
         for task in (ended, *working):
             task.cancel()
         why, *ends = await asyncio.gather(ended, *working, return_exceptions=True)
@@ -224,23 +226,7 @@ async def _until_signal(app: AppT, ticks: Sequence[Tick], lanes: Lanes, slices: 
         if isinstance(end, Exception):
             raise end
     if not stop.is_set():
-        raise Unavailable("kafka", f"Faust has given up: {app.crash_reason or why!r}")
-
-
-async def _ended(app: AppT) -> None:
-    """Returns, or raises, when it runs no more."""
-    await app.start()
-    await app.wait_until_stopped()
-
-
-def _mine(app: AppT) -> frozenset[int]:
-    """Partitions of triggers.v1 that this process reads."""
-    if not app.started:
-        return frozenset()  # to look would make the consumer, on this thread
-    try:
-        return frozenset(tp.partition for tp in app.consumer.assignment())
-    except ConsumerNotStarted:
-        return frozenset()
+        raise Unavailable("kafka", f"Faust has given up: {reader.app.crash_reason or why!r}")
 
 
 def _send(outbox: Outbox, topic: str, triggers: Sequence[Trigger]) -> None:
@@ -249,7 +235,7 @@ def _send(outbox: Outbox, topic: str, triggers: Sequence[Trigger]) -> None:
 
 
 @contextmanager
-def _watched(settings: Settings, app: AppT, beats: Mapping[str, Beat]) -> Iterator[None]:
+def _watched(settings: Settings, reader: Reader, beats: Mapping[str, Beat]) -> Iterator[None]:
     """A watchdog while the block runs."""
     kafka, namespace = settings.kafka, settings.namespace
     admin, stop = LogAdmin(kafka, namespace), threading.Event()
@@ -258,7 +244,7 @@ def _watched(settings: Settings, app: AppT, beats: Mapping[str, Beat]) -> Iterat
         def look() -> Look:
             steps = {lane: beat.steps for lane, beat in beats.items()}
             busy = frozenset(lane for lane, beat in beats.items() if beat.is_busy)
-            return Look(admin.end_offsets(TRIGGERS), committed(), _mine(app), steps, busy)
+            return Look(admin.end_offsets(TRIGGERS), committed(), reader.partitions(), steps, busy)
 
         arguments = (look, settings.agents.stuck_s, time.monotonic, stop, _bite)
         thread = threading.Thread(target=watch, args=arguments, name="watchdog", daemon=True)
