@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from hub.api.console import CONSOLE
 from tests.clients.browser import Browser, Page, browser
@@ -101,13 +102,30 @@ class Tab:
         self._expected.append(words)
 
     def check(self) -> None:
-        """Nothing was against the policy, written to the console, or asked of another host."""
+        """Nothing was against the policy, written to the console, or asked of another host or in unknown words."""
         assert self.page.evaluate("violations") == []
         said = [line for line in self._chromium.said() if not any(words in line for words in self._expected)]
         assert said == [], said
         own = urlsplit(self.hub.url).netloc
-        others = {url for url in self._chromium.asked() if not url.startswith("data:") and urlsplit(url).netloc != own}
-        assert others == set()
+        asked = [urlsplit(url) for url in self._chromium.asked()]
+        assert {url for url in asked if url.scheme != "data" and url.netloc != own} == set()
+        known = self._parameters()
+        for url in asked:
+            names = next((names for path, names in known if path.fullmatch(url.path)), None)
+            if names is not None:
+                assert {name for name, _ in parse_qsl(url.query, keep_blank_values=True)} <= names, url.geturl()
+
+    def _parameters(self) -> list[tuple[re.Pattern[str], set[str]]]:
+        """By path, the names of the parameters that its routes take in the query, as /openapi.json has them."""
+        paths: dict[str, Any] = self.hub.get("/openapi.json")["paths"]
+        return [
+            (
+                # a fixed path before one that it would fit
+                re.compile(re.sub(r"\\{[^}]*\\}", "[^/]+", re.escape(path))),
+                {one["name"] for route in paths[path].values() for one in route.get("parameters", ())},
+            )
+            for path in sorted(paths, key=lambda path: path.count("{"))
+        ]
 
 
 @contextmanager

@@ -18,11 +18,11 @@ const MOST_REASONS = 20
 /** How many letters there are of each reason and source, and what mends them. */
 export function Groups({ filter, choose }: { filter: Filter; choose: (reason: string, source: string) => void }) {
   const whole = { ...filter, reason: '', source: '' }
-  const reasons = useGet<Values>('/dead-letters/values', { field: 'reason', q: queryOf(whole), size: MOST_REASONS }, { every: EVERY_MS })
+  const reasons = useGet<Values>('/dead-letters/values', { field: 'reason', q: queryOf(whole), limit: MOST_REASONS }, { every: EVERY_MS })
   const found = reasons.data?.items ?? []
   const sources = useQueries({
     queries: found.map(({ value: reason, count: letters }) => {
-      const query = { field: 'source', q: queryOf({ ...whole, reason }), size: 20 }
+      const query = { field: 'source', q: queryOf({ ...whole, reason }), limit: 20 }
       return {
         // with the count, so that it is asked anew when that has changed
         queryKey: ['/dead-letters/values', query, letters],
