@@ -40,7 +40,7 @@ class Sqs:
             "queues-storage.enabled": "true",
             "queues-storage.path": home / "queues.conf",
             "messages-storage.enabled": "true",
-            "messages-storage.uri": f"jdbc:h2:{home / 'messages'}",
+            "messages-storage.uri": f"jdbc:h2:{home / 'messages'};WRITE_DELAY=0",
         }
         return Program(
             name="sqs",
