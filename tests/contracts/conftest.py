@@ -24,7 +24,10 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     opened.close()
 
 
-@pytest.fixture(scope="session", params=["elasticsearch", pytest.param("opensearch", marks=pytest.mark.long)])
+ENGINES = ["elasticsearch", *(pytest.param(name, marks=pytest.mark.long) for name in ("opensearch", "elasticsearch8"))]
+
+
+@pytest.fixture(scope="session", params=ENGINES)
 def search_engine(request: pytest.FixtureRequest, shared_folder: Path) -> Iterator[str]:
     """The store's URL of a real search engine; use `namespace`."""
     with shared(request.param, shared_folder / request.param) as url:
