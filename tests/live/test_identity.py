@@ -218,7 +218,7 @@ def test_kill_in_the_middle_of_merges(point: CrashPoint, kafka: str, namespace: 
 
 
 @pytest.mark.long
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1_200)
 def test_a_thousand_profiles_become_one_with_a_hundred_thousand_events_in_flight(
     kafka: str, namespace: str, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
@@ -239,7 +239,7 @@ def test_a_thousand_profiles_become_one_with_a_hundred_thousand_events_in_flight
         for name in ("one", "two"):
             stack.enter_context(collector(kafka, namespace, tmp_path, name=name))
         level = done(store, settings, namespace)
-        eventually(lambda: level() and store.count("profiles", "") == 1, within_s=240)
+        eventually(lambda: level() and store.count("profiles", "") == 1, within_s=1_000)
         took = time.monotonic() - began
     record_property("took_s", took)
     print(f"merge of {profiles:,} profiles with {events:,} events in flight: {took:.1f} s")
