@@ -10,7 +10,13 @@ from contextlib import closing
 import pytest
 import structlog
 from confluent_kafka import Consumer
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
 
 from bridges.base import Context
 from bridges.kafka import KafkaBridge, KafkaSettings
@@ -45,6 +51,11 @@ def members(kafka: Kafka, group: str) -> list[str]:
 def ghost(ours: Kafka, namespace: str) -> str:
     """Id of a member of the collectors' group that has all partitions, and was killed."""
     group = collector_group(namespace)
+    # the broker of the tests misses members after seconds: none shall be gone before it is looked for
+    patient = ConfigEntry("consumer.session.timeout.ms", "60000", incremental_operation=AlterConfigOpType.SET)
+    wanted = ConfigResource(ResourceType.GROUP, group, incremental_configs=[patient])
+    client = AdminClient(admin_config(ours))
+    client.incremental_alter_configs([wanted])[wanted].result()
     with subprocess.Popen(
         [sys.executable, "-c", JOINS, ours.bootstrap, group, EVENTS.name(namespace)], stdout=subprocess.PIPE, text=True
     ) as process:
