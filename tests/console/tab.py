@@ -120,10 +120,15 @@ class Tab:
         paths: dict[str, Any] = self.hub.get("/openapi.json")["paths"]
         return [
             (
-                # a fixed path before one that it would fit
                 re.compile(re.sub(r"\\{[^}]*\\}", "[^/]+", re.escape(path))),
-                {one["name"] for route in paths[path].values() for one in route.get("parameters", ())},
+                {
+                    one["name"]
+                    for route in paths[path].values()
+                    for one in route.get("parameters", ())
+                    if one["in"] == "query"
+                },
             )
+            # a fixed path before one that it would fit
             for path in sorted(paths, key=lambda path: path.count("{"))
         ]
 
