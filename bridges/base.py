@@ -15,8 +15,8 @@ from hub.settings import Egress
 
 Headers = Sequence[tuple[str, bytes | None]]
 
-WAIT_S: Final = 1.0
-"""How long `Bridge.take` waits for a first message. Shorter, and idle bridges cost more; longer, and a stop does."""
+WAIT_S: Final = 3.0
+"""How long `Bridge.take` waits for a first message. Shorter, and idle bridges cost more."""
 
 
 class Delivery(msgspec.Struct):
@@ -107,7 +107,8 @@ class Bridge(ABC):
         """
         The next 1 to `limit` messages; none when there were none for about WAIT_S.
 
-        Not being asked is the back-pressure.
+        Not being asked is the back-pressure. A stop cancels it, wherever it waits: what it has not given yet comes
+        again, or stays where it is, like all that is not acknowledged; what was given may still be acknowledged.
 
         Raises: Unavailable, Refused.
         """

@@ -8,6 +8,8 @@ from typing import Final
 
 TOGETHER_S: Final = 0.1
 """Time-outs end at whole tenths of a second: so those of many bridges end at once, and wake the loop once."""
+LONG_TOGETHER_S: Final = 0.5
+"""The same for those of a second and more, which may end half of it early or late."""
 
 
 class Bell:
@@ -29,7 +31,7 @@ class Bell:
         self._rung = False
 
     async def rings(self, timeout_s: float) -> bool:
-        """Whether it rings, now or within that time, which may be TOGETHER_S longer."""
+        """Whether it rings, now or within about that time."""
         if not self._rung and timeout_s > 0:
             loop = asyncio.get_running_loop()
             waiter = self._waiter = loop.create_future()
@@ -43,8 +45,16 @@ class Bell:
 
 
 def together(now: float, timeout_s: float) -> float:
-    """This time-out, or up to TOGETHER_S more, so that it ends when others do. Args: now: by the clock of the loop."""
-    return ceil((now + timeout_s) / TOGETHER_S) * TOGETHER_S - now
+    """About this time-out, so that it ends when others do. Args: now: by the clock of the loop, in seconds."""
+    end = now + timeout_s
+    if timeout_s < 1:
+        return ceil(end / TOGETHER_S) * TOGETHER_S - now
+    return round(end / LONG_TOGETHER_S) * LONG_TOGETHER_S - now
+
+
+async def pause(seconds: float) -> None:
+    """As asyncio.sleep, but with `together`."""
+    await asyncio.sleep(together(asyncio.get_running_loop().time(), seconds))
 
 
 def _wake(waiter: asyncio.Future[None]) -> None:

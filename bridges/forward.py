@@ -43,6 +43,9 @@ TURNS: Final = 3
 """Of the loop, before that: a bridge that reads ahead asks for its next messages, and its server works meanwhile."""
 
 
+NOTHING: Final = Batch(())
+
+
 class Observer(Protocol):
     """Who is told what the forwarder does; all calls on the loop."""
 
@@ -148,6 +151,7 @@ class Forwarder:
         self._changed = asyncio.Event()
         """Something was acknowledged, or the acknowledging failed, or it is time to stop."""
         self._stopping = False
+        self._taking: asyncio.Timeout | None = None
         self._acks: asyncio.Task[None]
 
     @property
@@ -159,6 +163,9 @@ class Forwarder:
         """Take nothing more; `run` returns when what is in flight is acknowledged, or after `stall_s` seconds."""
         self._stopping = True
         self._changed.set()
+        if self._taking is not None:
+            taking, self._taking = self._taking, None
+            taking.reschedule(0.0)
 
     async def run(self) -> None:
         """
@@ -170,7 +177,7 @@ class Forwarder:
         self._acks.add_done_callback(lambda _: self._changed.set())
         try:
             while room := await self._room():
-                batch = await self._bridge.take(min(room, LARGEST_BATCH))
+                batch = await self._take(min(room, LARGEST_BATCH))
                 if batch.deliveries:
                     if self._bucket is not None:
                         self._bucket.spend(len(batch.deliveries))
@@ -182,6 +189,18 @@ class Forwarder:
             for sent in self._sent:
                 for shipment in sent.shipments:
                     shipment.on_done.cancel()  # nobody waits for it any more
+
+    async def _take(self, limit: int) -> Batch:
+        """None, if it is to stop meanwhile."""
+        try:
+            async with asyncio.timeout(None) as self._taking:
+                return await self._bridge.take(limit)
+        except TimeoutError:
+            if not self._stopping:
+                raise
+            return NOTHING
+        finally:
+            self._taking = None
 
     async def _room(self) -> int:
         """How many messages may be taken: waits until it is one at least; 0 when it is time to stop."""

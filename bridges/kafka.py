@@ -38,6 +38,8 @@ LATE_S: Final = 1.0
 FULL_AGAIN_MS: Final = 250
 """When it looks again whether there is room for more messages; LATE_S comes on top, and until then it has enough."""
 COMMIT_EVERY_S: Final = 0.5
+CONSUME_S: Final = 1.0
+"""How long the thread waits for a first message: a stop that finds it there takes as long."""
 CALL_TIMEOUT_S: Final = 10.0
 REST_AFTER_S: Final = 5.0
 """So long nothing has come: then it rests, and its first message waits up to a tenth of a second longer."""
@@ -310,7 +312,7 @@ class KafkaBridge(Bridge):
         self._commit_due()
         messages, self._held = self._held[:limit], self._held[limit:]
         if not messages:
-            messages = consumer.consume(1, WAIT_S)
+            messages = consumer.consume(1, CONSUME_S)
         if messages and len(messages) < limit:
             messages += consumer.consume(limit - len(messages), GATHER_S)
         self._look_for_ends(consumer)

@@ -24,6 +24,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from bridges.base import Context, Delivery
+from bridges.bell import together
 from bridges.encoding import inflated
 from bridges.network import TlsSettings, connect_error, tls_context
 from hub.definitions.secrets import SecretRef, resolve
@@ -387,7 +388,7 @@ class Link:
         self._client.on_socket_unregister_write = lambda _, __, ___: self._unwatch_write()
         self._pinged_at = self._loop.time()
         self._resume()
-        self._timer = self._loop.call_later(TICK_S, self._tick)
+        self._timer = self._loop.call_later(together(self._loop.time(), TICK_S), self._tick)
         self._write()
 
     def _unregister(self) -> None:
@@ -438,7 +439,7 @@ class Link:
             self._client.ping_blindly()
             self._write()
         if self._error is None and not self._closing:
-            self._timer = self._loop.call_later(TICK_S, self._tick)
+            self._timer = self._loop.call_later(together(self._loop.time(), TICK_S), self._tick)
 
     def _arrived(self, flags: int, packet: bytes) -> None:
         if self._closing:

@@ -7,6 +7,7 @@ import contextlib
 from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from math import inf
 from typing import Any, Final
 
 import msgspec
@@ -17,7 +18,7 @@ from nats.js.api import AckPolicy, ConsumerInfo, DeliverPolicy, RawStreamMsg, Re
 from nats.js.errors import NotFoundError
 
 from bridges.base import WAIT_S, Batch, Bridge, BridgeSpec, Context, Delivery, Part, Rewind
-from bridges.bell import Bell
+from bridges.bell import Bell, pause
 from bridges.encoding import inflated
 from bridges.nats_link import ConsumerLink, NatsSettings
 from hub.ending import cancelled
@@ -93,6 +94,7 @@ class NatsBridge(Bridge):
         """Messages that were asked for and have not come."""
         self._asked_until = 0.0
         self._taken_at = self._told_at = self._looked_at = 0.0
+        """When it was asked last (inf: it is being asked), and `_keep` told the server and asked for its figures."""
         self._pending: int | None = None
         self._position = ""
 
@@ -117,10 +119,11 @@ class NatsBridge(Bridge):
     async def take(self, limit: int) -> Batch:
         """See Bridge.take."""
         link = self._connected()
-        self._taken_at = asyncio.get_running_loop().time()
+        self._taken_at = inf
         await self._ask(link, limit)
         if not self._waiting:
             await self._arrival(WAIT_S)
+        self._taken_at = asyncio.get_running_loop().time()
         if 0 < len(self._waiting) < limit and self._asked:
             await asyncio.sleep(GATHER_S)
         link.check()
@@ -340,7 +343,7 @@ class NatsBridge(Bridge):
         loop = asyncio.get_running_loop()
         with contextlib.suppress(PortError):
             while True:
-                await asyncio.sleep(min(WATCH_S, self._ack_wait_s / 4))
+                await pause(min(WATCH_S, self._ack_wait_s / 4))
                 now = loop.time()
                 soon_s = self._ack_wait_s / 3
                 for held in [held for held in self._held.values() if now - held.told_at > soon_s]:

@@ -255,14 +255,18 @@ class PostgresBridge(Bridge):
             if ahead:
                 return ahead
         if _now() < self._look_at:
-            if not await self._wait(min(WAIT_S, self._look_at - _now())):
+            if not await self._wait(self._patience()):
                 return []
         elif self._settings.channel:
             await self._reader.notified(0)  # what was notified of until now is found by this look
         found = await self._find()
-        if not found and await self._wait(min(WAIT_S, self._look_at - _now())):
+        if not found and await self._wait(self._patience()):
             found = await self._find()
         return found
+
+    def _patience(self) -> float:
+        """Seconds until there is something to do anyhow."""
+        return min(WAIT_S, min(self._look_at, self._lag_at) - _now())
 
     async def _find(self) -> list[_Read]:
         """The next rows; if there are none, it says when to look again."""

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from bridges.amqp import Arrived, Properties, properties
 from bridges.base import WAIT_S, Batch, Bridge, BridgeSpec, Context, Delivery, Part, Rewind
+from bridges.bell import pause
 from bridges.network import TlsSettings, tls_context
 from bridges.offsets import Chunk, Tracker
 from bridges.rabbitmq_link import OFFSET, PORTS, Line, Link, Server
@@ -375,7 +376,7 @@ class RabbitmqBridge(Bridge):
         at = 0.0
         try:
             while True:
-                await asyncio.sleep(TICK_S if self._readers else 2 * TICK_S)
+                await pause(TICK_S if self._readers else 2 * TICK_S)
                 for reader in self._readers:
                     await reader.save()
                 if time.monotonic() - at >= 2 * TICK_S:

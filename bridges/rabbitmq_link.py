@@ -23,6 +23,7 @@ from pika.exceptions import (
 )
 
 from bridges.amqp import Arrived, Frames
+from bridges.bell import pause
 from bridges.network import connect_error
 from hub.errors import PortError, Refused, Unavailable
 
@@ -420,7 +421,7 @@ class Link:
         loop = asyncio.get_running_loop()
         received, at = -1, loop.time()
         while self.broken is None:
-            await asyncio.sleep(TICK_S)
+            await pause(TICK_S)
             if self._connection.bytes_received != received or (self._loop is not None and self._loop.paused):
                 received, at = self._connection.bytes_received, loop.time()
             elif loop.time() - at > SILENT_S:

@@ -143,7 +143,8 @@ class RedisBridge(Bridge):
         reading = self._reading
         if reading is None:
             reading = self._reading = self._start(limit)
-        await asyncio.wait({reading}, timeout=WAIT_S)
+        lag_in_s = self._lag_at - asyncio.get_running_loop().time()
+        await asyncio.wait({reading}, timeout=max(0.0, min(WAIT_S, lag_in_s)))
         if not reading.done():
             return []
         self._reading = None

@@ -10,6 +10,7 @@ import structlog
 
 from bridges import trial
 from bridges.base import Rewind
+from bridges.bell import pause
 from bridges.keeper import Hub, Keeper
 from bridges.kept import Kept
 from bridges.leases import TROUBLE, AllMine, Leases
@@ -225,7 +226,7 @@ class Runner:
 
     async def _look(self) -> None:
         while True:
-            await asyncio.sleep(LOOK_S)
+            await pause(LOOK_S)
             for keeper in (*self._running.values(), *self._leaving.values()):
                 keeper.look()
             if self._hub.reserve is not None:

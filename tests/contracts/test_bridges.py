@@ -8,15 +8,14 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bridges.base import Batch, Bridge, Context, Delivery
+from bridges.base import WAIT_S, Batch, Bridge, Context, Delivery
 from bridges.convert import Converter
 from bridges.forward import Forwarder
 from bridges.outlet import OPTIONS, Outlet
@@ -38,7 +37,7 @@ pytestmark = pytest.mark.slow
 NOWHERE = "127.0.0.1:1"
 """A Kafka that is away."""
 NOW_MS = 1_780_000_000_000
-WITHIN_S = 40.0
+WITHIN_S = 110.0
 
 
 @pytest.fixture(params=[pytest.param(name, marks=pytest.mark.long if name in FURTHER else ()) for name in NAMES])
@@ -196,9 +195,8 @@ async def test_take_gives_no_more_than_it_is_asked_for_and_nothing_when_there_is
         second = len((await bridge.take(7)).deliveries)
         assert second <= 7
         await take(bridge, 19 - second)
-        started = time.monotonic()
-        assert (await bridge.take(10)).deliveries == []
-        assert time.monotonic() - started < 5
+        async with asyncio.timeout(WAIT_S + 4):
+            assert (await bridge.take(10)).deliveries == []
 
 
 async def test_what_was_not_acknowledged_comes_again_with_the_same_ids(source: Source) -> None:
@@ -247,6 +245,27 @@ async def test_killed_between_take_and_acknowledgement(source: Source) -> None:
     async with opened(source) as bridge, asyncio.timeout(WITHIN_S):
         while not found >= set(bodies[50:]):
             found |= {delivery.body.decode() for delivery in (await bridge.take(100)).deliveries}
+
+
+@pytest.mark.parametrize("turns", [3, 300])
+async def test_a_stop_in_the_middle_of_a_take_loses_nothing(source: Source, turns: int) -> None:
+    """What it was about to give comes again, and what it had given before can still be acknowledged."""
+    bodies = [payload(n) for n in range(40)]
+    source.put(bodies)
+    async with opened(source) as bridge:
+        batches = await take(bridge, 5)
+        taking = asyncio.create_task(bridge.take(20))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        taking.cancel()
+        with suppress(asyncio.CancelledError):
+            batches.append(await taking)
+        for batch in batches:
+            await bridge.ack(batch)
+    early = put(source, flat(batches))
+    async with opened(source) as bridge:
+        late = put(source, flat(await take(bridge, 40 - len(early))))
+    assert sorted(early + late) == sorted(bodies)
 
 
 async def test_forwarded_in_order_and_acknowledged_after_our_kafka_has_it(
