@@ -232,11 +232,12 @@ class SqsBridge(Bridge):
             failure = receive.exception() or failure
             if receive.exception() is None:
                 messages = receive.result()
+                found = self._note(messages)
                 # all that it asked for: there may be more; else there is no backlog, and one request is enough
-                full = len(messages) == MOST
+                full = len(found) == MOST
                 most = self._settings.receivers
                 self._parallel = min(most, self._parallel * 2) if full else max(1, self._parallel - 1)
-                self._held += self._note(messages)
+                self._held += found
                 if messages:
                     self._lag_at = min(self._lag_at, _now() + LAG_EVERY_S)
                 elif not (self._receipts or self._name.endswith(FIFO)):

@@ -16,6 +16,8 @@ from tests.sources import Open, Source, World
 MOST_BYTES: Final = 1_048_576 * 3 // 4
 VISIBILITY_S: Final = 8
 """How long a test waits for what a killed bridge had in hand."""
+FIFO_VISIBILITY_S: Final = 40
+"""ElasticMQ looks through all groups in hand at each receive: with hundreds of them it does not get round in time."""
 SECRET: Final = "TEST_SQS_SECRET"
 """The variable that the bridge's setting refers to."""
 
@@ -87,7 +89,7 @@ def standard(world: World) -> Iterator[Source]:
 @contextmanager
 def fifo(world: World) -> Iterator[Source]:
     with running.shared("sqs", world.folder / "sqs") as url:
-        source = SqsSource(url, f"{world.namespace}-source.fifo")
+        source = SqsSource(url, f"{world.namespace}-source.fifo", visibility_s=FIFO_VISIBILITY_S)
         yield source
         source.close()
 
