@@ -13,6 +13,7 @@ from hub.model import DAY_MS, OUTLIERS, Claim, EventKey, Wanted, month_of, parti
 from hub.pipeline.documents import iso
 from hub.pipeline.modes import keeps_profile
 from hub.pipeline.patches import COPY, SOURCES, copies_of
+from hub.pipeline.rules.around import around_of
 from hub.pipeline.rules.hand import Hand
 from hub.pipeline.rules.steps import NO_STEPS, Steps
 from schemas.codec import CodecError, decode_inbound
@@ -211,8 +212,11 @@ def claims(
 def _hand(inbound: Inbound, event: Event, view: dict[str, Any]) -> Hand:
     """The event as `process` will have it in hand. Args: inbound: with a Track."""
     time_ms = inbound["received_at_ms"] if event["time_ms"] is None else event["time_ms"]
-    request = inbound["body"][1]["request"] if inbound["body"][0] == TRACK else EMPTY
-    return Hand(event["id"], event["type"], iso(time_ms), inbound["source"], **view, request=request)
+    request = context = EMPTY
+    if inbound["body"][0] == TRACK:
+        request, context = inbound["body"][1]["request"], inbound["body"][1]["context"]
+    around = around_of(context)
+    return Hand(event["id"], event["type"], iso(time_ms), inbound["source"], **view, request=request, around=around)
 
 
 def lookup_partitions(time_ms: int | None, received_at_ms: int) -> tuple[str, ...]:

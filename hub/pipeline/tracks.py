@@ -31,6 +31,7 @@ from hub.pipeline.past import is_done, is_past
 from hub.pipeline.payload import NO_PROFILE, NO_SESSION, Payload
 from hub.pipeline.records import LogRecord
 from hub.pipeline.referral import newcomer
+from hub.pipeline.rules.around import around_of
 from hub.pipeline.rules.enrichment import NOTHING as UNTOLD
 from hub.pipeline.rules.enrichment import Enriched, enriched, joined
 from hub.pipeline.rules.hand import INVALID, Hand
@@ -306,7 +307,8 @@ class Tracks:
         if hand is not None:
             properties, context, request = hand.properties, hand.context, hand.request
         time_ms = payload.inbound["received_at_ms"] if event["time_ms"] is None else event["time_ms"]
-        told = enriched(request, context, time_ms, definitions.places)
+        around = around_of(payload.track["context"]) if hand is None else hand.around
+        told = enriched(request, context, time_ms, definitions.places, around)
         if not is_mapped and rule is None and not is_noted:
             return _Done(fields=told.fields, told=told, hand=hand, mapped=mapped)
         source, at = payload.inbound["source"], own_time or payload.received_at
@@ -492,6 +494,7 @@ def _hand(payload: Payload, event: Event, at: str, properties: Any, context: Any
         properties=properties,
         context=context,
         request=payload.track["request"],
+        around=around_of(payload.track["context"]),
         received_at=payload.received_at,
         profile=None if profile is None else profile.draft.doc,
     )

@@ -77,10 +77,10 @@ def inbound_of(documents: Sequence[bytes]) -> Inbound | None:
     """
     The record that these events came in, under the same ids and with the same receive time.
 
-    A payload's own context and properties are in no event's document: they are empty here. They go into sessions only,
-    so events and profiles come out as they were. Of its options there are those that the collector minds. What was not
-    to be kept (hub.pipeline.modes) is not in the store, and so not here. Sessions and events of the hub's own are left
-    out: they are made anew.
+    A payload's own context and properties are in no event's document: they are empty here. So sessions lack them, and
+    events what the payload's context told of their device, campaign and place. Of its options there are those that the
+    collector minds. What was not to be kept (hub.pipeline.modes) is not in the store, and so not here. Sessions and
+    events of the hub's own are left out: they are made anew.
 
     Args: documents: of all events of one record, in their order.
 

@@ -367,6 +367,22 @@ def test_what_a_profile_has_not_agreed_to_is_not_kept_anywhere():
     assert hub.event("e2")["properties"]["card"] == kept["properties"]["card"]
 
 
+def test_what_needs_consent_is_not_taken_from_the_payloads_context_either():
+    hub = Hub(DataCompliance(fields=[
+        {"event": "context.location.city", "consents": ["place"]},
+        {"event": "context.device.name", "consents": ["place"], "action": "hash"},
+    ]))  # fmt: skip
+    hub.take(around(sent(), **ABOUT))
+    kept = hub.event()
+    assert [(did["did"], did["field"]) for did in kept["outcome"]["rules"]] == [
+        ("removed", "payload.context.location.city"),
+        ("hashed", "payload.context.device.name"),
+    ]
+    assert "city" not in kept["device"]["geo"]
+    assert kept["device"]["name"].startswith("hash:")
+    assert as_sent(kept) == {"properties": {}, "context": {}}
+
+
 def test_what_it_has_agreed_to_is_kept_from_then_on():
     hub = Hub(GUARD)
     hub.take(
@@ -460,6 +476,69 @@ def test_what_the_context_says_itself_counts_more():
     assert "hour" in hub.event("e2")["metadata"]["time"]
 
 
+ABOUT = {
+    "utm": {"source": "mail"},
+    "time": {"local": "27/11/2026, 15:00:00", "tz": "Europe/Warsaw"},
+    "browser": {"local": {"browser": {"userAgent": PHONE, "language": "pl-PL"}}},
+    "screen": {"local": {"width": 390, "height": 844, "colorDepth": 24, "orientation": "portrait-primary"}},
+    "device": {"name": "Una's phone", "type": "Mobile"},
+    "location": {"country": {"name": "Poland", "code": "PL"}, "city": "Warsaw", "latitude": 52.2, "longitude": 21},
+}
+"""What the predecessor's clients say in a payload's context."""
+
+
+def around(inbound: Inbound, **context: Any) -> Inbound:
+    assert inbound["body"][0] == TRACK
+    inbound["body"][1]["context"] = json.dumps(context).encode()
+    return inbound
+
+
+@pytest.mark.parametrize("rules", [[], [Filter(bots=True)]])
+def test_the_payloads_context_counts_where_the_event_says_nothing(rules):
+    hub = Hub(*rules)
+    said = {"utm": {"source": "own"}, "timezone": "Asia/Kolkata", "device": {"model": "T 1"}}
+    page = {"page": {"url": "https://a.example/?utm_source=page"}}
+    hub.take(
+        around(sent("e1", agent="curl/7"), **ABOUT),
+        around(sent("e2", agent="curl/7", context=said), **ABOUT),
+        around(sent("e3", agent="curl/7", context=page), **ABOUT),
+    )
+    one, two, three = (hub.event(id) for id in ("e1", "e2", "e3"))
+    assert one["device"] == {
+        "name": "Una's phone",
+        "brand": "Apple",
+        "model": "iPhone",
+        "type": "mobile",
+        "resolution": "390x844",
+        "color_depth": 24,
+        "orientation": "portrait-primary",
+        "geo": {
+            "country": {"name": "Poland", "code": "PL"},
+            "city": "Warsaw",
+            "latitude": 52.2,
+            "longitude": 21,
+            "location": [21, 52.2],
+        },
+    }
+    assert (one["os"]["name"], one["app"]["language"], one["utm"]) == ("iOS", "pl-PL", {"source": "mail"})
+    assert (one["metadata"]["time"]["zone"], one["context"]) == ("Europe/Warsaw", {})
+    assert (two["device"]["name"], two["device"]["model"]) == ("iPhone", "T 1")
+    assert (two["utm"], two["metadata"]["time"]["zone"]) == ({"source": "own"}, "Asia/Kolkata")
+    assert three["utm"] == {"source": "page"}
+
+
+def test_who_a_filter_is_for_may_stand_in_the_payloads_context():
+    hub = Hub(Filter(bots=True), Filter(networks=["10.0.0.0/8"]))
+    robot = {"browser": {"local": {"browser": {"userAgent": ROBOT}}}}
+    hub.take(
+        around(sent("e1", agent=PHONE), **robot),
+        around(sent("e2", agent=PHONE), ip="10.1.2.3"),
+        around(sent("e3", agent=PHONE), ip="192.0.2.1"),
+    )
+    assert hub.counts() == {"received": 3, "stored": 1, "dropped": 2}
+    assert hub.event("e3")["app"]["name"] == "Mobile Safari"
+
+
 def test_an_event_of_a_queue_that_tells_nothing_has_none_of_it():
     hub = Hub()
     hub.take(sent(amount=1))
@@ -471,16 +550,21 @@ def test_an_event_of_a_queue_that_tells_nothing_has_none_of_it():
 ODD = st.one_of(st.none(), st.integers(), st.text(), st.dictionaries(st.text(), st.text()), st.lists(st.text()))
 
 
+KEYS = ["page", "timezone", "time", "locale", "ip", "userAgent", "utm", "campaign", "browser", "screen", "device"]
+BELOW = ["url", "title", "referrer", "tz", "source", "name", "local", "type", "width", "height", "country", "latitude"]
+NUMBER = st.floats(allow_nan=False, allow_infinity=False)
+
+
 @given(
     st.dictionaries(
-        st.sampled_from(["page", "timezone", "time", "locale", "ip", "userAgent", "utm", "campaign"]),
-        ODD | st.dictionaries(st.sampled_from(["url", "title", "referrer", "tz", "source", "name"]), ODD),
+        st.sampled_from([*KEYS, "location"]),
+        ODD | st.dictionaries(st.sampled_from([*BELOW, "longitude"]), ODD | NUMBER),
     )
 )
 def test_no_context_makes_the_collector_stumble(context):
     hub = Hub(Filter(bots=True, action="flag"), Filter(networks=["::/0"], action="flag"))
-    hub.take(sent(context=context, agent="x"))
-    assert hub.counts() == {"received": 1, "stored": 1}
+    hub.take(sent(context=context, agent="x"), around(sent("e2"), **context))
+    assert hub.counts() == {"received": 2, "stored": 2}
 
 
 @given(st.text(max_size=40).map(lambda text: f"https://shop.example/{text}") | st.text(max_size=40))
@@ -540,6 +624,12 @@ def geo(tmp_path):
     file = tmp_path / "city.mmdb"
     writer.to_db_file(str(file))
     return file
+
+
+def test_the_place_that_a_context_says_counts_more_than_the_file(geo):
+    hub = Hub(geo=places(geo))
+    hub.take(sent("e1", ip="192.0.2.7", context={"location": {"city": "Rome", "country": "Italy", "latitude": "x"}}))
+    assert hub.event("e1")["device"]["geo"] == {"country": {"name": "Italy"}, "city": "Rome"}
 
 
 def test_an_address_has_the_place_that_the_file_says(geo):

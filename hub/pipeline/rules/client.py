@@ -8,9 +8,12 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from hub.edge.paths import found_at
+
 MOST_BYTES: Final = 4_096
 """A request that is longer is not remembered."""
 
+_BROWSER: Final = ("browser", "local", "browser")
 _EMPTY: Final = b"{}"
 _decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -46,8 +49,16 @@ def ip_of(client: Client, context: Mapping[str, Any]) -> str:
 
 def agent_text(client: Client, context: Mapping[str, Any]) -> str:
     """The customer's user agent; as for the address, the context counts more than the request."""
-    agent = context.get("userAgent")
+    agent = context.get("userAgent") or browser_of(context).get("userAgent")
     return agent if type(agent) is str and agent else client.agent
+
+
+def browser_of(context: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the predecessor's clients say of the browser, in `context.browser.local.browser`."""
+    if "browser" not in context:
+        return {}
+    browser = found_at(context, _BROWSER)
+    return browser if isinstance(browser, dict) else {}
 
 
 def _read(request: bytes) -> Client:

@@ -58,14 +58,27 @@ class ComplianceStep:
                 self._take_out(field, hand, missing)
 
     def _take_out(self, field: Guarded, hand: Hand, missing: Sequence[str]) -> None:
-        whole = _part(hand, field.part)
+        said = Did(
+            self.scope.rule,
+            "hashed" if field.is_hashed else "removed",
+            field.name,
+            f"no consent: {', '.join(missing)}",
+        )
+        without = self._without(_part(hand, field.part), field)
+        if without is not None:
+            hand.put(field.part, without)
+            hand.note(said, NO_CONSENT)
+        around = self._without(hand.around, field) if field.part == "context" else None
+        if around is not None:
+            hand.around = around
+            hand.note(msgspec.structs.replace(said, field=f"payload.{field.name}"), NO_CONSENT)
+
+    def _without(self, whole: Mapping[str, Any], field: Guarded) -> Any:
+        """The same without the field's value, or with its hash; None if there is nothing to take out."""
         value = found_at(whole, field.path)
         if value is None or (field.is_hashed and _is_hashed(value)):
-            return
-        new = f"{HASHED}{_hash(value, self._key)}" if field.is_hashed else None
-        hand.put(field.part, _replaced(whole, field.path, new))
-        did = "hashed" if field.is_hashed else "removed"
-        hand.note(Did(self.scope.rule, did, field.name, f"no consent: {', '.join(missing)}"), NO_CONSENT)
+            return None
+        return _replaced(whole, field.path, f"{HASHED}{_hash(value, self._key)}" if field.is_hashed else None)
 
 
 def as_sent(document: Mapping[str, Any]) -> dict[str, Any]:

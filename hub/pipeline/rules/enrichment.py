@@ -7,8 +7,11 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from hub.pipeline.rules.agent import NO_AGENT, agent_of
-from hub.pipeline.rules.client import MOST_BYTES, agent_text, client_of, ip_of
+from hub.pipeline.rules.around import NOTHING as NOTHING_AROUND
+from hub.pipeline.rules.around import whole
+from hub.pipeline.rules.client import MOST_BYTES, agent_text, browser_of, client_of, ip_of
 from hub.pipeline.rules.clock import hour_of
+from hub.pipeline.rules.device import device_of
 from hub.pipeline.rules.language import language_of
 from hub.pipeline.rules.page import campaign_of, page_of
 
@@ -30,45 +33,62 @@ NOTHING: Final = Enriched({})
 _EMPTY: Final = b"{}"
 
 
-def enriched(request: bytes, context: Mapping[str, Any], time_ms: int, places: Places | None) -> Enriched:
+def enriched(
+    request: bytes,
+    context: Mapping[str, Any],
+    time_ms: int,
+    places: Places | None,
+    around: Mapping[str, Any] = NOTHING_AROUND,
+) -> Enriched:
     """
     What can be told of an event. Nothing of it is sure: all of it was said by the client.
 
     Args:
         request: As in `client_of`.
         time_ms: When it happened, milliseconds since 1970.
+        around: What its payload says around it.
     """
-    if context or places is not None or len(request) > MOST_BYTES:
-        return _enriched(request, context, time_ms, places)
+    if context or around or places is not None or len(request) > MOST_BYTES:
+        return _enriched(request, context, time_ms, places, around)
     # devices repeat their requests
     return NOTHING if request == _EMPTY else _by_request(request)
 
 
-def _enriched(request: bytes, context: Mapping[str, Any], time_ms: int, places: Places | None) -> Enriched:
+def _enriched(
+    request: bytes,
+    context: Mapping[str, Any],
+    time_ms: int,
+    places: Places | None,
+    around: Mapping[str, Any] = NOTHING_AROUND,
+) -> Enriched:
     """As `enriched`."""
-    client = client_of(request)
+    client, said = client_of(request), whole(context, around)
     fields: dict[str, Any] = {}
-    text = agent_text(client, context)
+    text = agent_text(client, said)
     agent = agent_of(text) if text else NO_AGENT
-    ip = "" if places is None else ip_of(client, context)
-    geo = places(ip) if places is not None and ip else None
-    if agent.device or geo:
-        fields["device"] = {**agent.device, "geo": geo} if geo else agent.device
+    device = device_of(said) if said else {}
+    if places is not None and "geo" not in device:
+        ip = ip_of(client, said)
+        geo = places(ip) if ip else None
+        device = {**device, "geo": geo} if geo else device
+    if agent.device or device:
+        fields["device"] = {**agent.device, **device} if device else agent.device
     if agent.os:
         fields["os"] = agent.os
-    language = _language(context, client.languages)
+    language = _language(said, client.languages)
     if agent.app or language:
         fields["app"] = {**agent.app, "language": language} if language else agent.app
-    if not context:
+    if not said:
         return Enriched(fields)
-    page = context.get("page")
+    page = said.get("page")
     hit, utm = page_of(page) if type(page) is dict else ({}, {})
     if hit:
         fields["hit"] = hit
-    utm = campaign_of(context) or utm
+    # the page is the event's; a payload may be sent from the next one
+    utm = campaign_of(context) or utm or campaign_of(around)
     if utm:
         fields["utm"] = utm
-    zone = _zone(context)
+    zone = _zone(context) or _zone(around)
     hour = hour_of(time_ms, zone) if zone else None
     return Enriched(fields) if hour is None else Enriched(fields, zone, hour)
 
@@ -80,7 +100,7 @@ def _by_request(request: bytes) -> Enriched:
 
 
 def _language(context: Mapping[str, Any], accepted: str) -> str:
-    locale = context.get("locale")
+    locale = context.get("locale") or browser_of(context).get("language")
     said = locale if type(locale) is str and locale else accepted
     return language_of(said) if said else ""
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from hub.definitions.kinds import Filter
 from hub.pipeline.rules.agent import agent_of
+from hub.pipeline.rules.around import whole
 from hub.pipeline.rules.client import agent_text, ip_of
 from hub.pipeline.rules.hand import FILTERED, Did, Hand
 from hub.pipeline.rules.scope import scope
@@ -38,7 +39,7 @@ class FilterStep:
     def _meets(self, hand: Hand) -> bool:
         if not (self._networks or self._bots):
             return True
-        client, context = hand.client, hand.context
+        client, context = hand.client, whole(hand.context, hand.around)
         if self._networks and not self._inside(ip_of(client, context)):
             return False
         return not self._bots or agent_of(agent_text(client, context)).bot

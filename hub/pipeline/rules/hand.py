@@ -7,6 +7,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
+from hub.pipeline.rules.around import NOTHING
 from hub.pipeline.rules.client import Client, client_of
 
 Part: TypeAlias = Literal["properties", "context", "request"]
@@ -47,11 +48,13 @@ class Hand:
         did, flags: What rules did.
         changed: Which parts are not as they were sent.
         raw: By name, those that were reshaped, as they were before.
+        around: The payload's context: it counts where the event's own says nothing.
     """
 
     __slots__ = (
         "_client",
         "_view",
+        "around",
         "changed",
         "context",
         "did",
@@ -77,6 +80,7 @@ class Hand:
         properties: dict[str, Any],
         context: dict[str, Any],
         request: bytes,
+        around: Mapping[str, Any] = NOTHING,
         received_at: str = "",
         profile: Mapping[str, Any] | None = None,
     ) -> None:
@@ -88,6 +92,7 @@ class Hand:
         self.properties = properties
         self.context = context
         self.request = request
+        self.around = around
         self.received_at = received_at
         self.profile = profile
         self.did: list[Did] = []
