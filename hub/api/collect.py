@@ -13,7 +13,7 @@ from hub.api.intake import Intake
 from hub.api.problems import NotFound, not_allowed
 from hub.api.track import CORS, accepted, preflight
 from hub.edge.admit import clean_id, event_type
-from hub.edge.inbound import check_source
+from hub.edge.inbound import check_origin, check_source
 from hub.edge.payload import Payload
 from hub.edge.properties import of_body, of_query
 from hub.edge.vendors import wire
@@ -56,7 +56,7 @@ class Collect:
         intake = self._intake
         parts, as_image = _parts(call)
         source_id = clean_id(parts[1], "source", intake.limits.id_chars)
-        check_source(source_id, intake.catalogue, "webhook")
+        check_origin(source_id, check_source(source_id, intake.catalogue, "webhook"), call.header(b"origin"))
         try:
             if call.method == "GET":
                 size, properties = len(call.query), of_query(call.query)

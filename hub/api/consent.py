@@ -11,7 +11,7 @@ from hub.api.intake import Intake
 from hub.api.problems import not_allowed
 from hub.api.track import CORS, accepted, preflight
 from hub.edge.consents import Asked, payload, read
-from hub.edge.inbound import check_source
+from hub.edge.inbound import check_origin, check_source
 from hub.errors import InvalidPayload
 from hub.store.port import Reading
 
@@ -46,7 +46,8 @@ class Consents:
         intake = self._intake
         call = await call.with_body(receive, intake.limits.body_bytes)
         asked = read(call.body, all=call.query_values().get("all", "").lower() in _YES, limits=intake.limits)
-        check_source(asked.source_id, intake.catalogue, "rest")
+        source = check_source(asked.source_id, intake.catalogue, "rest")
+        check_origin(asked.source_id, source, call.header(b"origin"))
         await asyncio.to_thread(self._check_session, asked)
         event = payload(asked, intake.catalogue, intake.limits, intake.now_ms())
         return accepted(await intake.take(event, call, door=DOOR, body_bytes=len(call.body)))

@@ -21,7 +21,7 @@ from hub.api.problems import not_allowed, refusal
 from hub.api.track import CORS, FRAMING_BYTES, preflight, request_of
 from hub.definitions.kinds import Source
 from hub.definitions.write_keys import source_of
-from hub.edge.inbound import Taken, check_source, inbound
+from hub.edge.inbound import Taken, check_origin, check_source, inbound
 from hub.edge.payload import Payload
 from hub.edge.vendors.wire import Converted, placed
 from hub.errors import InvalidPayload
@@ -154,9 +154,7 @@ class Doors:
             detail = "no event source has this write key" if key else "the request has no write key"
             raise InvalidPayload("unknown_write_key", detail, "write key")
         spec: Source = check_source(id, self._catalogue, "rest")
-        origin = call.header(b"origin")
-        if spec.allowed_origins and origin and origin.lower() not in spec.allowed_origins:
-            raise InvalidPayload("origin_not_allowed", f"pages of {origin} may not send by this key", "Origin", id)
+        check_origin(id, spec, call.header(b"origin"))
         return id
 
     def _record(self, payload: Payload, index: int, door: str, now_ms: int, request: bytes) -> tuple[Taken, bytes]:

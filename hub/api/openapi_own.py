@@ -139,7 +139,10 @@ def _consent() -> dict[str, Any]:
     operation["responses"] = {
         "200": {"description": "Kafka has the event.", "content": _ACCEPTED},
         **refusals(REFUSALS),
-        "403": {"description": "The session is not known, or not one of the profile.", "content": PROBLEM},
+        "403": {
+            "description": "The session is not one of the profile, or pages of this origin may not send.",
+            "content": PROBLEM,
+        },
     }
     return operation
 

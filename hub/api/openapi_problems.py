@@ -9,6 +9,7 @@ PROBLEM: Final = {"application/problem+json": {"schema": {"$ref": "#/components/
 REFUSALS: Final = {
     "400": "The compressed body is damaged.",
     "401": "The event source is unknown, switched off, or not for this door.",
+    "403": "The event source takes no events from pages of this origin.",
     "413": "Larger than a limit, which the answer names.",
     "422": "Malformed; the answer names the field.",
     "429": "The event source sends too many events; send it again after Retry-After seconds.",

@@ -20,7 +20,7 @@ from hub.api.parts import DoorParts
 from hub.api.problems import not_allowed
 from hub.edge.admit import admit, clean_id
 from hub.edge.headers import SECRET
-from hub.edge.inbound import Taken, check_source, inbound
+from hub.edge.inbound import Taken, check_origin, check_source, inbound
 from hub.edge.payload import Payload
 from hub.errors import InvalidPayload
 from hub.ids import ordered
@@ -97,6 +97,7 @@ class Track:
         limits = self._limits
         headers = scope["headers"]
         length = encoding = key = priority = None
+        origin = b""
         for name, value in headers:
             if name == b"content-length":
                 length = value
@@ -106,9 +107,12 @@ class Track:
                 key = value
             elif name == b"hub-priority":
                 priority = value
+            elif name == b"origin":
+                origin = value
         body = await read_body(receive, length, encoding or b"", limits.body_bytes)
         payload = admit(body, limits)
-        check_source(payload.source_id, self._catalogue, DOOR)
+        source = check_source(payload.source_id, self._catalogue, DOOR)
+        check_origin(payload.source_id, source, origin.decode("latin-1"))
         if not payload.events:
             return Answer(200, b"null")
         if scope["query_string"]:

@@ -89,8 +89,8 @@ class Source(_Definition):
     allowed_origins: Annotated[
         list[Origin],
         Field(
-            description="Pages that may send by a write key, such as https://shop.example. Empty: all. What comes "
-            "without an Origin, from a server or an app, is not held up."
+            description="Pages that may send, such as https://shop.example. Empty: all. What comes without an Origin, "
+            "from a server or an app, is not held up."
         ),
     ] = []
 

@@ -65,6 +65,19 @@ def check_source(source_id: str, catalogue: Catalogue, door: Door) -> Source:
     return entry.spec
 
 
+def check_origin(source_id: str, source: Source, origin: str) -> None:
+    """
+    Whether a page may send. Args: origin: as its browser says it; empty: it is no page, or the browser does not say.
+
+    Raises:
+        InvalidPayload: origin_not_allowed.
+    """
+    if source.allowed_origins and origin and origin.lower() not in source.allowed_origins:
+        raise InvalidPayload(
+            "origin_not_allowed", f"the event source takes no events from pages of {origin}", "Origin", source_id
+        )
+
+
 def inbound(
     payload: Payload,
     *,

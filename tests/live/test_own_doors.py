@@ -60,6 +60,21 @@ async def outcomes(hub: Running, outcome: str) -> float:
     return float(found[1]) if found else 0.0
 
 
+async def test_pages_of_other_sites_may_not_send_where_a_source_names_its_own(hub):
+    await hub.define("source", "page", type=["rest", "webhook"], allowed_origins=["https://shop.example"])
+    await hub.define("consent-type", "mails")
+    payload = {"source": {"id": "page"}, "profile": {"id": "p"}, "events": [{"type": "a"}]}
+    consent = {"source": {"id": "page"}, "session": {"id": "s"}, "profile": {"id": "p"}, "consents": {"mails": True}}
+    for path, body in [("/track", payload), ("/collect/a/page", {}), ("/customer/consent", consent)]:
+        other = await hub.public.post(path, json=body, headers={"Origin": "https://evil.example"})
+        assert is_problem(other, 403, "origin_not_allowed")["where"] == "Origin"
+    assert await events(hub) == []
+    for headers in ({"Origin": "https://Shop.example"}, {}):
+        assert (await hub.public.post("/track", json=payload, headers=headers)).status_code == 200
+        assert (await hub.public.post("/collect/a/page", json={}, headers=headers)).status_code == 200
+    assert len(await events(hub)) == 4
+
+
 async def eventually(hub: Running, path: str, holds: Any) -> Any:
     """What the store has at `path`, once `holds` of it."""
     async with asyncio.timeout(30):

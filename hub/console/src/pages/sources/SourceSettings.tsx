@@ -55,7 +55,7 @@ export function SourceSettings({ source }: { source: SourceEntry }) {
       </Group>
       <TagsInput
         label="Allowed origins"
-        description="Pages that may send by a write key, such as https://shop.example. Empty: all."
+        description="Pages that may send, such as https://shop.example. Empty: all."
         placeholder="https://shop.example"
         value={spec.allowed_origins}
         readOnly={readOnly}

@@ -1,0 +1,1 @@
+import{t as e}from"./Select-9GJtNQ0Z.js";import{t}from"./jsx-runtime-Wy9s6hX0.js";var n=t();function r({label:t,states:r,value:i,onChange:a}){return(0,n.jsx)(e,{"aria-label":t,placeholder:`Any state`,size:`xs`,w:150,clearable:!0,clearButtonProps:{"aria-label":`Any state`},data:r,value:i||null,onChange:e=>{a(e??``)}})}export{r as t};

@@ -1,0 +1,1 @@
+import{I as e,M as t}from"./index-B-gUua42.js";function n(n,r={getInitialValueInEffect:!0}){let i=e(n,r),{colorScheme:a}=t();return a===`auto`?i:a}export{n as t};
