@@ -283,6 +283,20 @@ def test_queries_find_what_they_say(store: Store, query: str, expected: list[str
     assert store.count("events", query) == len(expected)
 
 
+def test_a_text_is_found_whatever_its_length(store: Store) -> None:
+    """Such as an IPv6 address, or one of 10,000 characters that begins as another does."""
+    address, story = "2001:db8:85a3:8d3:1319:8a2e:370:7348", "a word " * 1_400
+    store.write(batch(event("e1", address=address, story=f"{story}end"), event("e2", story=f"{story}other end")))
+    for query, expected in (
+        (f"properties.address = '{address}'", ["e1"]),
+        (f"properties.story = '{story}end'", ["e1"]),
+        (f"properties.story = '{story}'", []),
+        ("properties.story = 'a word *' AND properties.story ~ 'other end$'", ["e2"]),
+    ):
+        assert ids(store, "events", query) == expected, query[:40]
+        assert store.count("events", query) == len(expected)
+
+
 def test_profiles_and_sessions_are_searched_by_their_own_fields(store: Store) -> None:
     """With and without the prefix; a number is a number, a missing session holder is null."""
     store.write(
