@@ -25,13 +25,15 @@ _TIME: Final = {
     "type": ["string", "number", "null"],
     "description": "RFC 3339 (no zone: UTC), or seconds or milliseconds since 1970. Years 1 to 9998.",
 }
+_TIMES: Final = {"type": ["object", "null"], "properties": {"create": _TIME, "insert": _TIME}}
 _EVENT: Final = {
     "type": "object",
     "required": ["type"],
     "properties": {
         "type": {"type": "string", "description": "Kept in lower case, `-` for spaces."},
         "id": {"type": ["string", "null"], "description": "The same id is stored once."},
-        "time": {"type": ["object", "null"], "properties": {"create": _TIME, "insert": _TIME}},
+        "time": _TIMES,
+        "metadata": {"type": ["object", "null"], "properties": {"time": _TIMES}},
         "properties": _OBJECT,
         "context": _OBJECT,
         "options": _OBJECT,

@@ -38,10 +38,15 @@ class _Times(msgspec.Struct):
     insert: str | int | float | None = None
 
 
+class _Metadata(msgspec.Struct):
+    time: _Times | None = None
+
+
 class _Event(msgspec.Struct):
     type: str
     id: str | None = None
     time: _Times | None = None
+    metadata: _Metadata | None = None
     properties: msgspec.Raw = _EMPTY
     context: msgspec.Raw = _EMPTY
     options: msgspec.Raw = _EMPTY
@@ -164,7 +169,7 @@ def _event(wire: _Event, index: int, chars: int, event_bytes: int) -> Event:
         event = Event(
             client_id=None if wire.id is None else clean_id(wire.id, "id", chars),
             type=_type(wire.type, chars),
-            time_ms=None if wire.time is None else _own_time(wire.time),
+            time_ms=_own_time(wire),
             properties=_object(wire.properties, "properties"),
             context=_object(wire.context, "context"),
             options=_object(wire.options, "options"),
@@ -193,10 +198,15 @@ def _source_id(text: str, limit: int) -> str:
     return clean_id(text, "source.id", limit)
 
 
-def _own_time(times: _Times) -> int | None:
+def _own_time(event: _Event) -> int | None:
+    times, where = event.time, "time"
+    if times is None and event.metadata is not None:  # as stored events have it
+        times, where = event.metadata.time, "metadata.time"
+    if times is None:
+        return None
     # when it happened goes before when the client wrote it down; a malformed one is refused even if it is not used
-    inserted = None if times.insert is None else time_ms(times.insert, "time.insert")
-    return inserted if times.create is None else time_ms(times.create, "time.create")
+    inserted = None if times.insert is None else time_ms(times.insert, f"{where}.insert")
+    return inserted if times.create is None else time_ms(times.create, f"{where}.create")
 
 
 def _object(raw: msgspec.Raw, where: str) -> bytes:

@@ -80,6 +80,22 @@ def test_the_least_payload_is_a_source_and_a_type():
     assert payload.events[0].time_ms is None
 
 
+@pytest.mark.parametrize(
+    ("event", "hour"),
+    [
+        ({"metadata": {"time": {"create": "2026-11-24T01:00:00Z", "insert": "2026-11-24T02:00:00Z"}}}, 1),
+        ({"metadata": {"time": {"create": None, "insert": "2026-11-24T02:00:00Z"}}}, 2),
+        ({"time": {"insert": "2026-11-24T03:00:00Z"}, "metadata": {"time": {"create": "2026-11-24T01:00:00Z"}}}, 3),
+        ({"metadata": {"time": None, "ip": 1}}, None),
+        ({"metadata": None}, None),
+    ],
+)
+def test_an_events_time_may_stand_where_stored_events_have_it(event, hour):
+    raw = json.dumps({"source": "shop", "events": [{"type": "a", **event}]}).encode()
+    expected = None if hour is None else (1_795_478_400 + hour * 3_600) * 1_000
+    assert admit(raw, LIMITS).events[0].time_ms == expected
+
+
 def test_nulls_mean_absent():
     nothing = {"properties": None, "context": None, "options": None, "tags": None, "id": None, "time": None}
     payload = admit(
@@ -132,6 +148,7 @@ def test_nulls_mean_absent():
         (one_event('{"type":"x","time":{"create":"yesterday"}}'), "bad_time", "events[1].time.create"),
         (one_event('{"type":"x","time":{"create":"0000-01-01T00:00:00Z"}}'), "bad_time", "events[1].time.create"),
         (one_event('{"type":"x","time":{"insert":"9999-12-31T23:59:59Z"}}'), "bad_time", "events[1].time.insert"),
+        (one_event('{"type":"x","metadata":{"time":{"create":"x"}}}'), "bad_time", "events[1].metadata.time.create"),
         (one_event('{"type":"x","properties":{"a":"\\u0000"}}'), "nul_character", "events[1].properties.a"),
         (one_event('{"type":"x","properties":{"a\\u0000":1}}'), "nul_character", "events[1].properties"),
         (one_event('{"type":"x","properties":{"a":["b","\\ud800"]}}'), "lone_surrogate", "events[1].properties.a[1]"),
