@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import BaseModel, Field, model_validator
 
 from hub.definitions.secrets import SecretRef
+from hub.errors import Refused
 
 
 class AwsServer(BaseModel, frozen=True, extra="forbid"):
@@ -28,3 +30,9 @@ class AwsServer(BaseModel, frozen=True, extra="forbid"):
         if bool(self.access_key_id) != bool(self.secret_access_key):
             raise ValueError("access_key_id and secret_access_key go together: set both, or neither")
         return self
+
+
+def check_ca_file(settings: AwsServer, port: str) -> None:
+    """botocore only says that there is no such file, not which. Args: port: `source` or `target`. Raises Refused."""
+    if settings.ca_file and not Path(settings.ca_file).is_file():
+        raise Refused(port, f"settings.ca_file: there is no file {settings.ca_file} on the machine of the bridge")

@@ -15,7 +15,7 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field
 
 from bridges import kafka_aside, kafka_mark
 from bridges.base import WAIT_S, Batch, Bridge, BridgeSpec, Context, Delivery, Headers, Part, Rewind
-from bridges.kafka_link import REFUSALS, KafkaServer, not_taken, words
+from bridges.kafka_link import REFUSALS, KafkaServer, not_taken, port_error, words
 from bridges.kafka_rest import Resting, lounge
 from bridges.offsets import Chunk, Tracker
 from bridges.slack import late_timers
@@ -53,7 +53,6 @@ THE_END_MS: Final = 2**62
 """Later than any message: a partition is begun at its end."""
 NO_END: Final = -1
 """What librdkafka has for the end of a partition of which the broker says that it is none of its own."""
-AWAY: Final = {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT}
 GONE: Final = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.UNKNOWN_TOPIC_ID}
 
 
@@ -224,7 +223,7 @@ class KafkaBridge(Bridge):
         try:
             return await self._run(call)
         except KafkaException as exc:
-            raise self._error or _port_error(exc.args[0], self._settings.bootstrap) from exc
+            raise self._error or self._port_error(exc.args[0]) from exc
         finally:
             self._thread.shutdown(wait=False)
 
@@ -290,7 +289,7 @@ class KafkaBridge(Bridge):
             )
         except KafkaException as exc:
             consumer.poll(0)  # it has more to tell than that nobody answers
-            raise self._error or self._trouble or _port_error(exc.args[0], self._settings.bootstrap) from exc
+            raise self._error or self._trouble or self._port_error(exc.args[0]) from exc
         self._asked_at = time.monotonic()
         self._rest_at = self._asked_at + self._rest_after_s
 
@@ -535,31 +534,20 @@ class KafkaBridge(Bridge):
     def _on_error(self, error: KafkaError) -> None:
         """librdkafka mends connections itself; only what it cannot mend ends the bridge."""
         if error.fatal() or error.code() in REFUSALS:
-            self._error = _port_error(error, self._settings.bootstrap)
+            self._error = self._port_error(error)
         else:
             # of all brokers together it only tells that they are down; each of them said why before
             if error.code() != KafkaError._ALL_BROKERS_DOWN:
-                self._trouble = _port_error(error, self._settings.bootstrap)
+                self._trouble = self._port_error(error)
             log.warning("bridge.source_trouble", bridge=self._context.bridge, error=error.str())
 
     def _on_message_error(self, error: KafkaError | None) -> None:
         if error is None or error.code() in (KafkaError._PARTITION_EOF, KafkaError._MAX_POLL_EXCEEDED):
             return
-        raise _port_error(error, self._settings.bootstrap)
+        raise self._port_error(error)
 
-
-def _port_error(error: KafkaError, bootstrap: str) -> PortError:
-    words = f"{error.str()} (brokers {bootstrap})"
-    # now and then librdkafka tells of the same refusal as of a connection that broke
-    if error.code() == KafkaError._SSL or "certificate verify failed" in error.str():
-        return Refused("source", f"{words}. Correct security.protocol and ssl.ca.location in settings.options")
-    if error.code() in REFUSALS:
-        return Refused("source", f"{words}. Correct settings.options, or let the user read there")
-    if error.code() in AWAY:
-        return Unavailable(
-            "source", f"{words}. Do they run, is settings.bootstrap right, and does security.protocol say TLS or not?"
-        )
-    return Unavailable("source", words)
+    def _port_error(self, error: KafkaError) -> PortError:
+        return port_error(error, self._settings.bootstrap, "source", "read there")
 
 
 def decoder(settings: KafkaSettings, context: Context) -> Callable[[Delivery], None] | None:

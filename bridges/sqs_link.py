@@ -11,7 +11,7 @@ from botocore.config import Config
 from botocore.session import Session
 from pydantic import Field
 
-from bridges.aws_link import AwsServer
+from bridges.aws_link import AwsServer, check_ca_file
 from bridges.base import Context
 from hub.definitions.secrets import resolve
 from hub.errors import PortError, Refused, Unavailable
@@ -53,8 +53,9 @@ def client(
         attempts: Of one call.
         connections: At the same time.
 
-    Raises: Refused: a variable that the settings name is not there. One of FAILURES: they make no client.
+    Raises: Refused: a variable or file that the settings name is not there. One of FAILURES: they make no client.
     """
+    check_ca_file(settings, "source")
     keys = {
         "aws_access_key_id": settings.access_key_id or None,
         "aws_secret_access_key": resolve(settings.secret_access_key, context.environ) or None,

@@ -194,7 +194,8 @@ class HttpTarget(Target):
         if isinstance(cause, Forbidden):
             return Denied(str(cause))
         if not isinstance(cause, OSError):
-            return Later(f"{self._address} breaks off: {str(cause) or type(cause).__name__}")
+            words = f"{self._address} breaks off: {str(cause) or type(cause).__name__}"
+            return Later(f"{words}. Is settings.url right: http or https, host, port?")
         error = connect_error(cause, self._address, "settings.url")
         return (Denied if isinstance(error, Refused) else Later)(error.detail)
 

@@ -11,7 +11,7 @@ from confluent_kafka import Message as Delivered
 from pydantic import Field
 
 from bridges.base import Context
-from bridges.kafka_link import REFUSALS, KafkaServer, not_taken
+from bridges.kafka_link import REFUSALS, KafkaServer, not_taken, port_error
 from bridges.outward.base import Denied, Later, Message, Rejected, TargetSpec
 from bridges.outward.blocking import BlockingTarget
 from hub.errors import PortError, Refused
@@ -42,6 +42,8 @@ class KafkaTarget(BlockingTarget):
         self._settings = settings
         self._producer: Producer | None = None
         self._error: KafkaError | None = None
+        self._trouble: KafkaError | None = None
+        """What librdkafka said last of a connection that it tries to mend."""
 
     # everything below runs on the target's own thread
 
@@ -70,7 +72,7 @@ class KafkaTarget(BlockingTarget):
             topic = self._producer.list_topics(settings.topic, timeout=CALL_S).topics[settings.topic]
         except KafkaException as exc:
             self._producer.poll(0)  # it has more to tell than that nobody answers
-            raise self._port_error(self._error or exc.args[0]) from exc
+            raise self._port_error(self._error or self._trouble or exc.args[0]) from exc
         if topic.error is not None:
             raise self._port_error(topic.error)
 
@@ -137,20 +139,17 @@ class KafkaTarget(BlockingTarget):
             producer.flush(PURGE_S)
 
     def _on_error(self, error: KafkaError) -> None:
-        """librdkafka mends connections itself; only what it cannot mend is remembered."""
+        """librdkafka mends connections itself; what it cannot mend goes before all else."""
         if error.fatal() or error.code() in REFUSALS or error.code() == KafkaError._SSL:
             self._error = error
+        elif error.code() != KafkaError._ALL_BROKERS_DOWN:  # each of them has said why before
+            self._trouble = error
 
     def _port_error(self, error: KafkaError) -> PortError:
         settings = self._settings
         if error.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):
             return Later(f"there is no topic {settings.topic}: make it, or correct settings.topic")
-        words = f"{error.str()} (brokers {settings.bootstrap})"
-        if error.code() == KafkaError._SSL:
-            return Denied(f"{words}. Correct security.protocol and ssl.ca.location in settings.options")
-        if error.code() in REFUSALS:
-            return Denied(f"{words}. Correct settings.options, or let the user write to {settings.topic}")
-        return Later(f"{words}. Do they run, and is settings.bootstrap right?")
+        return port_error(error, settings.bootstrap, "target", f"write to {settings.topic}")
 
 
 SPEC: Final = TargetSpec("kafka", "Write to a topic of a Kafka cluster.", KafkaSettings, KafkaTarget)

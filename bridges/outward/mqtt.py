@@ -148,11 +148,11 @@ class MqttTarget(BlockingTarget):
 
     def _wait(self, info: MQTTMessageInfo, deadline: float) -> bool:
         """Whether the broker has said something to it."""
-        while not self._lost and info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS:
-            left_s = deadline - time.monotonic()
-            if info.is_published():
+        while info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS:
+            left_s, lost = deadline - time.monotonic(), self._lost
+            if info.is_published():  # what it said before the connection was lost counts
                 return True
-            if left_s <= 0:
+            if lost or left_s <= 0:
                 return False
             info.wait_for_publish(min(left_s, LOOK_S))
         return False

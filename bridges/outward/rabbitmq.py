@@ -59,10 +59,15 @@ class RabbitmqTarget(Target):
         line = self._line = await self._link.line()
         channel = line.channel
         settings = self._settings
-        if settings.exchange:
-            await line.ask(channel.exchange_declare, settings.exchange, passive=True)
-        elif settings.routing_key:
-            await line.ask(channel.queue_declare, settings.routing_key, passive=True)
+        try:
+            if settings.exchange:
+                await line.ask(channel.exchange_declare, settings.exchange, passive=True)
+            elif settings.routing_key:
+                await line.ask(channel.queue_declare, settings.routing_key, passive=True)
+        except PortError as exc:
+            if line.code != NOT_FOUND:
+                raise
+            raise Later(self._not_there(line)) from exc
         await line.ask(channel.confirm_delivery, self._on_confirm)
         channel.add_on_return_callback(lambda _, __, properties, ___: self._returned.add(properties.message_id))
 
@@ -115,6 +120,10 @@ class RabbitmqTarget(Target):
         if link is not None:
             await link.close()
 
+    def _not_there(self, line: Line) -> str:
+        setting = "settings.exchange" if self._settings.exchange else "settings.routing_key"
+        return f"{self._address()}: {line.said}. Make it, or correct {setting}"
+
     def _first_open(self, batch: Sequence[Message]) -> int:
         """Place of the first message of which it is not known that a queue has it."""
         returned = [place for place, message in enumerate(batch) if message.id in self._returned]
@@ -141,8 +150,7 @@ class RabbitmqTarget(Target):
             words = f"{self._address()} confirms nothing within {self._settings.timeout_s:g} s"
             return Later(words, sent=sent, stuck=place)
         if self._line is not None and self._line.code == NOT_FOUND:
-            words = f"{self._address()}: {self._line.said}. Make it, or correct settings.exchange"
-            return Later(words, sent=sent, stuck=place)
+            return Later(self._not_there(self._line), sent=sent, stuck=place)
         if isinstance(exc, AMQPError) and self._link is not None:
             exc = self._link.broken or self._link.explained(exc)
         detail = exc.detail if isinstance(exc, PortError) else str(exc)

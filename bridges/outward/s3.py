@@ -15,7 +15,7 @@ from botocore.config import Config
 from botocore.session import Session
 from pydantic import Field, StringConstraints
 
-from bridges.aws_link import AwsServer
+from bridges.aws_link import AwsServer, check_ca_file
 from bridges.base import Context
 from bridges.outward.base import Denied, Later, Message, Rejected, Sized, Span, SpanTarget, TargetSpec
 from bridges.outward.parquet import OURS, Compression, Kind, Table, encoded, table
@@ -32,6 +32,7 @@ NOT_AGAIN: Final = frozenset(range(400, 500)) - {408, 409, 429}
 """HTTP statuses of requests that would fare no better later."""
 FAILURES: Final = (errors.BotoCoreError, errors.ClientError, OSError)
 """What a call may raise."""
+_AWAY: Final = "Does the server run, and is settings.endpoint_url (http or https, host, port) or settings.region right?"
 _MEND: Final[tuple[tuple[type[Exception], tuple[str, ...], type[Later | Denied], str], ...]] = (
     (errors.NoRegionError, (), Denied, "Set settings.region"),
     (
@@ -69,7 +70,8 @@ _MEND: Final[tuple[tuple[type[Exception], tuple[str, ...], type[Later | Denied],
         "Nothing to do here",
     ),
     (errors.SSLError, (), Denied, "Set settings.ca_file, or correct settings.endpoint_url"),
-    (errors.HTTPClientError, (), Later, "Does the server run, and is settings.endpoint_url or settings.region right?"),
+    (errors.ConnectionError, (), Later, _AWAY),
+    (errors.HTTPClientError, (), Later, _AWAY),
 )
 """An error, codes of it (none: any), what it means, and what to do."""
 
@@ -157,6 +159,7 @@ class S3Target(SpanTarget):
     def _connect(self) -> None:
         settings, environ = self._settings, self._context.environ
         other = bool(settings.endpoint_url)
+        check_ca_file(settings, "target")
         try:
             self._client = Session().create_client(
                 "s3",

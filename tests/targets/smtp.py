@@ -50,11 +50,12 @@ class _Controller(Controller):
 class MailServer:
     """Attributes: mails: what was taken, in its order; answers: by recipient, what is said to RCPT."""
 
-    def __init__(self) -> None:
+    def __init__(self, **options: Any) -> None:
+        """Args: options: of aiosmtpd's server."""
         self.mails: list[EmailMessage] = []
         self.answers: dict[str, str] = {}
         self.port = ports.free_port()
-        self._controller = _Controller(self, hostname="127.0.0.1", port=self.port)
+        self._controller = _Controller(self, hostname="127.0.0.1", port=self.port, **options)
 
     def start(self) -> None:
         self._controller.start()
@@ -77,8 +78,8 @@ class MailServer:
 
 
 @contextmanager
-def mail_server() -> Iterator[MailServer]:
-    made = MailServer()
+def mail_server(**options: Any) -> Iterator[MailServer]:
+    made = MailServer(**options)
     made.start()
     try:
         yield made
