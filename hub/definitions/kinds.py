@@ -17,13 +17,19 @@ def _network(text: str) -> str:
     return text
 
 
-WriteKey: TypeAlias = Annotated[str, Field(pattern=r"^[!-9;-~]{1,256}$")]
+WRITE_KEY: Final = r"^[!-9;-~]{1,256}$"
+WriteKey: TypeAlias = Annotated[str, Field(pattern=WRITE_KEY)]
 """Printable ASCII without space; without a colon, too, as it is the user of a basic authorization."""
-Origin: TypeAlias = Annotated[str, Field(pattern=r"^[a-z][a-z0-9+.-]*://[^/\sA-Z]+$")]
+ORIGIN: Final = r"^[a-z][a-z0-9+.-]*://[^/\sA-Z]+$"
+Origin: TypeAlias = Annotated[str, Field(pattern=ORIGIN)]
 """As browsers write it: scheme and host in lower case, the port unless it is the usual one, no slash at the end."""
 Network: TypeAlias = Annotated[str, AfterValidator(_network)]
 IndexField: TypeAlias = Annotated[str, Field(pattern=INDEXED)]
 EventPath: TypeAlias = Annotated[str, Field(pattern=SOURCE)]
+SENT: Final = r"^(properties|context)(\.[^.]+)+$"
+GUARDED: Final = r"^(properties|context|request)(\.[^.]+)+$"
+PAGE: Final = r"^https?://[!-~]+$"
+CONSENT_TIME: Final = r"^(\d{1,6}[smhdw])*$"
 ApiRole: TypeAlias = Literal["collect", "read", "operate", "admin"]
 KEY_HASH: Final = r"^([0-9a-f]{64}|sealed|)$"
 """SHA-256 as hub.definitions.api_keys makes it; `sealed` stands for the one that is kept."""
@@ -100,9 +106,7 @@ class Redirect(_Definition):
 
     url: Annotated[
         str,
-        Field(
-            pattern=r"^https?://[!-~]+$", max_length=2_000, description="Where people are sent; the same for everybody."
-        ),
+        Field(pattern=PAGE, max_length=2_000, description="Where people are sent; the same for everybody."),
     ]
     source: Annotated[str, Field(min_length=1, description="Event source id; its `type` must have redirect in it.")]
     event_type: Annotated[
@@ -128,7 +132,7 @@ class ConsentType(_Definition):
     auto_revoke: Annotated[
         str,
         Field(
-            pattern=r"^(\d{1,6}[smhdw])*$",
+            pattern=CONSENT_TIME,
             description="How long a consent holds, such as 15d or 1d12h: s, m, h, d, w. Needed if `revokable`.",
         ),
     ] = ""
@@ -194,7 +198,7 @@ class EventType(_Definition, serialize_by_alias=True, validate_by_name=True, val
 class IdentifierField(BaseModel, frozen=True, extra="forbid"):
     """One event property that says who the customer is."""
 
-    event: Annotated[str, Field(pattern=r"^(properties|context)(\.[^.]+)+$", description="Path in the event.")]
+    event: Annotated[str, Field(pattern=SENT, description="Path in the event.")]
     kind: Annotated[
         Literal["email", "phone", "id"],
         Field(description="How it is normalised, so that two spellings of one address or number meet."),
@@ -298,7 +302,7 @@ class GuardedField(BaseModel, frozen=True, extra="forbid"):
     event: Annotated[
         str,
         Field(
-            pattern=r"^(properties|context|request)(\.[^.]+)+$",
+            pattern=GUARDED,
             description="Path in the event as it was sent; digits are a position where it has a list.",
         ),
     ]
@@ -336,7 +340,7 @@ class Retention(_Definition):
 class PseudonymField(BaseModel, frozen=True, extra="forbid"):
     """A place in an event whose value nobody shall know."""
 
-    event: Annotated[str, Field(pattern=r"^(properties|context)(\.[^.]+)+$", description="Path in the event.")]
+    event: Annotated[str, Field(pattern=SENT, description="Path in the event.")]
     kind: Annotated[
         Literal["email", "phone", "id"],
         Field(description="How it is normalised before, as of an identification point: then that still works."),
