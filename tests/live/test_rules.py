@@ -85,7 +85,7 @@ async def test_rules_are_in_force_when_they_are_saved_and_each_event_says_what_t
         ("reshaper", {"properties": {"price": "properties.["}}, "properties.price"),
         ("filter", {"networks": ["10.0.0.0/33"]}, "10.0.0.0/33"),
         ("filter", {}, "a filter for every event"),
-        ("data-compliance", {"fields": [{"event": "profile.x", "consents": ["mail"]}]}, "pattern"),
+        ("data-compliance", {"fields": [{"event": "profile.x", "consents": ["mail"]}]}, "such as request.ip"),
     ],
 )
 async def test_a_rule_that_cannot_work_is_refused_with_its_place_when_it_is_saved(
