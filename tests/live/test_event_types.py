@@ -47,8 +47,8 @@ async def test_the_types_of_the_hub_are_listed_and_can_be_replaced_and_had_back(
     [
         ("Page View", {}, "'page-view'"),
         ("seen", {"profile": [{"event": "id", "profile": "traits.x", "when": "a ="}]}, "profile[0].when"),
-        ("seen", {"profile": [{"event": "id", "profile": "ids.x"}]}, "pattern"),
-        ("seen", {"copy": {"metadata.x": "properties.x"}}, "pattern"),
+        ("seen", {"profile": [{"event": "id", "profile": "ids.x"}]}, "such as traits.city"),
+        ("seen", {"copy": {"metadata.x": "properties.x"}}, "such as traits.branch"),
     ],
 )
 async def test_a_type_that_cannot_work_is_refused_when_it_is_saved(hub, id, spec, words):
