@@ -15,7 +15,7 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field
 
 from bridges import kafka_aside, kafka_mark
 from bridges.base import WAIT_S, Batch, Bridge, BridgeSpec, Context, Delivery, Headers, Part, Rewind
-from bridges.kafka_link import REFUSALS, KafkaServer, not_taken, port_error, words
+from bridges.kafka_link import AWAY, REFUSALS, KafkaServer, not_taken, port_error, words
 from bridges.kafka_rest import Resting, lounge
 from bridges.offsets import Chunk, Tracker
 from bridges.slack import late_timers
@@ -201,7 +201,7 @@ class KafkaBridge(Bridge):
         def look() -> Sequence[Delivery]:
             group = f"{self._context.namespace}.bridge.{self._context.bridge}.look"
             with closing(self._consumer_with(kafka_aside.config_for_looking(self._config(), group))) as consumer:
-                partitions = kafka_aside.matching(consumer, self._settings.topics)
+                partitions = self._matching(consumer)
                 return [
                     self._delivery(message, message.topic() or "", message.partition() or 0, message.offset() or 0)
                     for message in kafka_aside.newest(consumer, partitions, limit)
@@ -214,7 +214,7 @@ class KafkaBridge(Bridge):
 
         def set_back() -> None:
             with closing(self._consumer_with(self._config())) as consumer:
-                kafka_aside.set_back(consumer, kafka_aside.matching(consumer, self._settings.topics), to)
+                kafka_aside.set_back(consumer, self._matching(consumer), to)
 
         await self._aside(set_back)
 
@@ -223,7 +223,7 @@ class KafkaBridge(Bridge):
         try:
             return await self._run(call)
         except KafkaException as exc:
-            raise self._error or self._port_error(exc.args[0]) from exc
+            raise self._why(exc) from exc
         finally:
             self._thread.shutdown(wait=False)
 
@@ -282,14 +282,13 @@ class KafkaBridge(Bridge):
         with late_timers(LATE_S):
             consumer = self._consumer = self._consumer_with(self._config())
         try:
-            found = kafka_aside.matching(consumer, self._settings.topics)
+            found = self._matching(consumer)
             self._every = [(where.topic, where.partition) for where in found]
             consumer.subscribe(
                 self._settings.topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
             )
         except KafkaException as exc:
-            consumer.poll(0)  # it has more to tell than that nobody answers
-            raise self._error or self._trouble or self._port_error(exc.args[0]) from exc
+            raise self._why(exc) from exc
         self._asked_at = time.monotonic()
         self._rest_at = self._asked_at + self._rest_after_s
 
@@ -299,6 +298,17 @@ class KafkaBridge(Bridge):
             return Consumer(config)
         except (KafkaException, ValueError) as exc:
             raise Refused("source", not_taken(exc)) from exc
+
+    def _matching(self, consumer: Consumer) -> list[TopicPartition]:
+        try:
+            return kafka_aside.matching(consumer, self._settings.topics)
+        except KafkaException:
+            consumer.poll(0)  # it has more to tell than that nobody answers
+            raise
+
+    def _why(self, exc: KafkaException) -> PortError:
+        error: KafkaError = exc.args[0]
+        return self._error or (self._trouble if error.code() in AWAY else None) or self._port_error(error)
 
     def _take(self, limit: int) -> Batch:
         self._get_up()

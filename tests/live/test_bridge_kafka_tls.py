@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from bridges.base import Rewind
 from hub.errors import PortError, Refused, Unavailable
 from tests.live.reading import bridge, error_of, opened, taken
 from tests.servers import kafka_tls
@@ -77,3 +79,15 @@ async def test_errors_name_the_cause_and_the_mend(
     assert isinstance(error, kind), error
     for word in words:
         assert word in str(error)
+
+
+@pytest.mark.long
+async def test_a_look_and_a_rewind_name_the_cause_too() -> None:
+    """It is a look that tells somebody who connects for the first time what is wrong."""
+    nowhere = {"bootstrap": "no.such.host.invalid:9092", "topics": TOPIC}
+    look = bridge("kafka", nowhere).sample(5)
+    rewind = bridge("kafka", nowhere).rewind(Rewind("beginning"))
+    for error in await asyncio.gather(look, rewind, return_exceptions=True):
+        assert isinstance(error, Unavailable), error
+        assert "Failed to resolve 'no.such.host.invalid:9092'" in error.detail
+        assert "settings.bootstrap" in error.detail
