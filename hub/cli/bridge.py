@@ -9,9 +9,7 @@ import typer
 
 from hub.cli.steering import AsJson, Commands, Data, Id, Tried, Url, cut, document, hub, refusal
 
-BRIDGES: Final = Commands(
-    "bridge", ("id", "type", "state", "lag", "rate", "forwarded", "refused", "last_message_at", "last_error")
-)
+BRIDGES: Final = Commands("bridge", ("id", "type", "state", "lag", "rate", "forwarded", "refused", "last_message_at"))
 
 
 def register(app: typer.Typer) -> None:

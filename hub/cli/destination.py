@@ -10,7 +10,7 @@ import typer
 from hub.cli.steering import AsJson, Commands, Data, Id, Tried, Url, cut, document, hub, refusal
 
 DESTINATIONS: Final = Commands(
-    "destination", ("id", "type", "state", "lag", "rate", "sent", "refused", "last_event_at", "last_error")
+    "destination", ("id", "type", "state", "lag", "rate", "sent", "refused", "last_event_at")
 )
 
 

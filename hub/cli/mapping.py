@@ -82,7 +82,7 @@ def run_tests(files: Several, as_json: AsJson = False) -> None:
 
     passed = failed = 0
     for given in files:
-        file = _read(given)
+        file, before = _read(given), passed + failed
         try:
             for result in run(file.mapping, time.monotonic):
                 good = not result.differences
@@ -98,6 +98,8 @@ def run_tests(files: Several, as_json: AsJson = False) -> None:
             _unusable(file, exc.problems[0])
         except TooSlow as exc:
             _fail(f"{given}: {exc}")
+        if passed + failed == before:
+            typer.echo(f"{given}: it has no tests: `hub mapping try` shows what becomes of a message", err=True)
     if not as_json:
         typer.echo(f"{passed} passed, {failed} failed")
     if failed:

@@ -66,8 +66,16 @@ class Commands:
         found = hub(url, data).get(f"/{self._kind}s").json()["items"]
         if as_json:
             typer.echo(json.dumps(found))
-        else:
-            table(found, self._columns)
+            return
+        if not found:
+            typer.echo(f"no {self._kind}s yet: `hub {self._kind} put ID FILE` saves one")
+            return
+        table(found, self._columns)
+        for one in found:
+            if one["hint"]:
+                typer.echo(f"{one['id']}: {one['hint']}")
+            if one["last_error"]:  # too long for a cell
+                typer.echo(f"{one['id']}, {one['last_error_at']}: {one['last_error']}")
 
     def show(self, id: Id, as_json: AsJson = False, url: Url = "", data: Data = None) -> None:
         """How it is doing."""

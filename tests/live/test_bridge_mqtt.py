@@ -134,9 +134,10 @@ async def test_wildcards_and_several_topics(server: Own, namespace: str) -> None
         assert await nothing_more(reading)
 
 
-async def test_two_bridges_share_a_subscription(server: Own, namespace: str) -> None:
+@pytest.mark.parametrize("version", ["5", pytest.param("3.1.1", marks=pytest.mark.long)])
+async def test_two_bridges_share_a_subscription(server: Own, namespace: str, version: str) -> None:
     """Each message goes to one of them, and a look at the topic takes none."""
-    settings = {"url": server.url, "topics": f"$share/hub/{namespace}/#"}
+    settings = {"url": server.url, "topics": f"$share/hub/{namespace}/#", "version": version}
     both = [{**settings, "client_id": f"{namespace}-{n}"} for n in range(2)]
     for one in both:
         async with opened("mqtt", one):

@@ -350,6 +350,7 @@ def test_without_a_bridge_process_the_api_says_so(alone: Site) -> None:
     seen = alone.get("/bridges/b")
     assert seen["state"] == "unassigned"
     assert "hub bridges" in seen["hint"]
+    assert f"\nb: {seen['hint']}\n" in alone.command("bridge", "list")
     for path, given in (("/bridges/b/test", {}), ("/bridges/b/rewind", {"to": "beginning"})):
         problem = alone.post(path, given, 503)
         assert problem["port"] == "bridges"
@@ -362,6 +363,7 @@ def test_without_redis_one_process_runs_everything_and_the_api_says_what_it_does
     kafka: str, namespace: str, tmp_path: Path, topic: KafkaSource
 ) -> None:
     with site(kafka, namespace, "", tmp_path) as hub:
+        assert hub.command("bridge", "list") == "no bridges yet: `hub bridge put ID FILE` saves one\n"
         hub.put("source", "shop", {})
         hub.put("bridge", "b", spec(topic))
         process = hub.start("bridges")

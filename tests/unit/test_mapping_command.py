@@ -90,6 +90,14 @@ def test_test_shows_what_differs(good: Path, tmp_path: Path) -> None:
     assert (result.exit_code, result.stderr.startswith(f"{wrong}:4:19: event.properties.n: ")) == (1, True)
 
 
+def test_a_mapping_without_tests_is_no_success_that_anybody_could_take_for_one(good: Path, tmp_path: Path) -> None:
+    bare = tmp_path / "bare.yaml"
+    bare.write_text(GOOD.partition("tests:")[0])
+    result = run("test", good, bare)
+    assert (result.exit_code, result.stdout) == (0, "1 passed, 0 failed\n")
+    assert result.stderr.startswith(f"{bare}: it has no tests")
+
+
 def test_try_shows_what_is_made(good: Path, tmp_path: Path) -> None:
     message = tmp_path / "message.json"
     message.write_text('{"who": "ann", "n": "5"}')
