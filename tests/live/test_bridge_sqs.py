@@ -245,6 +245,7 @@ def test_settings_that_cannot_work_are_refused(settings: dict[str, Any]) -> None
 # faults
 
 
+@pytest.mark.slow
 async def test_a_queue_that_is_deleted_and_made_again_is_read_again(source: SqsSource) -> None:
     pump = Pump("sqs", source.settings, ENVIRON)
     await asyncio.to_thread(source.put, bodies(0, 20))

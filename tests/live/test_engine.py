@@ -13,6 +13,7 @@ from tests import stores
 from tests.live.test_privacy import test_who_is_erased_stays_away as on_its_store
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 async def test_who_is_erased_stays_away_on_a_search_engine(
     kafka: str, namespace: str, shared_folder: Path, tmp_path: Path

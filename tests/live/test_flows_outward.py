@@ -191,6 +191,7 @@ def test_a_message_that_became_a_dead_letter_is_sent_again_once_its_destination_
     assert len(other.taken) == 2
 
 
+@pytest.mark.slow
 def test_no_message_goes_where_the_hub_may_not_connect_to(hub: Site) -> None:
     hub.put("destination", "far", {"type": "http", "sends": "flows", "settings": {"url": "http://192.0.2.1/"}})
     nodes = {

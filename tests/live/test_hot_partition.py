@@ -45,6 +45,7 @@ def _opened(folder: Path, namespace: str) -> Store:
     return open_store(url, readonly=True)
 
 
+@pytest.mark.slow
 def test_a_backlog_on_one_partition_holds_up_no_other(kafka: str, namespace: str, tmp_path: Path) -> None:
     """Counted in records that are written in between, so that it does not depend on the machine's speed."""
     settings = Kafka(bootstrap=kafka, partitions=4)

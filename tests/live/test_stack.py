@@ -111,6 +111,7 @@ def test_kafka_maps_the_classes_that_were_kept_of_an_earlier_start(run: Run, bro
     assert str(kafka.kept(broker.class_path)) in mapped
 
 
+@pytest.mark.slow
 def test_kafka_starts_without_kept_classes_and_with_spoilt_ones(run: Run, broker: kafka.Broker, tmp_path: Path) -> None:
     """They only make it faster. Under other paths, so that no other test uses them."""
     elsewhere = tmp_path / "jars"
