@@ -100,6 +100,10 @@ class Kept(ABC):
     def _secrets(self) -> list[str]:
         """What must not be shown to anybody."""
 
+    def _words(self, exc: Exception) -> str:
+        """Of what broke a session."""
+        return str(exc)
+
     @abstractmethod
     def look(self) -> None:
         """Bring the status level with what is known; call it about once a second."""
@@ -133,7 +137,7 @@ class Kept(ABC):
                 await self._fail(str(exc), None)
                 continue
             except (HubError, BridgeError) as exc:
-                error, least_s = str(exc), float(getattr(exc, "after_s", 0.0))
+                error, least_s = self._words(exc), float(getattr(exc, "after_s", 0.0))
             except Exception as exc:  # a fault in one adapter must not stop the others
                 log.exception(f"{self._noun}.fault", **{self._noun: self._id})
                 error = f"fault in the {self._noun}: {exc!r}"

@@ -25,6 +25,7 @@ from bridges.runner import Family
 from hub.definitions.catalogue import Entry
 from hub.definitions.kinds import Destination
 from hub.definitions.secrets import secrets_of
+from hub.errors import PortError
 from hub.log.config import producer_config
 from schemas.topics import EVENTS
 
@@ -71,6 +72,10 @@ class DestinationKeeper(Kept):
 
     def _secrets(self) -> list[str]:
         return _secrets(self.entry, self._hub)
+
+    def _words(self, exc: Exception) -> str:
+        # links that bridges have as well call what they lead to a source
+        return f"target: {exc.detail}" if isinstance(exc, PortError) and exc.port == "source" else str(exc)
 
     def _traces(self) -> Sending | None:
         if self._hub.tracing is None:

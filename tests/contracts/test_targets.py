@@ -93,6 +93,7 @@ async def test_a_target_that_is_away(sink: Sink, ours: Kafka, namespace: str) ->
     settings = {**sink.away, "timeout_s": 1}
     async with running(ours, namespace, sink.kind, {**definition, "settings": settings}) as destination:
         status = await destination.until(state="failed")
+        assert status.last_error.startswith("target: ")
         assert "127.0.0.1:" in status.last_error
         assert "settings." in status.last_error
         assert (status.forwarded, status.refused) == (0, 0)
