@@ -89,6 +89,27 @@ async def test_a_folder_is_applied_shown_and_exported(api: Running, tmp_path: Pa
     assert await spec(api, "segment", "often") is None
 
 
+async def test_what_is_applied_at_one_process_is_in_force_in_another(
+    api: Running, kafka: str, namespace: str, tmp_path: Path
+) -> None:
+    payload = {"source": {"id": "till"}, "events": [{"type": "paid"}]}
+
+    async def taken(by: Running) -> int:
+        return (await by.public.post("/track", json=payload)).status_code
+
+    folder = tmp_path / "other"
+    folder.mkdir()
+    async with running(Kafka(bootstrap=kafka, partitions=2), namespace, folder) as other:
+        assert await taken(other) == 401
+        assert (await command(api, "apply", "-f", files(tmp_path / "defs", source__till="{}"))).exit_code == 0
+        assert await taken(api) == 200, "at once where it was applied"
+        async with asyncio.timeout(30):
+            while True:
+                if await taken(other) == 200:
+                    break
+                await asyncio.sleep(0.02)
+
+
 async def test_of_wrong_files_nothing_is_applied_and_of_refused_ones_the_others_are(
     api: Running, tmp_path: Path
 ) -> None:
