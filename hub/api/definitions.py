@@ -21,7 +21,8 @@ from hub.api.responses import json_response
 from hub.definitions import api_keys, heartbeats
 from hub.definitions.catalogue import Catalogue, Entry
 from hub.definitions.event_types import built_in
-from hub.definitions.kinds import KINDS, Definition, Segment, Source
+from hub.definitions.kinds import KINDS, Definition, Redirect, Segment, Source
+from hub.definitions.kinds import Mapping as EventMapping
 from hub.definitions.wording import said
 from hub.definitions.write_keys import taken
 from hub.edge.admit import clean_id, event_type
@@ -92,6 +93,7 @@ class Rules(NamedTuple):
     def checked(self, kind: str, spec: Definition, old: Definition | None) -> Definition:
         """As it shall be kept: valid, secrets sealed. Blocks. Raises Invalid; Unavailable: nobody can tell now."""
         try:
+            _check_type(spec)
             if kind in self.vaults:
                 spec = self.vaults[kind].sealed(spec, old)
             if kind in self.validators:
@@ -223,6 +225,15 @@ def _check_id(kind: str, id: str) -> None:
         raise InvalidPayload("bad_id", f"the id of an API key is like {api_keys.ID}", "id")
     if kind == "event-type" and id != event_type(id):
         raise InvalidPayload("bad_id", f"no event is of this type: it would be {event_type(id)!r}", "id")
+
+
+def _check_type(spec: Definition) -> None:
+    """Raises ValueError: no event is of the type that it is for, so it would do nothing, and nobody would know."""
+    type = getattr(spec, "event_type", "")
+    if type == "*" and isinstance(spec, EventMapping):
+        raise ValueError("event_type: a mapping is for one event type, and * is none")
+    if type != event_type(type.strip()) and not isinstance(spec, Redirect):
+        raise ValueError(f"event_type: no event is of this type: it would be {event_type(type.strip())!r}")
 
 
 def parsed(kind: str, body: bytes) -> Definition:

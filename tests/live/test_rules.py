@@ -85,6 +85,9 @@ async def test_rules_are_in_force_when_they_are_saved_and_each_event_says_what_t
         ("reshaper", {"properties": {"price": "properties.["}}, "properties.price"),
         ("filter", {"networks": ["10.0.0.0/33"]}, "10.0.0.0/33"),
         ("filter", {}, "a filter for every event"),
+        ("filter", {"bots": True, "event_type": "Page View"}, "it would be 'page-view'"),
+        ("pseudonym", {"event_type": "Invoice", "fields": [{"event": "properties.iban"}]}, "it would be 'invoice'"),
+        ("mapping", {"event_type": "*", "fields": [{"event": "id", "profile": "traits.x"}]}, "for one event type"),
         ("data-compliance", {"fields": [{"event": "profile.x", "consents": ["mail"]}]}, "such as request.ip"),
     ],
 )
