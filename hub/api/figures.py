@@ -102,7 +102,7 @@ def _add_histogram(routes: APIRouter, store: Reading, kind: Kind, now_ms: Callab
             str, Query(alias="from", description=f"RFC 3339, or such as `now-7d`. Default: {DAYS} days before `to`.")
         ] = "",
         end: Annotated[str, Query(alias="to", description="Where it ends, itself outside. Default: now.")] = "now",
-        interval: Annotated[Literal["auto"] | Interval, Query(description="By the calendar of the zone.")] = "auto",
+        interval: Annotated[Literal["auto", Interval], Query(description="By the calendar of the zone.")] = "auto",
         zone: Annotated[str, Query(description="IANA name of the time zone, such as Europe/Rome.")] = "UTC",
         group_by: Annotated[str, Query(description="A field: its five most frequent values are told apart.")] = "",
     ) -> Response:

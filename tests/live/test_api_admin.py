@@ -359,6 +359,9 @@ async def test_documents_are_searched_counted_and_summed_up(hub):
         ("2026-11-25T00:00:00+01:00", 0, [0]),
     ]
     assert (await ask("/profiles/histogram"))["total"] == 0, "this one does not say since when it is there"
+    fortnight = await hub.admin.get("/events/histogram", params={"interval": "fortnight"})
+    problem = is_problem(fortnight, 422, "wrong_type")
+    assert (problem["where"], "'week'" in problem["detail"]) == ("query.interval", True)
     for odd in ({"zone": "Mars"}, {"from": "soon"}, {"interval": "minute"}, {"group_by": "a b"}, {"to": "0001-01-01"}):
         is_problem(await hub.admin.get("/events/histogram", params=odd), 422, "bad_query")
     assert await ask("/events/values", field="type", prefix="v") == {"items": [{"value": "view", "count": 1}]}
