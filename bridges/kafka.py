@@ -38,6 +38,8 @@ LATE_S: Final = 1.0
 FULL_AGAIN_MS: Final = 250
 """When it looks again whether there is room for more messages; LATE_S comes on top, and until then it has enough."""
 COMMIT_EVERY_S: Final = 0.5
+NEW_TOPICS_MS: Final = 20_000
+"""How often it looks for further topics that match a pattern; librdkafka's own is five minutes."""
 CONSUME_S: Final = 1.0
 """How long the thread waits for a first message: a stop that finds it there takes as long."""
 CALL_TIMEOUT_S: Final = 10.0
@@ -253,8 +255,10 @@ class KafkaBridge(Bridge):
         settings = self._settings
         # in the other protocol the broker sets it. A killed bridge's partitions come back in 10 s instead of 45.
         session = {"session.timeout.ms": 10_000} if settings.protocol == "classic" else {}
+        patterns = any(topic.startswith("^") for topic in settings.topics)
         return {
             **session,
+            **({"topic.metadata.refresh.interval.ms": NEW_TOPICS_MS} if patterns else {}),
             "bootstrap.servers": settings.bootstrap,
             "client.id": f"thamesthrive-hub-{self._context.bridge}",
             "group.id": settings.group or f"{self._context.namespace}.bridge.{self._context.bridge}",

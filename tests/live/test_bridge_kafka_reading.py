@@ -96,6 +96,27 @@ async def test_a_pattern_reads_every_topic_that_matches(topics: Topics) -> None:
     assert sorted(bodies(found)) == [b"orders.de", b"orders.pl"]
 
 
+@pytest.mark.parametrize("protocol", ["consumer", pytest.param("classic", marks=pytest.mark.long)])
+async def test_a_pattern_takes_a_topic_that_is_made_later_from_its_beginning(topics: Topics, protocol: str) -> None:
+    topics.put(topics.make("orders.pl"), [b"pl"])
+    bridge = topics.bridge(topics=[f"^{topics.prefix}\\.orders\\..*"], protocol=protocol)
+    await bridge.connect()
+    try:
+        found: list[bytes] = []
+        async with asyncio.timeout(WITHIN_S):
+            for later in ("orders.de", ""):
+                known = len(found) + 1
+                while len(found) < known:
+                    batch = await bridge.take(10)
+                    found += bodies(batch.deliveries)
+                    await bridge.ack(batch)
+                if later:
+                    topics.put(topics.make(later), [b"de"])
+    finally:
+        await bridge.close()
+    assert found == [b"pl", b"de"]
+
+
 async def test_no_topic_matches(topics: Topics) -> None:
     with pytest.raises(Unavailable, match=r"no topic matches \^nothing: make it, or correct `topics`"):
         await read(topics.bridge(topics=["^nothing"]), 1)
