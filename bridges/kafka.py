@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar, cast
 
 import structlog
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from bridges import kafka_aside, kafka_mark
 from bridges.base import WAIT_S, Batch, Bridge, BridgeSpec, Context, Delivery, Headers, Part, Rewind
@@ -19,6 +19,7 @@ from bridges.kafka_link import AWAY, REFUSALS, KafkaServer, not_taken, port_erro
 from bridges.kafka_rest import Resting, lounge
 from bridges.offsets import Chunk, Tracker
 from bridges.slack import late_timers
+from hub.definitions.kinds import Start
 from hub.definitions.secrets import SecretRef
 from hub.errors import PortError, Refused, Unavailable
 from hub.log.ghosts import LOOK_S, PATIENCE_S, Ghosts, Place
@@ -77,7 +78,7 @@ class KafkaSettings(KafkaServer, frozen=True, extra="forbid"):
     ]
     group: Annotated[str, Field(description="Consumer group. Empty: <namespace>.bridge.<bridge id>.")] = ""
     start: Annotated[
-        Literal["earliest", "latest"] | AwareDatetime,
+        Start,
         Field(description="Where a group begins that has never committed: earliest, latest, or an RFC 3339 time."),
     ] = "earliest"
     format: Annotated[

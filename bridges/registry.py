@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from bridges.base import BridgeSpec
 from bridges.packages import BRIDGES
 from hub.definitions.kinds import Bridge
+from hub.definitions.wording import said
 from hub.edge.mapping import MappingError, compile_mapping
 from hub.edge.mapping.cases import TooSlow, run
 from hub.packages import PackageError
@@ -103,8 +104,7 @@ def validate(definition: Bridge, *, tests: bool = True) -> None:
     try:
         spec.settings.model_validate(definition.settings)
     except ValidationError as exc:
-        problems = (f"settings.{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in exc.errors())
-        raise BridgeError("; ".join(problems)) from exc
+        raise BridgeError(faults(exc)) from exc
     if definition.mapping is None:
         return
     try:
@@ -115,6 +115,15 @@ def validate(definition: Bridge, *, tests: bool = True) -> None:
         raise BridgeError(
             "; ".join(f"mapping.{problem}" if problem.path else str(problem) for problem in exc.problems)
         ) from exc
+
+
+def faults(error: ValidationError) -> str:
+    """What is wrong with settings, each with its name."""
+    return "; ".join(
+        f"settings.{'.'.join(map(str, found['loc']))}: "
+        + ("there is no such setting" if found["type"] == "extra_forbidden" else said(found))
+        for found in error.errors()
+    )
 
 
 def _test(mapping: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from bridges.outward.base import TargetSpec
 from bridges.outward.shape import Shape
-from bridges.registry import BridgeError
+from bridges.registry import BridgeError, faults
 from hub.definitions.kinds import Destination
 from hub.edge.mapping import MappingError
 from hub.store.query import QueryError
@@ -67,8 +67,7 @@ def validate(definition: Destination) -> None:
     try:
         settings = spec.settings.model_validate(definition.settings)
     except ValidationError as exc:
-        problems = (f"settings.{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in exc.errors())
-        raise BridgeError("; ".join(problems)) from exc
+        raise BridgeError(faults(exc)) from exc
     if definition.retry.longest_s < definition.retry.first_s:
         raise BridgeError("retry.longest_s: it is less than retry.first_s")
     try:

@@ -5,7 +5,16 @@ from __future__ import annotations
 from ipaddress import ip_network
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 
 from hub.definitions.fields import INDEXED, SOURCE, FieldMapping, ShortFieldMapping
 from hub.definitions.flows import MOST_NODES, FlowLimits, FlowNode, FlowTrigger, NodeId
@@ -17,6 +26,16 @@ def _network(text: str) -> str:
     return text
 
 
+def _start(value: object, check: ValidatorFunctionWrapHandler) -> object:
+    try:
+        return check(value)
+    except ValidationError as exc:
+        words = "write earliest, latest, or an RFC 3339 time with its zone, such as 2026-11-25T09:30:00Z"
+        raise ValueError(words) from exc
+
+
+Start: TypeAlias = Annotated[Literal["earliest", "latest"] | AwareDatetime, WrapValidator(_start)]
+"""Where a reader begins that has never read."""
 WRITE_KEY: Final = r"^[!-9;-~]{1,256}$"
 WriteKey: TypeAlias = Annotated[str, Field(pattern=WRITE_KEY)]
 """Printable ASCII without space; without a colon, too, as it is the user of a basic authorization."""
@@ -415,7 +434,7 @@ class Destination(_Definition):
         Field(description="Expression: what the target orders or groups messages by. Unset: the profile id."),
     ] = None
     start: Annotated[
-        Literal["latest", "earliest"] | AwareDatetime,
+        Start,
         Field(
             description="Where a destination begins that has never sent: latest, with what is stored after it was "
             "saved; earliest, with all that the topic has; or an RFC 3339 time."

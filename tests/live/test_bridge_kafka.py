@@ -204,6 +204,12 @@ def committed(bootstrap: str, group: str, topic: str) -> bool:
         ({"type": "pigeon"}, "no bridge of type 'pigeon'; there are: "),
         ({"settings": {"topics": "t"}}, "settings.bootstrap: Field required"),
         ({"settings": {"bootstrap": "b", "topics": []}}, "settings.topics: "),
+        ({"settings": {"bootstrap": "b", "topics": "t", "topic": "t"}}, "settings.topic: there is no such setting"),
+        (
+            {"settings": {"bootstrap": "b", "topics": "t", "start": "yesterday"}},
+            "settings.start: write earliest, latest, or an RFC 3339 time",
+        ),
+        ({"type": "mqtt", "settings": {"url": "http://h", "topics": "t"}}, "settings.url: write mqtt://"),
         (
             {"settings": {"bootstrap": "b", "topics": "t", "options": {"sasl.password": "x"}}},
             "sasl.password is a secret",

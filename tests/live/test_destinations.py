@@ -209,9 +209,9 @@ def test_a_rehearsal_shows_what_would_be_sent_and_sends_nothing(hub: Site, crm: 
         ({"key": "]"}, "key:"),
         ({"settings": {"url": "ftp://there/in"}}, "settings.url"),
         ({"settings": {"url": "http://user:word@there/in"}}, "settings.url"),
-        ({"settings": {"url": "http://there/in", "batches": "array"}}, "settings.batches"),
+        ({"settings": {"url": "http://there/in", "batches": "array"}}, "settings.batches: there is no such setting"),
         ({"type": "pigeon"}, "no destination of type 'pigeon'"),
-        ({"start": "yesterday"}, "start"),
+        ({"start": "yesterday"}, "write earliest, latest, or an RFC 3339 time"),
     ],
 )
 def test_what_cannot_work_is_refused_when_it_is_saved(hub: Site, changes: dict[str, Any], words: str) -> None:
