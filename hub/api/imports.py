@@ -97,7 +97,7 @@ class ImportViews:
         try:
             return ImportSpec.model_validate(with_secrets(ImportSpec, named, sealed, ""))
         except ValidationError as exc:
-            first = exc.errors(include_url=False, include_input=False, include_context=False)[0]
+            first = exc.errors(include_url=False, include_input=False)[0]
             raise InvalidPayload("wrong_type", said(first), ".".join(map(str, first["loc"]))) from exc
 
 

@@ -12,6 +12,8 @@ from hub.definitions.schedule import DURATION
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
+DELIMITER: Final = '^[^"\\r\\n]$'
+"""What stands between the cells of a CSV line."""
 _DURATION: Final = "this is no duration: write one such as 90s, 15m or 1d12h (s, m, h, d, w)"
 _PATTERNS: Final[Mapping[str, str]] = {
     SOURCE: "this is no place in an event: write one such as properties.amount, context.page.url or type",
@@ -24,6 +26,7 @@ _PATTERNS: Final[Mapping[str, str]] = {
     WRITE_KEY: "this is no write key: it has 1 to 256 printable ASCII characters, no space and no colon",
     PAGE: "this is no address of a page: write one that begins with https:// and has no spaces",
     CONSENT_TIME: _DURATION,
+    DELIMITER: "this is no delimiter: write one character, which is no double quote and no line break",
 }
 """What is said instead of a regular expression."""
 
@@ -31,7 +34,7 @@ _PATTERNS: Final[Mapping[str, str]] = {
 def said(found: ErrorDetails) -> str:
     """Args: found: one of a ValidationError's `errors()`."""
     if found["type"] == "string_pattern_mismatch":
-        pattern = found["ctx"]["pattern"]
+        pattern = found.get("ctx", {}).get("pattern", "")
         if DURATION in pattern:
             return _DURATION
         if pattern in _PATTERNS:

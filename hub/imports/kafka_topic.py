@@ -67,7 +67,7 @@ class KafkaTopic(Unmarked):
         try:
             self._consumer = Consumer(config)
         except KafkaException as exc:
-            raise unreadable(f"librdkafka does not take these settings: {_words(exc)}") from exc
+            raise unreadable(f"librdkafka does not take these settings: {_words(exc)}. Correct --option") from exc
         try:
             self._look()
         except BaseException:
@@ -179,5 +179,7 @@ def _words(exc: BaseException) -> str:
 
 def _translated(error: KafkaError, topic: Topic) -> PortError:
     if error.code() in _REFUSALS:
-        return Refused("import", f"topic {topic.name} at {topic.bootstrap}: {error.str()}")
-    return Unavailable("import", f"Kafka at {topic.bootstrap} does not answer: {error.str()}")
+        mend = "Correct the topic or the options, or let the user read there"
+        return Refused("import", f"topic {topic.name} at {topic.bootstrap}: {error.str()}. {mend}")
+    mend = "Does it run, is the address right, and does --option security.protocol= say TLS or not?"
+    return Unavailable("import", f"Kafka at {topic.bootstrap} does not answer: {error.str()}. {mend}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from confluent_kafka import KafkaError
 
-from bridges.kafka import _port_error
+from bridges.kafka_link import port_error
 from hub.errors import PortError, Refused, Unavailable
 
 UNTRUSTED = "sasl_ssl://kafka:9093/bootstrap: error:0A000086:SSL routines::certificate verify failed"
@@ -20,6 +20,6 @@ UNTRUSTED = "sasl_ssl://kafka:9093/bootstrap: error:0A000086:SSL routines::certi
     ],
 )
 def test_what_only_a_human_can_mend_is_refused(code: int, told: str, kind: type[PortError]) -> None:
-    error = _port_error(KafkaError(code, told), "kafka:9093")
+    error = port_error(KafkaError(code, told), "kafka:9093", "source", "read there")
     assert isinstance(error, kind)
     assert told in str(error)

@@ -78,7 +78,7 @@ def test_an_empty_body_is_dropped_where_the_mapping_says_so() -> None:
         ({"format": "xml"}, "format: "),
         ({"format": "csv"}, "the format csv needs `columns`"),
         ({"format": "csv", "columns": ["a", "a"]}, "names a column twice"),
-        ({"format": "csv", "columns": ["a"], "delimiter": '"'}, "delimiter: "),
+        ({"format": "csv", "columns": ["a"], "delimiter": '"'}, "delimiter: this is no delimiter"),
         ({"columns": ["a"]}, "`columns` is for the format csv, not for json"),
         ({"charset": "latin-1"}, "`charset` is for the format csv or text, not for json"),
         ({"format": "text", "charset": "klingon"}, "`charset`: there is no 'klingon'"),

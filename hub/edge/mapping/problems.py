@@ -58,7 +58,7 @@ def dotted(path: Path) -> str:
 
 def of_validation(error: ValidationError) -> Iterator[Problem]:
     """What pydantic found, with the key that was probably meant."""
-    for found in error.errors(include_url=False, include_context=False):
+    for found in error.errors(include_url=False):
         path: Path = tuple(found["loc"])
         detail = said(found)
         if found["type"] == "extra_forbidden":

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, Field, model_validator
 
+from hub.definitions.wording import DELIMITER
+
 ID_HEADER: Final = "hub-payload-id"
 """A broker's message may carry its payload id in this header, so that sending it again gives the same events."""
 
@@ -68,7 +70,7 @@ class MappingSpec(_Part):
     format: Annotated[Format, Field(description="What the body of a message is.")] = "json"
     charset: Annotated[str, Field(description="Of text and csv.")] = "utf-8"
     columns: Annotated[list[str], Field(description="csv: the names of the columns.")] = []
-    delimiter: Annotated[str, Field(pattern='^[^"\\r\\n]$', description="csv: the character between cells.")] = ","
+    delimiter: Annotated[str, Field(pattern=DELIMITER, description="csv: the character between cells.")] = ","
     skip_empty: Annotated[bool, Field(description="Drop messages with an empty body, such as Kafka's tombstones.")] = (
         False
     )
