@@ -48,6 +48,10 @@ class KafkaSender:
         except KafkaException as exc:
             if exc.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise SendError(f"cannot make topic {self._topic}: {exc.args[0].str()}") from exc
+        # it is made, and not every broker may have heard of it yet
+        deadline = time.monotonic() + TIMEOUT_S
+        while self._topic_error() is not None and time.monotonic() < deadline:
+            time.sleep(TICK_S)
 
     def send(self, parcels: Iterable[Parcel]) -> None:
         """Raises SendError."""
@@ -61,12 +65,17 @@ class KafkaSender:
             self._check()
 
     def _check_topic(self) -> None:
-        try:
-            error = self._producer.list_topics(self._topic, timeout=TIMEOUT_S).topics[self._topic].error
-        except KafkaException as exc:
-            raise SendError(f"no answer from Kafka at {self._kafka.bootstrap}: {exc.args[0].str()}") from exc
+        error = self._topic_error()
         if error is not None:
             raise SendError(f"topic {self._topic} at {self._kafka.bootstrap}: {error.str()}")
+
+    def _topic_error(self) -> KafkaError | None:
+        try:
+            found = self._producer.list_topics(self._topic, timeout=TIMEOUT_S).topics[self._topic]
+        except KafkaException as exc:
+            raise SendError(f"no answer from Kafka at {self._kafka.bootstrap}: {exc.args[0].str()}") from exc
+        error: KafkaError | None = found.error
+        return error
 
     def _produce(self, parcel: Parcel) -> None:
         def delivered(error: KafkaError | None, _: Message) -> None:
