@@ -131,6 +131,7 @@ async def test_a_mail_that_goes_away_in_hand_is_no_trouble(source: ImapSource) -
         assert told(await taken(reading, 1)) == [b"next"]
 
 
+@pytest.mark.slow
 async def test_new_mails_are_heard_of(source: ImapSource) -> None:
     """Through IDLE; one look a minute would be too late for the test's own limit."""
     async with opened(KIND, source.settings, os.environ) as reading:

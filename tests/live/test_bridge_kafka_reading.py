@@ -96,6 +96,7 @@ async def test_a_pattern_reads_every_topic_that_matches(topics: Topics) -> None:
     assert sorted(bodies(found)) == [b"orders.de", b"orders.pl"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", ["consumer", pytest.param("classic", marks=pytest.mark.long)])
 async def test_a_pattern_takes_a_topic_that_is_made_later_from_its_beginning(topics: Topics, protocol: str) -> None:
     topics.put(topics.make("orders.pl"), [b"pl"])

@@ -86,6 +86,7 @@ def test_a_gap_in_the_log_stops_the_collector_until_a_person_accepts_it(
     store.close()
 
 
+@pytest.mark.slow
 def test_a_topic_that_was_made_anew_goes_on_with_the_same_profiles(kafka: str, namespace: str, tmp_path: Path) -> None:
     """Its offsets begin at 0 again; the epoch keeps the versions growing."""
     settings = _prepare(kafka, namespace)
@@ -137,6 +138,7 @@ def start(kafka: str, namespace: str, tmp_path: Path) -> Iterator[Callable[[str]
         one.kill()
 
 
+@pytest.mark.slow
 def test_collectors_that_come_and_go_lose_and_double_nothing(
     kafka: str, namespace: str, tmp_path: Path, start: Callable[[str], CollectorProcess]
 ) -> None:

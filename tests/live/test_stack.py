@@ -76,6 +76,7 @@ def consume(bootstrap: str, count: int) -> list[bytes]:
         consumer.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("same_ports", [True, pytest.param(False, marks=pytest.mark.long)])
 def test_kafka_has_after_a_kill_what_it_had_acknowledged(run: Run, broker: kafka.Broker, same_ports: bool) -> None:
     """Under the same cluster id, and also when its ports were taken in between."""

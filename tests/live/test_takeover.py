@@ -217,6 +217,7 @@ async def test_a_command_takes_everything_and_its_report_adds_up(
         assert at.store.get("profiles", victim) is None
 
 
+@pytest.mark.slow
 async def test_definitions_of_090_come_from_mysql(
     hub: Running, at: Site, tmp_path: Path, cluster: str, namespace: str, shared_folder: Path
 ) -> None:
