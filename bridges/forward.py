@@ -191,12 +191,13 @@ class Forwarder:
                     shipment.on_done.cancel()  # nobody waits for it any more
 
     async def _take(self, limit: int) -> Batch:
-        """None, if it is to stop meanwhile."""
+        """NOTHING, if a stop has ended it. A time-out of the bridge's own is an error like any other."""
+        ends = self._taking = asyncio.timeout(None)
         try:
-            async with asyncio.timeout(None) as self._taking:
+            async with ends:
                 return await self._bridge.take(limit)
         except TimeoutError:
-            if not self._stopping:
+            if not ends.expired():
                 raise
             return NOTHING
         finally:

@@ -48,6 +48,8 @@ EventPath: TypeAlias = Annotated[str, Field(pattern=SOURCE)]
 SENT: Final = r"^(properties|context)(\.[^.]+)+$"
 GUARDED: Final = r"^(properties|context|request)(\.[^.]+)+$"
 PAGE: Final = r"^https?://[!-~]+$"
+DELIMITER: Final = '^[^"\\r\\n]$'
+"""What stands between the cells of a CSV line."""
 CONSENT_TIME: Final = r"^(\d{1,6}[smhdw])*$"
 ApiRole: TypeAlias = Literal["collect", "read", "operate", "admin"]
 KEY_HASH: Final = r"^([0-9a-f]{64}|sealed|)$"

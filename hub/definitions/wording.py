@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from hub.definitions.fields import INDEXED, PROFILE, SOURCE
-from hub.definitions.kinds import CONSENT_TIME, GUARDED, ORIGIN, PAGE, SENT, WRITE_KEY
+from hub.definitions.kinds import CONSENT_TIME, DELIMITER, GUARDED, ORIGIN, PAGE, SENT, WRITE_KEY
 from hub.definitions.schedule import DURATION
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-DELIMITER: Final = '^[^"\\r\\n]$'
-"""What stands between the cells of a CSV line."""
 _DURATION: Final = "this is no duration: write one such as 90s, 15m or 1d12h (s, m, h, d, w)"
 _PATTERNS: Final[Mapping[str, str]] = {
     SOURCE: "this is no place in an event: write one such as properties.amount, context.page.url or type",

@@ -18,6 +18,7 @@ from hub.settings import Kafka
 
 TIMEOUT_S: Final = 10.0
 TICK_S: Final = 0.2
+_UNHEARD: Final = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError.LEADER_NOT_AVAILABLE}
 
 
 class KafkaSender:
@@ -48,10 +49,10 @@ class KafkaSender:
         except KafkaException as exc:
             if exc.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise SendError(f"cannot make topic {self._topic}: {exc.args[0].str()}") from exc
-        # it is made, and not every broker may have heard of it yet
+        # it is made, and not every broker has heard of it yet; what else is wrong with it, `send` says at once
         deadline = time.monotonic() + TIMEOUT_S
-        while self._topic_error() is not None and time.monotonic() < deadline:
-            time.sleep(TICK_S)
+        while (error := self._topic_error()) is not None and error.code() in _UNHEARD and time.monotonic() < deadline:
+            self._producer.poll(TICK_S)
 
     def send(self, parcels: Iterable[Parcel]) -> None:
         """Raises SendError."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
@@ -98,3 +99,23 @@ async def test_it_takes_nothing_if_it_was_stopped_before() -> None:
 async def test_a_time_out_of_the_client_is_no_stop() -> None:
     with pytest.raises(TimeoutError, match="the client's own"):
         await forwarder(Slow()).run()
+
+
+class SlowToStop(Quiet):
+    """One whose client runs out of time of its own just when it is told to stop."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stop: Callable[[], None] = lambda: None
+
+    async def take(self, limit: int) -> Batch:
+        self.stop()
+        raise TimeoutError("the client's own")
+
+
+async def test_nor_is_it_one_in_the_moment_of_a_stop() -> None:
+    bridge = SlowToStop()
+    stopped = forwarder(bridge)
+    bridge.stop = stopped.stop
+    with pytest.raises(TimeoutError, match="the client's own"):
+        await stopped.run()

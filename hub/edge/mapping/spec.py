@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, Field, model_validator
 
-from hub.definitions.wording import DELIMITER
+from hub.definitions.kinds import DELIMITER
 
 ID_HEADER: Final = "hub-payload-id"
 """A broker's message may carry its payload id in this header, so that sending it again gives the same events."""
