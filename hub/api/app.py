@@ -185,7 +185,12 @@ def create_app(
     rules = rules._replace(
         validators={**rules.validators, "heartbeat": possible, "flow": flows.checker},
         vaults={**rules.vaults, API_KEY: KeyVault()},
-        warners={flows.FLOW: warner, flows.DRAFT: warner},
+        warners={
+            flows.FLOW: warner,
+            flows.DRAFT: warner,
+            "bridge": definitions.sender(catalogue, "bridge"),
+            "redirect": definitions.sender(catalogue, "redirect"),
+        },
         probers={"segment": segments.prober(store, now_ms)},
     )
     refusals = Refusals(now_ms())

@@ -26,6 +26,7 @@ from hub.definitions.kinds import Mapping as EventMapping
 from hub.definitions.wording import said
 from hub.definitions.write_keys import taken
 from hub.edge.admit import clean_id, event_type
+from hub.edge.inbound import Door, check_source
 from hub.edge.json_check import check
 from hub.errors import HubError, InvalidPayload, Unavailable
 from hub.log.publishing import Publish
@@ -225,6 +226,25 @@ def _check_id(kind: str, id: str) -> None:
         raise InvalidPayload("bad_id", f"the id of an API key is like {api_keys.ID}", "id")
     if kind == "event-type" and id != event_type(id):
         raise InvalidPayload("bad_id", f"no event is of this type: it would be {event_type(id)!r}", "id")
+
+
+_UNTIL_THEN: Final[Mapping[str, str]] = {
+    "bridge": "Until it may send, messages that name no other become dead letters",
+    "redirect": "Until it may send, whoever follows the link gets to its page, and there is no event",
+}
+
+
+def sender(catalogue: Catalogue, door: Door) -> Warner:
+    """Whether the event source that a definition names may send. Args: door: that its events come through."""
+
+    def warn(spec: Any) -> list[dict[str, Any]]:
+        try:
+            check_source(spec.source, catalogue, door)
+        except InvalidPayload as exc:
+            return [{"where": "source", "detail": f"{exc.detail}: {spec.source!r}. {_UNTIL_THEN[door]}"}]
+        return []
+
+    return warn
 
 
 def _check_type(spec: Definition) -> None:

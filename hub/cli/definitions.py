@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import typer
 
-from hub.cli.steering import Data, Url, hub
+from hub.cli.steering import Data, Url, hub, warn
 
 if TYPE_CHECKING:
     from hub.cli.definition_files import Named, Wanted
@@ -201,10 +201,5 @@ def _done(rest: Rest, change: _Change) -> str | None:
     version = f"; this is version {answer.json()['version']}" if change.wanted is not None else ""
     typer.echo(f"{change.verb}d {change.named}{version}")
     if change.wanted is not None:
-        for one in answer.json().get("warnings", ()):
-            typer.echo(f"{change.wanted.file}: warning: {_warning(one)}", err=True)
+        warn(answer.json(), f"{change.wanted.file}: ")
     return None
-
-
-def _warning(one: Any) -> str:
-    return f"{one['where']}: {one['detail']}" if isinstance(one, dict) and "where" in one else str(one)

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import typer
 
 from hub.cli import flow_runs
-from hub.cli.steering import AsJson, Data, Id, Url, document, hub
+from hub.cli.steering import AsJson, Data, Id, Url, document, hub, warn
 
 if TYPE_CHECKING:
     from hub.cli.rest import Rest
@@ -200,14 +200,14 @@ def put(
     kind = "flow-draft" if draft else "flow"
     saved = hub(url, data).put(f"/definitions/{kind}/{quote(id)}", document(definition, "FILE"))
     typer.echo(f"{id} is saved{' as a draft' if draft else ''}; this is version {saved['version']}")
-    _warn(saved)
+    warn(saved)
 
 
 def deploy(id: Id, url: Url = "", data: Data = None) -> None:
     """Let the draft of a flow come into force."""
     saved = hub(url, data).post(f"/flows/{quote(id)}/deploy", {})
     typer.echo(f"{id} is deployed; this is version {saved['version']}")
-    _warn(saved)
+    warn(saved)
 
 
 def run(
@@ -245,11 +245,6 @@ def run(
         typer.echo(f"{id}, version {found['version']}, runs by task {task}; `hub tasks show {task}` says how far it is")
     if watch:
         follow(rest, task)
-
-
-def _warn(saved: dict[str, Any]) -> None:
-    for one in saved.get("warnings", ()):
-        typer.echo(f"warning: {one['where']}: {one['detail']}", err=True)
 
 
 def _warnings(rest: Rest, spec: Flow) -> list[Problem]:

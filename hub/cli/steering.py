@@ -91,6 +91,7 @@ class Commands:
         """Save it."""
         saved = hub(url, data).put(self._definition(id), document(definition, "FILE"))
         typer.echo(f"{id} is saved; this is version {saved['version']}")
+        warn(saved)
 
     def start(self, id: Id, url: Url = "", data: Data = None) -> None:
         """Start it."""
@@ -159,6 +160,13 @@ def hub(url: str, data: Path | None) -> Rest:
     from hub.cli.rest import Rest
 
     return Rest(load(), url, data)
+
+
+def warn(saved: dict[str, Any], before: str = "") -> None:
+    """Say what is odd about a definition that was saved. Args: before: of each line, such as its file."""
+    for one in saved.get("warnings", ()):
+        words = f"{one['where']}: {one['detail']}" if isinstance(one, dict) else one
+        typer.echo(f"{before}warning: {words}", err=True)
 
 
 def document(given: str, named: str) -> dict[str, Any]:

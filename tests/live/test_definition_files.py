@@ -143,3 +143,31 @@ def test_every_id_has_a_file_in_the_folder_of_its_kind(tmp_path: Path, id: str) 
     for given in (tmp_path, path.parent, path):
         ((found, within),) = files_in([given])
         assert read(found, within) == (Named("segment", id), (path, whole("segment", {})))
+
+
+async def test_whose_source_may_not_send_is_saved_with_a_warning(api: Running, tmp_path: Path) -> None:
+    """Of bridges and redirects: else all that they bring would be refused, one message after the other."""
+    file = tmp_path / "orders.yaml"
+    file.write_text(BRIDGE.partition("spec:\n")[2].replace("  ", "", 1).replace("\n  ", "\n"))
+
+    async def warned(kind: str, id: str) -> list[str]:
+        found = (await api.admin.get(f"/definitions/{kind}/{id}")).json()["warnings"]
+        assert all(one["where"] == "source" for one in found)
+        return [one["detail"] for one in found]
+
+    done = await command(api, "bridge", "put", "orders", file)
+    assert done.exit_code == 0, done.output
+    assert done.stderr.startswith("warning: source: no event source has this id: 'shop'. Until")
+    await api.define("redirect", "spring", url="https://shop.example/", source="shop", event_type="mail-click")
+    for source, bridge, redirect in (
+        ({"type": ["bridge", "redirect"], "enabled": False}, "is switched off", "is switched off"),
+        ({"type": ["bridge"]}, "", "does not take events from redirect"),
+        ({"type": ["redirect"]}, "does not take events from bridge", ""),
+    ):
+        assert (await api.define("source", "shop", **source)).is_success
+        for kind, id, words in (("bridge", "orders", bridge), ("redirect", "spring", redirect)):
+            said = await warned(kind, id)
+            assert len(said) == bool(words)
+            assert all(words in one for one in said)
+    again = await command(api, "bridge", "put", "orders", file)
+    assert "source: the event source does not take events from bridge: 'shop'" in again.stderr
