@@ -127,7 +127,7 @@ def inbound(
     }
     pseudonyms = catalogue.compiled("pseudonym", compiled_pseudonyms)
     if pseudonyms:
-        pseudonyms.apply(track["events"], payload.source_id, catalogue.identity_key)
+        pseudonyms.apply(track, payload.source_id, catalogue.identity_key)
     record: records.Inbound = {
         "id": name,
         "source": payload.source_id,

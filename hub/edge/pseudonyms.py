@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping, MutableSequence, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, MutableSequence, Sequence
 from hashlib import blake2b
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, Literal, NamedTuple, cast
 
 import msgspec
 
 from hub.definitions.catalogue import Entry
 from hub.definitions.kinds import Pseudonym
 from hub.edge.identifiers import ANY, PSEUDONYM, NotIdentifying, identifier_hash
-from schemas.records import Event
+from schemas.records import Event, Track
 
 TEXT: Final = "text"
 """Label of a value that is none of the wanted kind: it is hashed as it is."""
+_PARTS: Final[tuple[Literal["properties", "context"], ...]] = ("properties", "context")
+_EMPTY: Final = b"{}"
 
 
 class Place(NamedTuple):
@@ -41,20 +43,18 @@ class Pseudonyms:
         """Whether there are any."""
         return bool(self._by_type)
 
-    def apply(self, events: Sequence[Event], source: str, key: bytes) -> None:
-        """Change these in place. Args: source: event source id. key: as `identifiers` takes it."""
-        for event in events:
-            for part in ("properties", "context"):
-                places = [
-                    place
-                    for place in self._by_type.get(event["type"], self._any)
-                    if place.path[0] == part and place.source in ("", source)
-                ]
-                if places:
-                    document = msgspec.json.decode(event[part])
-                    for place in places:
-                        _replace(document, place, key)
-                    event[part] = msgspec.json.encode(document)
+    def apply(self, track: Track, source: str, key: bytes) -> None:
+        """
+        Change its events in place, and what it says around them: that counts for each of them, and for its session.
+
+        Args: source: event source id. key: as `identifiers` takes it.
+        """
+        around: dict[Place, None] = {}
+        for event in track["events"]:
+            places = [place for place in self._by_type.get(event["type"], self._any) if place.source in ("", source)]
+            _hide(event, places, key)
+            around.update(dict.fromkeys(places))
+        _hide(track, around, key)
 
 
 def compiled_pseudonyms(entries: Mapping[str, Entry]) -> Pseudonyms:
@@ -69,6 +69,17 @@ def _places(definitions: Sequence[Pseudonym], *types: str) -> list[Place]:
         if one.event_type in types
         for field in one.fields
     ]
+
+
+def _hide(parts: Event | Track, places: Iterable[Place], key: bytes) -> None:
+    """What is at the places in `properties` and `context`."""
+    for part in _PARTS:
+        own = [place for place in places if place.path[0] == part]
+        if own and parts[part] != _EMPTY:
+            document = msgspec.json.decode(parts[part])
+            for place in own:
+                _replace(document, place, key)
+            parts[part] = msgspec.json.encode(document)
 
 
 def _replace(document: Any, place: Place, key: bytes) -> None:

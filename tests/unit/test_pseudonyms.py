@@ -89,6 +89,34 @@ def test_only_events_that_it_is_for() -> None:
         assert msgspec.json.decode(sent(made, properties=odd)[0]["properties"]) == odd
 
 
+def test_nor_is_it_in_what_a_payload_says_around_its_events() -> None:
+    """Its context counts for each of them, and both go into its session."""
+    body = {
+        "source": {"id": "shop"},
+        "profile": {"id": "p1"},
+        "context": {"phone": "020 7946 0123", "email": "a@b.com"},
+        "properties": {"email": "ann@example.com", "phone": "1"},
+        "events": [{"type": "view"}, {"type": "order"}],
+    }
+    payload = admit(msgspec.json.encode(body), Limits())
+
+    def around(made: Catalogue) -> tuple[dict[str, Any], dict[str, Any]]:
+        record = inbound(
+            payload, catalogue=made, payload_id="a", now_ms=1, origin="rest", request=b"{}", new_id=lambda _: "x"
+        ).record
+        assert record["body"][0] == TRACK
+        track = record["body"][1]
+        return msgspec.json.decode(track["context"]), msgspec.json.decode(track["properties"])
+
+    context, properties = around(catalogue(event_type="order"))
+    assert context == {"phone": context["phone"], "email": "a@b.com"}
+    assert context["phone"].startswith("pseudonym:phone:")
+    assert properties == {"email": properties["email"], "phone": "1"}
+    assert properties["email"].startswith("pseudonym:email:")
+    of_others = catalogue(event_type="invoice")
+    assert around(of_others) == (body["context"], body["properties"])
+
+
 def test_a_message_that_comes_again_is_the_same() -> None:
     first, _ = sent(catalogue(), properties={"email": "a@b.com"})
     again, _ = sent(catalogue(), properties=msgspec.json.decode(first["properties"]))
