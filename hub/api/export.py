@@ -12,8 +12,11 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from hub.api.flow_runs import whole
+from hub.conditions.ast import Constant
+from hub.conditions.written import written_operand
 from hub.pipeline.documents import iso
 from hub.pipeline.letter_owner import is_about
+from hub.store.documents import body_view
 from hub.store.port import FlowRuns, Kind, Reading
 from hub.store.stays import is_theirs, way_of
 
@@ -33,7 +36,7 @@ dead-letters.ndjson   what could not be taken and names the person, with the ori
 manifest.json         when this was made, and how many documents are in each file
 
 What is not in here: what the hub has sent to other systems (its destinations), what lies in its Kafka topics until they
-delete it (docs/privacy.md says how long), and events that came without a profile.
+delete it (docs/privacy.md says how long), and events that came without a profile in no session of the person's.
 """
 
 
@@ -103,22 +106,23 @@ class Export:
         return info
 
     def _lists(self) -> Mapping[str, Iterable[dict[str, Any]]]:
-        id = msgspec.json.encode(self._profile["id"]).decode()
         return {
-            "sessions": self._found("sessions", f"profile.id = {id}"),
+            "sessions": self._found("sessions", f"profile.id = {_value(self._profile['id'])}"),
             "events": self._events(),
             "flow-runs": self._runs(),
             "dead-letters": self._letters(),
         }
 
     def _events(self) -> Iterator[dict[str, Any]]:
-        """Wherever they lie, and without those of others that lie under the person's ids."""
+        """Wherever they lie, without those of others that lie under the person's ids; and those of their sessions."""
         person = self._store.person(self._profile["id"])
         hosts = dict.fromkeys(self._store.survivor(id) for id in person.hosts)
         for id in (self._profile["id"], *hosts):
-            for one in self._found("events", f"profile.id = {msgspec.json.encode(id).decode()}"):
+            for one in self._found("events", f"profile.id = {_value(id)}"):
                 if is_theirs(person, one["profile"]["id"], *way_of(one)):
                     yield one
+        for session in person.sessions:
+            yield from self._found("events", f"session.id = {_value(session)} AND profile.id IS NULL")
 
     def _runs(self) -> Iterator[dict[str, Any]]:
         before: int | None = None
@@ -146,12 +150,17 @@ class Export:
                 if is_about(person, stage=one.stage, key=one.key, body=one.body, identity_key=self._key):
                     document = self._store.get("dead-letters", one.id)
                     if document is not None:
-                        yield document
+                        yield {**document, **body_view(one.body, document["body_size"], most=len(one.body))}
 
 
 def file_name(id: str) -> str:
     """Of the export of a profile: nothing in it that a header or a shell would stumble over."""
     return f"{_SAFE.sub('-', id)[:64] or 'profile'}.zip"
+
+
+def _value(id: str) -> str:
+    """As a query has it: a star in an id stands for itself."""
+    return written_operand(Constant(id, id))
 
 
 def _pretty(document: Any) -> bytes:

@@ -70,15 +70,15 @@ def resolved(document: dict[str, Any], at_ms: int) -> dict[str, Any]:
     return document | {"status": RESOLVED, "resolved_at": _iso(at_ms)}
 
 
-def body_view(start: bytes, size: int) -> dict[str, Any]:
+def body_view(start: bytes, size: int, most: int = SHOWN_BYTES) -> dict[str, Any]:
     """
     The body as JSON can show it: `body` is its text if it is UTF-8, else null, and then `body_base64` has the bytes.
 
     Args:
-        start: The first SHOWN_BYTES of the body, or all of it.
+        start: The first `most` bytes of the body, or all of it.
         size: Of the whole body, in bytes; when `start` is shorter, `body_truncated` is true.
     """
-    start = start[:SHOWN_BYTES]
+    start = start[:most]
     truncated = len(start) < size
     text = _text(start, truncated)
     encoded = base64.b64encode(start).decode() if text is None else None
