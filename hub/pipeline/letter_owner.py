@@ -14,6 +14,7 @@ from schemas.records import TRACK
 
 LEAST_CHARS: Final = 8
 """A shorter id says nothing where it stands by itself: `42` may be anything."""
+_NOTHING: Final = b"{}"
 _PLACES: Final = (("profile", "id"), ("session", "id"), ("profile",), ("session",))
 
 
@@ -44,8 +45,9 @@ def _ours(person: Person, body: bytes, ids: set[str], identity_key: bytes) -> bo
     if inbound["body"][0] != TRACK:
         return False
     track = inbound["body"][1]
+    said = [text for one in (track, *track["events"]) for text in (one["properties"], one["context"])]
     return track["session_id"] in person.sessions or any(
-        _names(person, event["properties"], ids, identity_key) for event in track["events"]
+        _names(person, text, ids, identity_key) for text in (*said, track["request"]) if text != _NOTHING
     )
 
 

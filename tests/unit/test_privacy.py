@@ -290,6 +290,15 @@ def test_letters_that_name_the_person_go_too(hub: Hub) -> None:
     assert is_theirs(b"x", letter_key=b"ann")
     assert is_theirs(encode_inbound(sign_in("e1", "ann")), "collector")
     assert is_theirs(encode_inbound(sign_in("e1", "zoe", session="session-1")), "collector")
+    for place in ("context", "properties", "request"):
+        around = sign_in("e1", "zoe")
+        body: Any = around["body"][1]
+        body[place] = b'{"who": "somebody@w1"}'
+        assert is_theirs(encode_inbound(around), "collector")
+    about = sign_in("e1", "zoe")
+    body = about["body"][1]
+    body["events"][0]["context"] = b'{"who": "somebody@w1"}'
+    assert is_theirs(encode_inbound(about), "collector")
     for other in ({"n": "ann"}, {"ann": 1}, {"profile": {"id": "anna"}}, b"ann", {"who": "somebody@w2"}, [1, None]):
         assert not is_theirs(other)
     assert not is_theirs(encode_inbound(sign_in("e1", "zoe")), "collector")
