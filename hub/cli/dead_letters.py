@@ -49,6 +49,9 @@ def list_(
         for letter in found["items"]:
             typer.echo(json.dumps(letter))
         return
+    if not found["items"]:
+        typer.echo("no dead letters match" if q else "there are no dead letters")
+        return
     _table(found["items"])
     total = hub.get("/dead-letters/count", q=q).json()["count"]
     typer.echo(f"{len(found['items']):,} of {total:,} dead letters")

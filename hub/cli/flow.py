@@ -162,6 +162,9 @@ def list_(as_json: AsJson = False, url: Url = "", data: Data = None) -> None:
     if as_json:
         typer.echo(json.dumps(found))
         return
+    if not found:
+        typer.echo("no flows yet: `hub flow put ID FILE` saves one (docs/flows.md)")
+        return
     import rich
     import rich.table
     from rich.markup import escape

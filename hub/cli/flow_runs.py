@@ -23,7 +23,7 @@ def register(commands: typer.Typer) -> None:
 
 
 def runs(
-    flow: Annotated[str, typer.Argument(metavar="[ID]", help="Only of this flow. Empty: of all.")] = "",
+    flow: Annotated[str, typer.Argument(metavar="ID", help="Only of this flow. Empty: of all.")] = "",
     state: Annotated[
         str, typer.Option(help="Only those that are done, failed, stopped, paused, waiting or cancelled.")
     ] = "",
@@ -39,6 +39,9 @@ def runs(
     found = hub(url, data).get(f"/runs?{query}").json()["items"]
     if as_json:
         typer.echo(json.dumps(found))
+        return
+    if not found:
+        typer.echo("no runs match" if flow or state or profile else "no flow has run yet")
         return
     import rich
     import rich.table

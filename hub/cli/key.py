@@ -43,6 +43,8 @@ def list_(as_json: AsJson = False, url: Url = "", data: Data = None) -> None:
     found = hub(url, data).get("/api-keys").json()["items"]
     if as_json:
         typer.echo(json.dumps(found))
+    elif not found:
+        typer.echo("no keys yet, so the admin key alone opens the API: `hub key add ID --role ROLE` makes one")
     else:
         table([{**one, "roles": ", ".join(one["roles"])} for one in found], COLUMNS)
 

@@ -44,7 +44,9 @@ def erase(
 
 def export(
     id: Id,
-    to: Annotated[Path, typer.Option(help="The ZIP file to write. Default: ID.zip here.")] = Path(),
+    to: Annotated[
+        Path, typer.Option(help="The ZIP file to write. Default: ID.zip here.", show_default=False)
+    ] = Path(),
     url: Url = "",
     data: Data = None,
 ) -> None:
@@ -83,6 +85,8 @@ def report(
     if as_json:
         typer.echo(json.dumps(found))
         return
+    if not id and not found["items"]:
+        typer.echo("nobody was erased or suppressed")
     for line in _lines(found) if id else map(_line, found["items"]):
         typer.echo(line)
 

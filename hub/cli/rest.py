@@ -32,11 +32,9 @@ class Rest:
         running = state.read(folder) if folder.is_dir() else None
         base = url or (running.url if running else f"{settings.api.scheme}://127.0.0.1:{settings.api.port}")
         given = settings.key or settings.admin_key
+        self._mend = "" if url or running else f"; no hub runs on {folder}: `hub up` starts one, --data, --url name one"
         if given is None and not (folder / NAME).is_file():
-            typer.echo(
-                f"no key: set HUB_KEY or HUB_ADMIN_KEY, or name the hub's data folder (there is none in {folder})",
-                err=True,
-            )
+            typer.echo(f"no key: set HUB_KEY or HUB_ADMIN_KEY (there is none in {folder}){self._mend}", err=True)
             raise typer.Exit(FAILED)
         key = admin_key(given, folder)
         self._http = httpx.Client(
@@ -66,7 +64,7 @@ class Rest:
         try:
             return self._http.request(method, path, **more)
         except httpx.TransportError as exc:
-            typer.echo(f"no answer from {self._http.base_url}: {exc}", err=True)
+            typer.echo(f"no answer from {self._http.base_url}: {exc}{self._mend}", err=True)
             raise typer.Exit(FAILED) from exc
 
     def download(self, path: str, file: Path) -> int:
@@ -130,12 +128,15 @@ def trust(settings: Settings, url: str) -> ssl.SSLContext | bool:
 
 
 def detail(answer: httpx.Response) -> str:
-    """What a refusal says."""
+    """What a refusal says, and of which field."""
     try:
         document = answer.json()
     except ValueError:
         return answer.text[:200]
     if not isinstance(document, dict):
         return str(document)
+    said, where = str(document.get("detail", document)), document.get("where")
+    if where and not said.startswith(where):
+        said = f"{where}: {said}"
     # of a query: its line, and a caret below what is wrong with it
-    return "\n".join(filter(None, (str(document.get("detail", document)), document.get("excerpt"))))
+    return "\n".join(filter(None, (said, document.get("excerpt"))))

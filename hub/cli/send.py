@@ -69,7 +69,7 @@ def send(
         str | None, typer.Option(help="CSV: one character, or `space` for any white space. Default: from the header.")
     ] = None,
     from_line: Annotated[int, typer.Option(min=1, help="First line of the file to send.")] = 1,
-    lines: Annotated[str | None, typer.Option(help="A:B: only lines A to B of the file.")] = None,
+    lines: Annotated[str | None, typer.Option(help="Only lines A to B of the file, as A:B.")] = None,
     every: Annotated[
         str | None, typer.Option(help="N/K: of the data rows only each Nth, beginning with row K, counted from 0.")
     ] = None,

@@ -136,7 +136,7 @@ def agents() -> None:
 def worker(
     queue: Annotated[
         str,
-        typer.Argument(help=f"The queue whose jobs it does: {', '.join(QUEUES)}.", metavar="[QUEUE]"),
+        typer.Argument(help=f"The queue whose jobs it does: {', '.join(QUEUES)}.", metavar="QUEUE"),
     ] = SEGMENTATION,
     processes: Annotated[
         int, typer.Option(min=1, max=64, help="So many at a time, each a process of its own, started again if it dies.")

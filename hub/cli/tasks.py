@@ -58,6 +58,8 @@ def every(
         typer.echo(json.dumps(found))
     elif found:
         _table(found)
+    elif kind or state:
+        typer.echo("no tasks match")
     else:
         typer.echo("there are no tasks: POST /tasks, `hub copy` and others ask for some (docs/tasks.md)")
 

@@ -364,6 +364,12 @@ def test_without_redis_one_process_runs_everything_and_the_api_says_what_it_does
 ) -> None:
     with site(kafka, namespace, "", tmp_path) as hub:
         assert hub.command("bridge", "list") == "no bridges yet: `hub bridge put ID FILE` saves one\n"
+        assert hub.command("flow", "list").startswith("no flows yet: `hub flow put ID FILE`")
+        assert hub.command("flow", "runs") == "no flow has run yet\n"
+        assert hub.command("key", "list").startswith("no keys yet, ")
+        assert hub.command("dead-letters", "list") == "there are no dead letters\n"
+        assert hub.command("tasks", "--state", "failed") == "no tasks match\n"
+        assert hub.command("privacy", "report") == "nobody was erased or suppressed\n"
         hub.put("source", "shop", {})
         hub.put("bridge", "b", spec(topic))
         process = hub.start("bridges")
