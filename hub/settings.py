@@ -117,7 +117,10 @@ class Store(_Part):
         Field(description="Authority to trust in the search engine's TLS, a PEM file. Unset: whom the system trusts."),
     ] = None
     shards: Annotated[
-        int, Field(ge=1, le=1_024, description="Shards of each new index of profiles, sessions, letters and a month.")
+        int,
+        Field(
+            ge=1, le=1_024, description="Shards of each new index: profiles, sessions, letters, each month of events."
+        ),
     ] = 1
     copies: Annotated[
         int, Field(ge=0, le=100, description="Replicas of each shard of new indices; 0 on a single node.")
@@ -375,9 +378,11 @@ class Flows(_Part):
     calls_per_host: Annotated[int, Field(ge=1, le=1_000, description="Calls of one host at a time, of a process.")] = 16
     failures: Annotated[
         int,
-        Field(ge=1, description="After so many attempts in a row without an answer a host is left alone for `rest_s`."),
+        Field(ge=1, description="After so many attempts in a row without an answer a host is left alone for a while."),
     ] = 5
-    rest_s: Annotated[float, Field(gt=0, description="Then one call is let through, to see.")] = 30.0
+    rest_s: Annotated[
+        float, Field(gt=0, description="For how long it is left alone; then one call is let through, to see.")
+    ] = 30.0
     retry_after_s: Annotated[
         float,
         Field(ge=0, description="An answer that asks for a longer wait, in Retry-After, is the last attempt."),

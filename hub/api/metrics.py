@@ -37,14 +37,19 @@ DIFFERENCE: Final = Gauge(
     "hub_balance_difference_events",
     "Events of balance rows that do not add up; NaN when Kafka or the store do not say. 0 is right.",
 )
-GAP: Final = Gauge("hub_balance_gap_records", "Records that Kafka deleted before they were stored; NaN as above.")
+GAP: Final = Gauge(
+    "hub_balance_gap_records",
+    "Records that Kafka deleted before they were stored; NaN when it, or the store, does not say.",
+)
 FLOW_ANSWERS: Final = Counter(
     "hub_flow_answers",
     "Payloads whose sender waits for flows, by what came of it: answered, nothing (no flow runs), late (the deadline), "
     "full (too many wait), away (no Redis).",
     ["outcome"],
 )
-IN_FLIGHT: Final = Gauge("hub_in_flight_records", "Records of events.v1 that are not stored yet; NaN as above.")
+IN_FLIGHT: Final = Gauge(
+    "hub_in_flight_records", "Records of events.v1 that are not stored yet; NaN when Kafka, or the store, does not say."
+)
 TRACK_S: Final = Histogram(
     "hub_track_seconds",
     "From a request of /track to Kafka's acknowledgement of its events, in seconds.",

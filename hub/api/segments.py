@@ -444,7 +444,7 @@ def _add_lists(routes: APIRouter, views: SegmentViews) -> None:
 
     @routes.post(
         "/{id:path}/profiles",
-        name="Put profiles on a segment's list",
+        name="Put profiles on the list of a segment",
         response_model=Accepted,
         status_code=202,
         responses=_NO_LIST,

@@ -44,9 +44,7 @@ def erase(
 
 def export(
     id: Id,
-    to: Annotated[
-        Path, typer.Option(help="The ZIP file to write. Default: ID.zip here.", show_default=False)
-    ] = Path(),
+    to: Annotated[Path, typer.Option(help="The ZIP file to write. Default: ID.zip here.", show_default=False)] = Path(),
     url: Url = "",
     data: Data = None,
 ) -> None:

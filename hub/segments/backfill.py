@@ -22,7 +22,9 @@ PAGE: Final = 2_000
 
 LOOKED: Final = Counter("hub_segments_looked", "Profiles that a run over all of them has looked at.", ["kind"])
 ASKED: Final = Counter(
-    "hub_segments_asked", "Of these, profiles whose owner was asked to look at their segments again.", ["kind"]
+    "hub_segments_asked",
+    "Profiles that such a run found in other segments, so that their owner was asked to look again.",
+    ["kind"],
 )
 DIFFERENCES: Final = Counter(
     "hub_segment_differences",

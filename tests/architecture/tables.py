@@ -51,8 +51,13 @@ def _settings(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, s
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             yield from _settings(field.annotation, variable + "__")
         else:
-            default = "" if field.default in (PydanticUndefined, None, "") else f"`{field.default}`"
+            default = "" if field.default in (PydanticUndefined, None, "") else f"`{_written(field.default)}`"
             yield variable, default, field.description or ""
+
+
+def _written(default: object) -> str:
+    """As a variable says it."""
+    return str(default).lower() if isinstance(default, bool) else str(default)
 
 
 def topics() -> str:

@@ -8,7 +8,9 @@ from typing import Final
 
 import pytest
 
+from hub.settings import Settings
 from tests.architecture.tables import DOCS, TABLES, insert
+from workers.jobs.kinds import kinds
 
 BENCH: Final = Path(__file__).parents[1] / "bench"
 
@@ -27,3 +29,9 @@ def test_every_benchmark_is_listed() -> None:
     there = {name for source in sources for name in re.findall(r"^def test_(\w+)", source, re.MULTILINE)}
     rows = re.findall(r"^\| (`.*?) \|", (DOCS / "benchmarks.md").read_text(), re.MULTILINE)
     assert sorted(name for row in rows for name in re.findall(r"`(\w+)`", row)) == sorted(there)
+
+
+def test_every_kind_of_task_is_listed_with_its_queue() -> None:
+    """In docs/tasks.md."""
+    rows = re.findall(r"^\| `([\w-]+)` \| `([\w:]+)` \|", (DOCS / "tasks.md").read_text(), re.MULTILINE)
+    assert dict(rows) == {kind.name: kind.queue for kind in kinds(Settings()).values()}
