@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from asyncio import to_thread
 from collections.abc import Callable, Iterable
+from operator import itemgetter
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -14,7 +15,7 @@ from hub.api.problems import Conflict, NotFound
 from hub.ids import ordered
 from hub.log.publishing import Publish
 from hub.pipeline.documents import iso
-from hub.pipeline.identity import EMPTY, SOURCE, Reason
+from hub.pipeline.identity import EMPTY, MOST_DATA_BYTES, SOURCE, Reason, is_movable
 from hub.store.port import MOST_LATER, MergeRow, Reading
 from schemas.codec import encode_inbound
 from schemas.records import MERGE, Inbound
@@ -124,11 +125,20 @@ class Identities:
 
     def check_merge(self, id: str, other: str) -> None:
         """Blocks. Raises NotFound, Conflict."""
+        found = []
         for one in (id, other):
-            if self._store.get("profiles", one) is None:
+            document = self._store.get("profiles", one)
+            if document is None:
                 raise NotFound(f"there is no profile {one}")
+            found.append(document)
         if self._store.survivor(id) == self._store.survivor(other):
             raise Conflict("both ids are of one profile already")
+        loser = max(found, key=itemgetter("id"))
+        if not is_movable(loser):
+            raise Conflict(
+                f"the profile {loser['id']} is larger than the {MOST_DATA_BYTES:,} bytes of JSON that can become part "
+                "of another one: let a mapping delete what has grown, such as a list that every event appends to"
+            )
 
     async def merge(self, id: str, other: str) -> Asked:
         """Ask for a merge. Raises Unavailable."""

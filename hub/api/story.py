@@ -40,6 +40,7 @@ FLAGS: Final[Mapping[str, str]] = {
     "rule_failed": "a filter, validator, data-compliance or reshaper could not be used on it: see the rules",
     "consent_missing": "something of it was not kept, as its profile has not agreed to that: see the rules",
     "identifier_shared": "too many profiles have come with one of its identifiers, so it joined nobody",
+    "profile_too_large": "its profile is too large to become part of the one with the smaller id, so they stay two",
 }
 """What the flags of an event mean."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
@@ -17,11 +17,14 @@ from hub.pipeline.touched import Open, Touched
 from schemas.codec import encode_inbound
 from schemas.records import MERGE, Inbound, Merge
 from schemas.replays import replay_header
+from schemas.topics import MAX_RECORD_BYTES
 
 SOURCE: Final = "@identity"
 """Event source of the records that the collector sends by itself; they are no events and count for nothing."""
 IDENTIFIERS: Final = ("metadata", "identifiers")
 EMPTY: Final = b"{}"
+MOST_DATA_BYTES: Final = MAX_RECORD_BYTES - 65_536
+"""Largest profile that can become part of another, as JSON: its data has to fit into a record, with all around it."""
 
 Why: TypeAlias = Literal["alias", "session", "return"]
 LATE: Final[frozenset[str | None]] = frozenset({"return", "session"})
@@ -65,12 +68,13 @@ class Decision(msgspec.Struct, frozen=True, omit_defaults=True):
     What an identifier that is new to its profile led to; in the event's outcome.
 
     `did`: `claimed` (it was nobody's, or this profile's own), `merged` (with `other`), `shared` (too many have it: it
-    identifies nobody), `apart` (a merge with `other` was undone once, so they stay two).
+    identifies nobody), `apart` (a merge with `other` was undone once, so they stay two), `too_large` (its profile would
+    have to become part of `other`, and is larger than MOST_DATA_BYTES).
     """
 
     identifier: str
     label: str
-    did: Literal["claimed", "merged", "shared", "apart"]
+    did: Literal["claimed", "merged", "shared", "apart", "too_large"]
     other: str | None = None
 
 
@@ -219,7 +223,8 @@ class Identities:
             return Decision(*identifier, "apart", other)
         reason = Reason("identifier", profile.holder, claimed.profile_id, at, *identifier, event_id)
         self._joins.setdefault(other, reason)
-        return Decision(*identifier, "merged", other)
+        is_moved = other > profile.holder or is_movable(profile.draft.doc)
+        return Decision(*identifier, "merged" if is_moved else "too_large", other)
 
     @property
     def has_joins(self) -> bool:
@@ -233,12 +238,20 @@ class Identities:
             self._join(profile, joins, cause)
 
     def _join(self, profile: Open, joins: dict[str, Reason], cause: Cause) -> None:
+        if min(joins) < profile.holder and not is_movable(profile.draft.doc):
+            self._keep_apart(profile, [other for other in joins if other < profile.holder], cause)
+            joins = {other: reason for other, reason in joins.items() if other > profile.holder}
         survivor = min(profile.holder, *joins)
         for other, reason in joins.items():
             if other != survivor:
                 self.ask(cause, other, survivor, reason)
         if survivor != profile.holder:
             self._retire(profile, survivor, joins[survivor], cause)
+
+    def _keep_apart(self, profile: Open, others: Sequence[str], cause: Cause) -> None:
+        apart = dict.fromkeys((*profile.draft.doc["metadata"].get("apart", ()), *others))
+        profile.draft.object(("metadata",))["apart"] = list(apart)
+        self.touch(profile, cause)
 
     def ask(self, cause: Cause, profile_id: str, other_id: str, reason: Reason) -> None:
         """Tell the owner of a profile that another one is the same person."""
@@ -302,9 +315,7 @@ class Identities:
         if reason.kind == "identifier" and _are_apart(profile.draft.doc, loser):
             if self._touched.has(profile_id):
                 # what comes in the other's sessions before that one lives again is not ours
-                apart = dict.fromkeys((*profile.draft.doc["metadata"].get("apart", ()), body["loser_id"]))
-                profile.draft.object(("metadata",))["apart"] = list(apart)
-                self.touch(profile, cause)
+                self._keep_apart(profile, [body["loser_id"]], cause)
             self.restore(cause, body["loser_id"], loser, merge_id)
             return
         before = msgspec.json.encode(profile.draft.doc)
@@ -430,6 +441,11 @@ class Identities:
 def cause_of(record: LogRecord, inbound: Inbound, position: Position) -> Cause:
     """The record in hand."""
     return Cause(record, inbound, position, iso(inbound["received_at_ms"]))
+
+
+def is_movable(document: Mapping[str, Any], followers: Sequence[Follower] = ()) -> bool:
+    """Whether a record can carry the profile, and of one that lives again all that goes with it."""
+    return len(msgspec.json.encode((document, followers))) <= MOST_DATA_BYTES
 
 
 def has_left(reason: Reason, ids: Collection[str]) -> bool:

@@ -14,7 +14,7 @@ from hub.pipeline.definitions import Definitions
 from hub.pipeline.documents import iso
 from hub.pipeline.flow_triggers import FlowTriggers
 from hub.pipeline.holders import NOBODY, Holders, onward
-from hub.pipeline.identity import FOR_SENDER, Identities, Why, cause_of, is_long
+from hub.pipeline.identity import FOR_SENDER, Identities, Why, cause_of, is_long, is_movable
 from hub.pipeline.modes import keeps_nothing
 from hub.pipeline.patches import is_patch
 from hub.pipeline.records import Decoded, LogRecord
@@ -253,13 +253,15 @@ class _Run:
             if undo is None or undo.entry.survivor_id != inbound["profile_id"]:
                 return
             parts = rebuild(undo, self._definitions)
+            followers = parts.given_up()
+            if not is_movable(parts.loser.doc, followers):
+                return
             now = self._touched.profile(inbound["profile_id"], cause.at).draft.doc
             membership.part(now, parts.survivor, parts.loser)
             tell_apart(now, parts, undo)
             self._identities.touch(self._touched.put(inbound["profile_id"], parts.survivor.doc), cause)
             for id in sorted(parts.sessions):
                 self._touched.give(undo.sessions[id], parts.sessions[id])
-            followers = parts.given_up()
             self._identities.restore(cause, undo.entry.loser_id, parts.loser.doc, undo.entry.id, followers)
             for merge_id in (undo.entry.id, *(one.merge_id for one in followers)):
                 self._identities.undone(merge_id, inbound["received_at_ms"])

@@ -510,6 +510,8 @@ def _flags(payload: Payload, partition: str, done: _Done, *, first: bool) -> lis
         flags.append("visit_started")
     if any(decision.did == "shared" for decision in done.decisions):
         flags.append("identifier_shared")
+    if any(decision.did == "too_large" for decision in done.decisions):
+        flags.append("profile_too_large")
     if done.is_odd:
         flags.append("odd_index_field")
     if done.has_failed:

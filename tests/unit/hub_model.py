@@ -18,6 +18,7 @@ from hub.store.memory import MemoryStore
 from hub.store.port import Store
 from schemas.codec import decode_inbound, encode_inbound
 from schemas.records import MERGE, Inbound, Merge, Trigger
+from schemas.topics import MAX_RECORD_BYTES
 from tests.factories import NOW_MS, totals
 
 DEFINITIONS = Definitions(
@@ -75,6 +76,7 @@ class Log:
         self.append(outgoing.key.decode(), outgoing.value)
 
     def append(self, profile_id: str, value: bytes) -> None:
+        assert len(value) <= MAX_RECORD_BYTES, "Kafka would refuse it"
         number = self.of(profile_id)
         record = LogRecord(number, len(self.partitions[number]), NOW_MS, profile_id.encode(), value)
         self.partitions[number].append(record)

@@ -277,6 +277,37 @@ def test_who_was_told_apart_stays_so_in_a_third() -> None:
     assert (hub.profile("a")["traits"]["sum"], hub.profile("c")["traits"]["sum"]) == (5, 10)
 
 
+def growing(profile_id: str, mb: int) -> list[Inbound]:
+    """Records that make the profile so large: three of its fields keep each text."""
+    return [sign_in(f"{profile_id}{mb}-{n}", profile_id, f"{n}" + "x" * 349_524) for n in range(mb)]
+
+
+@pytest.mark.parametrize("last", ["a", "b"])
+def test_a_profile_too_large_for_a_record_stays_apart_and_holds_up_nobody(last: str) -> None:
+    first = "b" if last == "a" else "a"
+    hub = settled(*growing("b", 3), sign_in("first", first, 1, "w"), sign_in("last", last, 1, "w"))
+    assert [profile["ids"] for profile in hub.profiles()] == [["a"], ["b"]]
+    assert hub.profile("b")["metadata"]["apart"] == ["a"]
+    if last == "b":
+        assert "profile_too_large" in told(hub, "last")["metadata"]["flags"]
+        assert told(hub, "last")["outcome"]["identity"][0]["did"] == "too_large"
+    settled(ask("b", "a"), sign_in("c1", "c", 1, "w"), sign_in("z1", "z", 1, "w"), hub=hub)
+    assert sorted(hub.profile(first)["ids"]) == [first, "c", "z"]
+    assert_balanced(hub, 7)
+
+
+def test_a_small_profile_becomes_part_of_a_large_one() -> None:
+    hub = settled(*growing("a", 3), sign_in("a1", "a", 1, "w"), sign_in("b1", "b", 1, "w"))
+    assert [profile["ids"] for profile in hub.profiles()] == [["a", "b"]]
+
+
+def test_a_merge_whose_loser_has_become_too_large_is_not_undone() -> None:
+    hub = settled(sign_in("a1", "a", 1), sign_in("b1", "b", 2), ask("b", "a"), *growing("b", 3))
+    settled(undo(hub, "b"), sign_in("a2", "a", 4), hub=hub)
+    assert [(profile["ids"], profile["stats"]["events"]) for profile in hub.profiles()] == [(["a", "b"], 6)]
+    assert hub.store.merges(["a"])[0].undone_ms is None
+
+
 def test_the_cap_counts_what_other_collectors_have_seen() -> None:
     hub = Hub(3, msgspec.structs.replace(DEFINITIONS, most_profiles=3))
     ids = [f"p{n}" for n in range(9)]
