@@ -193,7 +193,7 @@ def _entry(value: bytes) -> Entry | None:
     """None: of a newer hub, or none of ours."""
     try:
         return msgspec.json.decode(value, type=Entry)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 

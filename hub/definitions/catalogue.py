@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple, TypeVar, cast
+from typing import Annotated, Any, Final, NamedTuple, TypeVar, cast
 
 import msgspec
 import structlog
 from pydantic import ValidationError
 
 from hub.definitions.kinds import KINDS, Definition
+from hub.model import FOREVER_MS
 
 log: Final = structlog.get_logger()
 T = TypeVar("T")
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, ValidationError, RecursionError)
 
 
 class Entry(NamedTuple):
@@ -32,6 +34,16 @@ class Applied(NamedTuple):
     version: int
     at_ms: int
     spec: Any
+
+
+class _Document(msgspec.Struct):
+    """What a record holds. `updated_at_ms`: milliseconds since 1970."""
+
+    spec: Any
+    updated_at_ms: Annotated[int, msgspec.Meta(ge=0, le=FOREVER_MS)]
+
+
+_read: Final = msgspec.json.Decoder(_Document).decode
 
 
 class Catalogue:
@@ -109,10 +121,10 @@ class Catalogue:
         spec = None
         if value:
             try:
-                document = msgspec.json.decode(value)
-                spec, at_ms = document["spec"], int(document["updated_at_ms"])
-            except (msgspec.DecodeError, KeyError, TypeError, ValueError):
+                document = _read(value)
+            except _UNREADABLE:
                 return  # it comes into force nowhere
+            spec, at_ms = document.spec, document.updated_at_ms
         for recorder in self._recorders:
             recorder(Applied(kind, id, offset, at_ms, spec))
 
@@ -122,10 +134,10 @@ class Catalogue:
             changed.pop(id, None)
         else:
             try:
-                document: dict[str, Any] = msgspec.json.decode(value)
-                spec = KINDS[kind].model_validate(document["spec"])
-                changed[id] = Entry(spec, offset, int(document["updated_at_ms"]))  # type: ignore[arg-type]
-            except (msgspec.DecodeError, ValidationError, KeyError, TypeError, ValueError) as exc:
+                document = _read(value)
+                spec = KINDS[kind].model_validate(document.spec)
+                changed[id] = Entry(spec, offset, document.updated_at_ms)  # type: ignore[arg-type]
+            except _UNREADABLE as exc:
                 log.error("definition.unreadable", kind=kind, id=id, offset=offset, error=str(exc))
                 return
         self._kinds = {**self._kinds, kind: changed}
