@@ -217,7 +217,7 @@ def _members(data: bytes, names: tuple[str, ...]) -> dict[str, Any]:
         return {}
     try:
         document = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
     return {name: document[name] for name in names if name in document} if isinstance(document, dict) else {}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from typing import NamedTuple
 
 import msgspec
@@ -31,7 +30,7 @@ def decode_cursor(text: str, kind: Kind) -> Cursor:
     try:
         raw = base64.b64decode(text.encode() + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
         cursor = msgspec.json.decode(raw, type=Cursor)
-    except (binascii.Error, UnicodeEncodeError, msgspec.DecodeError) as exc:
+    except (ValueError, RecursionError) as exc:
         raise QueryError("the cursor is not one that a page of this hub gave; leave it out to begin anew") from exc
     if cursor.kind != kind:
         raise QueryError(f"the cursor belongs to a search of {cursor.kind}, not of {kind}")

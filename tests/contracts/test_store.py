@@ -208,7 +208,9 @@ def test_a_cursor_survives_what_is_written_meanwhile(store: Store) -> None:
     assert rest.next is None
 
 
-@pytest.mark.parametrize("cursor", ["", "x", "é", "!!!!", "W10", "WyJldmVudHMiLCIiLDAsMTAwMDAwMDAwMDAwMDAwMDAwMDAwXQ"])
+@pytest.mark.parametrize(
+    "cursor", ["", "x", "é", "!!!!", "W10", "WyJldmVudHMiLCIiLDAsMTAwMDAwMDAwMDAwMDAwMDAwMDAwXQ", "WyL_IiwxLDJd"]
+)
 def test_a_cursor_that_is_none_is_refused(store: Store, cursor: str) -> None:
     """Whatever comes in the URL: a clear answer, never an internal error."""
     with pytest.raises(QueryError, match="cursor"):

@@ -94,6 +94,8 @@ def test_questions_are_by_key_kind_and_id() -> None:
         1: msgspec.json.encode(msgspec.structs.replace(msgspec.json.decode(entry(1), type=Entry), outcome=outcome)),
         2: msgspec.json.encode(paused),
         3: b"of a newer hub",
+        4: b'{"id":"\xff"}',
+        5: b'{"id":' + b"[" * 5_000 + b"]" * 5_000 + b"}",
     }
     pages = pages_of(Log(records))
 
@@ -187,6 +189,17 @@ def test_what_failed_is_kept_with_its_reason(error: Exception, status: int, reas
     outcome = kafka.entries[-1].outcome
     assert outcome == Outcome(0, 1_000, status, reason, {}, [Change("bridge", "q", 3, 9, deleted=False)])
     assert b"hunter2" not in msgspec.json.encode(kafka.entries)
+
+
+@pytest.mark.parametrize("body", [b"\xff", b"{", b'{"q":' + b"[" * 5_000 + b"]" * 5_000 + b"}"])
+def test_what_came_of_a_body_that_cannot_be_read_is_kept(body: bytes) -> None:
+    async def handler(asked: Request) -> Response:
+        await asked.body()
+        return JSONResponse({}, 400)
+
+    kafka = Kafka()
+    assert kept(kafka, "POST /dead-letters/replay", request("/dead-letters/replay", body), handler).status_code == 400
+    assert [one.outcome and one.outcome.status for one in kafka.entries] == [None, 400]
 
 
 def test_no_person_and_nothing_that_was_not_chosen_is_kept() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -204,3 +206,11 @@ def test_a_ready_made_mapping_goes_by_its_name(name: str) -> None:
 def test_another_name_is_refused() -> None:
     with pytest.raises(MappingError, match="no ready-made mapping 'segmnt'; there are cloudevents"):
         compile_mapping("segmnt")
+
+
+def test_text_that_holds_json_of_any_depth_is_a_payload_or_refused() -> None:
+    event = {"type": "'x'", "properties": {"a": {"b": {"c": {"d": "from_json(s)"}}}}}
+    mapping = compile_mapping({"source": "'shop'", "event": event})
+    for depth in range(900, 1_020):
+        with suppress(InvalidPayload):
+            mapping.payload(json.dumps({"s": "[" * depth + "]" * depth}).encode(), Limits())

@@ -69,7 +69,7 @@ class CompiledMapping:
         payload = self(self.read(body, limits), meta)
         try:
             return _encode(payload)
-        except (OverflowError, UnicodeEncodeError, TypeError) as exc:
+        except (OverflowError, UnicodeEncodeError, TypeError, RecursionError) as exc:
             raise InvalidPayload("mapping_failed", f"the mapping made something that is no JSON: {exc}") from exc
 
 
