@@ -16,7 +16,8 @@ from hub.model import FOREVER_MS, Person, Privacy, Void
 from hub.pipeline.crossed import Crossed, Heir
 from hub.pipeline.definitions import Definitions
 from hub.pipeline.records import PRIVACY, Decoded
-from schemas.records import MERGE, PATCH, TRACK, Inbound, Merge, Patch
+from hub.pipeline.referral import referral
+from schemas.records import MERGE, PATCH, TRACK, Inbound, Merge, Patch, Track
 
 SOURCE: Final = PRIVACY
 PROFILE: Final = "profile"
@@ -94,13 +95,18 @@ def names(inbound: Inbound, definitions: Definitions) -> Iterator[Name]:
             identifier = msgspec.json.decode(inbound["body"][1]["reason"], type=_Because).identifier
             if identifier is not None:
                 yield IDENTIFIER, identifier
-    if inbound["body"][0] != TRACK:
-        return
-    track = inbound["body"][1]
+    if inbound["body"][0] == TRACK:
+        yield from _of_track(inbound, inbound["body"][1], definitions)
+
+
+def _of_track(inbound: Inbound, track: Track, definitions: Definitions) -> Iterator[Name]:
     if track["session_id"]:
         yield SESSION, track["session_id"]
     if not inbound["profile_id"]:
         return
+    said = referral(track)
+    if said is not None:
+        yield SESSION, said.session  # without it, to name a profile proves nothing
     for event in track["events"]:
         lines = definitions.points.of(event["type"])
         if lines:

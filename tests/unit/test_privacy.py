@@ -274,6 +274,22 @@ def test_a_dead_letter_of_before_that_is_sent_again_is_dropped_and_done(hub: Hub
     assert (counts["received"], counts["stored"], counts["dropped"]) == (5, 4, 1)
 
 
+def test_who_was_sent_by_a_link_of_the_erased_before_is_not_kept(hub: Hub) -> None:
+    """From one site to the other: the first record there names the profile and session of the one before."""
+
+    def led(id: str, at_ms: int) -> Inbound:
+        record = sign_in(id, f"{id}-there", session=f"{id}-session", at_ms=at_ms)
+        about = {"tracardi": {"pass": {"profile": "bob", "session": "s1"}}}
+        record["body"][1]["context"] = msgspec.json.encode(about)  # type: ignore[typeddict-unknown-key]
+        return record
+
+    erased(hub)
+    hub.put(led("e5", NOW_MS + 1), led("e6", LAST_MS))
+    hub.settle()
+    assert ids_of(hub.store) == ["e4", "e6"]
+    assert (hub.counts()["received"], hub.counts()["dropped"]) == (6, 1)
+
+
 def test_letters_that_name_the_person_go_too(hub: Hub) -> None:
     store, key = hub.store, DEFINITIONS.identity_key
     hash = identifier_hash("id", "", "", "somebody@w1", key)
