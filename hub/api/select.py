@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Annotated, Any, Final
@@ -16,7 +16,7 @@ from hub.conditions import QueryError
 from hub.conditions.ast import Shift, Unit
 from hub.conditions.times import microseconds, shifted
 from hub.store.intervals import Interval, at, intervals
-from hub.store.port import MAX_PAGE, Kind, Reading, Span
+from hub.store.port import MAX_PAGE, Kind, Reading, Series, Span
 
 PAGE: Final = 25
 """Documents of a page that has a number."""
@@ -176,14 +176,23 @@ def _bars(store: Reading, kind: Kind, body: Range, group_by: str, span: Span) ->
     zone = body.timeZone or "UTC"
     made = intervals(span.since_ms, span.until_ms, "auto", zone)
     found = store.histogram(kind, body.where or "", made.edges, group_by)
-    groups = {str(one.value).lower(): one.counts for one in found.groups if one.value is not None}
-    series = groups if group_by else {"count": found.counts}
+    series = _groups(found.groups) if group_by else {"count": found.counts}
     step = f"+1{_LETTERS[made.interval]}"
     return {
         "total": sum(found.counts),
         "result": [
-            {"date": at(time, zone), "interval": step, **{key: counts[place] for key, counts in series.items()}}
+            {**{key: counts[place] for key, counts in series.items()}, "date": at(time, zone), "interval": step}
             for place, time in enumerate(made.begins)
         ],
         "buckets": list(series),
     }
+
+
+def _groups(found: Sequence[Series]) -> dict[str, list[int]]:
+    """Counts by name, which is in small letters: those of `Rome` and `rome` are one."""
+    groups: dict[str, list[int]] = {}
+    for one in found:
+        if one.value is not None:
+            name = str(one.value).lower()
+            groups[name] = [sum(both) for both in zip(groups.get(name, [0] * len(one.counts)), one.counts, strict=True)]
+    return groups
