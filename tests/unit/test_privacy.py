@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,8 @@ import pytest
 from hub.collector.sweeper import Sweeper
 from hub.definitions.catalogue import Catalogue
 from hub.edge.identifiers import identifier_hash
-from hub.model import DAY_MS, Person
+from hub.errors import Unavailable
+from hub.model import DAY_MS, Person, Profile
 from hub.pipeline.letter_owner import is_about
 from hub.pipeline.privacy import PROFILE, SOURCE, Order, mark
 from hub.pipeline.records import decode
@@ -20,6 +23,7 @@ from hub.store.port import Store
 from schemas.codec import encode_inbound
 from schemas.records import PATCH, Inbound, Patch
 from schemas.replays import Replay
+from tests.contracts.batches import batch
 from tests.factories import NOW_MS, event, track
 from tests.unit.hub_model import DEFINITIONS, Hub
 
@@ -319,6 +323,34 @@ def test_letters_that_name_the_person_go_too(hub: Hub) -> None:
         assert not is_theirs(other)
     assert not is_theirs(encode_inbound(sign_in("e1", "zoe")), "collector")
     assert store.letters_after(0, 1) == []
+
+
+def test_nothing_of_who_is_erased_can_be_read_in_the_file(tmp_path: Path) -> None:
+    """Neither in its write-ahead log, nor in what was free already, nor if somebody was erased before."""
+    path, secret = tmp_path / "hub.sqlite", "zoe@example.com "
+    hub = Hub(3, store=open_store(f"sqlite:///{path}"))
+    erased(hub)
+    with closing(sqlite3.connect(path)) as other:
+        for version, text in enumerate([secret * 1_000, secret * 100, secret]):
+            time = {"insert": "2026-05-28T20:26:40.000Z", "update": "2026-05-28T20:26:40.000Z"}
+            metadata = {"version": version, "time": time}
+            document = {"id": "zoe", "ids": ["zoe"], "metadata": metadata, "traits": {"text": text}}
+            hub.store.write(batch(Profile("zoe", version, document)))
+            other.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        hub.put(order("o2", "zoe"))
+        hub.settle()
+        other.execute("BEGIN")
+        other.execute("SELECT count(*) FROM profiles").fetchall()
+        with pytest.raises(Unavailable, match="somebody reads"):
+            sweep(hub.store)
+        assert hub.store.order("o2").done_ms is None  # type: ignore[union-attr]
+        other.execute("ROLLBACK")
+        sweep(hub.store)
+        assert hub.store.order("o2").done_ms == LAST_MS  # type: ignore[union-attr]
+        other.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        files = sorted(tmp_path.iterdir())
+        assert path.with_name("hub.sqlite-wal") in files
+        assert [file.name for file in files if secret.encode() in file.read_bytes()] == []
 
 
 def test_events_that_are_too_old_go_and_no_replay_brings_them_back(hub: Hub) -> None:

@@ -28,6 +28,8 @@ _IDLE_READERS: Final = 8
 _PAGE_BYTES: Final = 8_192
 _WAL_PAGES: Final = 8_000  # 64 MiB: a batch of 1,000 events writes some 2,000 pages
 _CHECKPOINT_S: Final = 0.25  # between two checkpoints; at full speed 2,000 pages come in that time
+_EMPTY_BUSY_MS: Final = 250  # in which no other process writes while `empty_log` waits for who reads
+_EMPTY_TRIES: Final = 4
 _STEPS: Final = 100_000  # virtual machine steps between two looks at the clock: some milliseconds
 
 
@@ -94,6 +96,24 @@ class Database:
                 connection.set_progress_handler(None, 0)
                 self._give_back(connection)
 
+    def empty_log(self) -> None:
+        """
+        Copy all of the write-ahead log into the file and cut it to nothing: what was deleted can still be read in it.
+
+        Raises: Unavailable: somebody reads what was before; nobody does so for much longer than `READ_LIMIT_S`.
+        """
+        for _ in range(_EMPTY_TRIES):
+            with self.exclusive() as connection:
+                connection.execute(f"PRAGMA busy_timeout = {_EMPTY_BUSY_MS}")
+                try:
+                    (is_busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                finally:
+                    connection.execute(f"PRAGMA busy_timeout = {round(BUSY_S * 1000)}")
+            if not is_busy:
+                return
+            self._closed.wait(_CHECKPOINT_S)
+        raise Unavailable("store", f"{self.path}-wal cannot be emptied yet: somebody reads what was before")
+
     def close(self) -> None:
         """Close what is idle now, and what is lent when it comes back."""
         with self._pool:
@@ -153,6 +173,8 @@ class Database:
                 _use_wal(connection, self.path)
                 connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
                 connection.execute("PRAGMA journal_size_limit = 134217728")  # bytes; after a long reader let it grow
+                # what is deleted or replaced cannot be read in the file any more; some builds have that off
+                connection.execute("PRAGMA secure_delete = ON")
                 connection.execute("PRAGMA cache_size = -8192")  # KiB, as it is negative
                 connection.execute("PRAGMA temp_store = MEMORY")
                 steps.require_instant(schema.check_version(connection, self.path), schema.MIGRATIONS, self.path)

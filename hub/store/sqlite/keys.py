@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Final
 
 import msgspec
@@ -12,7 +11,7 @@ import msgspec
 from hub.pipeline.data_keys import DataKey
 from hub.store.port import Removal
 from hub.store.sqlite.database import Database
-from hub.store.sqlite.privacy import count_removed, overwriting
+from hub.store.sqlite.privacy import count_removed
 
 _KEEP: Final = """INSERT INTO data_keys (id, mark, at_ms, kept_ms, wrapped) VALUES (?,?,?,?,?) ON CONFLICT DO NOTHING"""
 _VOID: Final = "SELECT 1 FROM voids WHERE voids.mark = {mark} AND voids.since_ms = 0 AND voids.until_ms >= {at_ms}"
@@ -39,7 +38,7 @@ class KeySide:
         self, topic_id: str, begin: int, end: int, keys: Sequence[DataKey], gone: Sequence[bytes], *, at_ms: int
     ) -> bool:
         """See the port. Raises Unavailable."""
-        with self._thorough() as connection:
+        with self._db.transaction() as connection:
             if _read(connection, topic_id) != begin:
                 return False
             if connection.execute("SELECT EXISTS (SELECT 1 FROM voids)").fetchone()[0]:
@@ -56,7 +55,7 @@ class KeySide:
     def remove_keys(self, removal: Removal, marks: Sequence[str], most: int) -> int:
         """See the port. Raises Unavailable."""
         void = _VOID.format(mark="data_keys.mark", at_ms="data_keys.at_ms")
-        with self._thorough() as connection:
+        with self._db.transaction() as connection:
             found = connection.execute(
                 f"""SELECT seq FROM data_keys WHERE mark IN (SELECT value FROM json_each(?)) AND EXISTS ({void})
                 LIMIT ?""",
@@ -79,7 +78,7 @@ class KeySide:
             found = connection.execute(f"SELECT seq FROM ({oldest}) WHERE kept_ms < ?", (most, before_ms)).fetchall()
         if not found:
             return 0
-        with self._thorough() as connection:
+        with self._db.transaction() as connection:
             return _throw_away(connection, found)
 
     def keys_to_bury(self, most: int) -> list[bytes]:
@@ -91,11 +90,6 @@ class KeySide:
         """See the port. Raises Unavailable."""
         with self._db.transaction() as connection:
             connection.executemany("DELETE FROM keys_gone WHERE id = ?", ((id,) for id in ids))
-
-    @contextmanager
-    def _thorough(self) -> Iterator[sqlite3.Connection]:
-        with self._db.transaction() as connection, overwriting(connection):
-            yield connection
 
 
 def _read(connection: sqlite3.Connection, topic_id: str) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final
 
@@ -131,7 +130,7 @@ class PrivacySide:
             found, reached = _next_of(connection, removal, after, most)
         if not found:
             return 0, reached
-        with self._thorough() as connection:
+        with self._db.transaction() as connection:
             # again, as others may have removed some since, and a running number is given out once more then
             found, reached = _next_of(connection, removal, after, most)
             if not found or reached is None:
@@ -156,7 +155,7 @@ class PrivacySide:
 
     def remove_letters(self, removal: Removal, ids: Sequence[str]) -> None:
         """See the port. Raises Unavailable."""
-        with self._thorough() as connection:
+        with self._db.transaction() as connection:
             names = _json(ids)
             blobs = connection.execute(
                 f"SELECT body_sha256 FROM dead_letters WHERE body_sha256 IS NOT NULL AND id IN {_AMONG}", names
@@ -171,8 +170,9 @@ class PrivacySide:
 
     def end_removal(self, removal: Removal, at_ms: int) -> None:
         """See the port. Raises Unavailable."""
+        self._db.empty_log()
         keys = _json([*removal.person.ids, *removal.person.hosts])
-        with self._thorough() as connection:
+        with self._db.transaction() as connection:
             # what counts for something may not have been sent: whoever takes its partition over does that
             rows = connection.execute(
                 f"SELECT rowid, value FROM outbox WHERE CAST(key AS TEXT) IN {_AMONG}", keys
@@ -194,7 +194,7 @@ class PrivacySide:
             rows, before_ms, reached = _next_old(connection, after, most)
         expired, removed = [seq for seq, received_ms in rows if received_ms < before_ms], 0
         if expired and reached is not None:
-            with self._thorough() as connection:
+            with self._db.transaction() as connection:
                 removed = _delete(connection, events_table(reached.partition), expired)
         return removed, reached
 
@@ -225,12 +225,6 @@ class PrivacySide:
             connection.execute(_CHANGED)
             connection.execute(_MOVED)
 
-    @contextmanager
-    def _thorough(self) -> Iterator[sqlite3.Connection]:
-        """A transaction that overwrites what it deletes: else it could still be read in the file."""
-        with self._db.transaction() as connection, overwriting(connection):
-            yield connection
-
 
 def write_privacy(connection: sqlite3.Connection, batch: Batch) -> None:
     """What of a batch is about privacy, inside its transaction."""
@@ -253,9 +247,8 @@ def write_privacy(connection: sqlite3.Connection, batch: Batch) -> None:
     if order.kind == "lift":
         _lift(connection, order)
     if order.kind == "erase":
-        with overwriting(connection):
-            _erase(connection, order)
-            forget_samples(connection)
+        _erase(connection, order)
+        forget_samples(connection)
     else:
         connection.execute("UPDATE orders SET done_ms = at_ms WHERE id = ?", (order.id,))
 
@@ -294,16 +287,6 @@ def _erase(connection: sqlite3.Connection, order: Privacy) -> None:
         )
     count_removed(connection, order.id, **counts, events=0, dead_letters=0, records_to_send=0)
     connection.execute("UPDATE orders SET person = ? WHERE id = ?", (msgspec.json.encode(person).decode(), order.id))
-
-
-@contextmanager
-def overwriting(connection: sqlite3.Connection) -> Iterator[None]:
-    """What the block deletes cannot be read in the file any more."""
-    connection.execute("PRAGMA secure_delete = ON").fetchone()
-    try:
-        yield
-    finally:
-        connection.execute("PRAGMA secure_delete = OFF").fetchone()
 
 
 def _next_of(
