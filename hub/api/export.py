@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from io import RawIOBase
 from typing import Any, Final, Protocol
@@ -23,6 +23,8 @@ from hub.store.stays import is_theirs, way_of
 PAGE: Final = 200
 """Documents in memory at once."""
 CHUNK_BYTES: Final = 65_536
+QUERY_CHARS: Final = 8_000
+"""Of ids in one query: less than half of what it may have, as some characters are written as two."""
 _SAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")
 _README: Final = """\
 All that this hub knows of one person, as of {at}.
@@ -121,13 +123,18 @@ class Export:
             for one in self._found("events", f"profile.id = {_value(id)}"):
                 if is_theirs(person, one["profile"]["id"], *way_of(one)):
                     yield one
-        for session in person.sessions:
-            yield from self._found("events", f"session.id = {_value(session)} AND profile.id IS NULL")
+        for some in _few(person.sessions):
+            yield from self._found("events", f"session.id IN [{', '.join(map(_value, some))}] AND profile.id IS NULL")
 
     def _runs(self) -> Iterator[dict[str, Any]]:
+        yield from self._runs_of(profile_id=self._profile["id"])
+        for some in _few(self._store.person(self._profile["id"]).sessions):
+            yield from self._runs_of(sessions=some)
+
+    def _runs_of(self, *, profile_id: str = "", sessions: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
         before: int | None = None
         while True:
-            runs, before = self._store.list_flow_runs(PAGE, before, profile_id=self._profile["id"])
+            runs, before = self._store.list_flow_runs(PAGE, before, profile_id=profile_id, sessions=sessions)
             yield from (whole(run) for run in runs)
             if before is None:
                 return
@@ -156,6 +163,20 @@ class Export:
 def file_name(id: str) -> str:
     """Of the export of a profile: nothing in it that a header or a shell would stumble over."""
     return f"{_SAFE.sub('-', id)[:64] or 'profile'}.zip"
+
+
+def _few(ids: Iterable[str]) -> Iterator[list[str]]:
+    """As many of them at a time as one query may name, and its text hold."""
+    some: list[str] = []
+    chars = 0
+    for id in filter(None, ids):
+        if some and (len(some) == PAGE or chars + len(id) > QUERY_CHARS):
+            yield some
+            some, chars = [], 0
+        some.append(id)
+        chars += len(id)
+    if some:
+        yield some
 
 
 def _value(id: str) -> str:

@@ -100,7 +100,14 @@ class FlowRunsInMemory:
         return {type for run in self._every_run() for type in run.waits}
 
     def list_flow_runs(
-        self, size: int, before: int | None, *, flow: str = "", state: str = "", profile_id: str = ""
+        self,
+        size: int,
+        before: int | None,
+        *,
+        flow: str = "",
+        state: str = "",
+        profile_id: str = "",
+        sessions: Sequence[str] = (),
     ) -> tuple[list[KeptRun], int | None]:
         """See the port."""
         check_size(size)
@@ -109,7 +116,10 @@ class FlowRunsInMemory:
             found = [
                 (self._run_numbers[run.id], run)
                 for run in self._every_run()
-                if flow in ("", run.flow) and state in ("", run.state) and (not profile_id or run.profile_id in ids)
+                if flow in ("", run.flow)
+                and state in ("", run.state)
+                and (not profile_id or run.profile_id in ids)
+                and (not sessions or (not run.profile_id and run.session_id in sessions))
             ]
         rest = sorted((one for one in found if before is None or one[0] < before), key=lambda one: -one[0])
         return [run for _, run in rest[:size]], rest[size - 1][0] if len(rest) > size else None

@@ -971,12 +971,22 @@ class FlowRuns(Protocol):
         ...
 
     def list_flow_runs(
-        self, size: int, before: int | None, *, flow: str = "", state: str = "", profile_id: str = ""
+        self,
+        size: int,
+        before: int | None,
+        *,
+        flow: str = "",
+        state: str = "",
+        profile_id: str = "",
+        sessions: Sequence[str] = (),
     ) -> tuple[list[KeptRun], int | None]:
         """
         The newest `size` (1 to 1,000) with a running number below `before` (None: of all), the newest first.
 
-        Args: flow, state: only these; empty for all. profile_id: any id of a person; runs of all ids of that person.
+        Args:
+            flow, state: only these; empty for all.
+            profile_id: any id of a person; runs of all ids of that person.
+            sessions: only those without a profile in one of these; at most 1,000. Empty: all.
 
         Returns: also where the next ones begin; None: that was all.
         """

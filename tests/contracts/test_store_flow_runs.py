@@ -155,6 +155,16 @@ def test_runs_of_all_ids_of_a_person_are_theirs(store: Store) -> None:
     assert ids(store.list_flow_runs(9, None, profile_id="p2")[0]) == ["r-p2", "r-p1"]
 
 
+def test_runs_without_a_profile_are_found_by_their_session(store: Store) -> None:
+    """One with a profile is that one's, whatever its session."""
+    people(store, "p1")
+    ways = {"r1": ("", "s1"), "r2": ("p1", "s1"), "r3": ("", "s2"), "r4": ("", "s3")}
+    store.save_flow_runs([run(id, profile_id=of, session_id=session) for id, (of, session) in ways.items()])
+    assert ids(store.list_flow_runs(9, None, sessions=["s1", "s3"])[0]) == ["r4", "r1"]
+    first, before = store.list_flow_runs(1, None, sessions=["s1", "s3"])
+    assert (ids(first), ids(store.list_flow_runs(1, before, sessions=["s1", "s3"])[0])) == (["r4"], ["r1"])
+
+
 def test_what_runs_are_about_is_read_at_once(store: Store) -> None:
     people(store, "p1", "p2")
     one = event("e1")

@@ -12,6 +12,7 @@ import msgspec
 from hub.api.export import Export
 from hub.store.port import Store
 from tests.contracts.batches import batch, letter
+from tests.contracts.test_store_flow_runs import run
 from tests.factories import NOW_MS, event, track
 from tests.unit.hub_model import Hub
 from tests.unit.test_privacy import hub, sign_in, store
@@ -47,7 +48,7 @@ def test_a_star_in_an_id_is_a_star(hub: Hub) -> None:
     assert (ids(found["sessions"]), ids(found["events"])) == (["s1*"], ["e1"])
 
 
-def test_events_without_a_profile_in_the_persons_sessions_are_theirs(hub: Hub) -> None:
+def test_events_and_runs_without_a_profile_in_the_persons_sessions_are_theirs(hub: Hub) -> None:
     """They are erased with the person."""
     hub.put(
         sign_in("e1", "ann", session="s1"),
@@ -55,7 +56,18 @@ def test_events_without_a_profile_in_the_persons_sessions_are_theirs(hub: Hub) -
         track("", event("e3", "page-view"), session_id="s2"),
     )
     hub.settle()
-    assert ids(exported(hub.store, "ann")["events"]) == ["e1", "e2"]
+    hub.store.save_flow_runs([run("r1", profile_id="", session_id="s1"), run("r2", profile_id="", session_id="s2")])
+    found = exported(hub.store, "ann")
+    assert (ids(found["events"]), ids(found["flow-runs"])) == (["e1", "e2"], ["r1"])
+
+
+def test_of_many_sessions_nothing_is_left_out(hub: Hub) -> None:
+    """More than one query may name."""
+    for n in range(250):
+        session = f"{n}*".rjust(100, '"')
+        hub.put(sign_in(f"e{n}", "ann", session=session), track("", event(f"f{n}", "page-view"), session_id=session))
+    hub.settle()
+    assert len(exported(hub.store, "ann")["events"]) == 500
 
 
 def test_the_bytes_of_a_dead_letter_are_all_there(hub: Hub) -> None:

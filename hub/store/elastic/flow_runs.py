@@ -119,7 +119,14 @@ class FlowRunSide(PeopleSide):
         return found
 
     def list_flow_runs(
-        self, size: int, before: int | None, *, flow: str = "", state: str = "", profile_id: str = ""
+        self,
+        size: int,
+        before: int | None,
+        *,
+        flow: str = "",
+        state: str = "",
+        profile_id: str = "",
+        sessions: Sequence[str] = (),
     ) -> tuple[list[KeptRun], int | None]:
         """See the port. Raises Unavailable, and ValueError for a size outside 1 to 1,000."""
         check_size(size)
@@ -128,6 +135,8 @@ class FlowRunSide(PeopleSide):
             where.append(between("seq", lt=before))
         if profile_id:
             where.append(equal("profile_id", self._ids_of(profile_id)))
+        if sessions:
+            where += [equal("profile_id", ""), equal("session_id", list(sessions))]
         rows = self._runs.find(where, ["-seq"], size + 1)
         found = [_run(row.fields) for row in rows[:size]]
         return found, rows[size - 1].fields["seq"] if len(rows) > size else None

@@ -147,7 +147,14 @@ class FlowRunSide:
         return {type for (type,) in rows}
 
     def list_flow_runs(
-        self, size: int, before: int | None, *, flow: str = "", state: str = "", profile_id: str = ""
+        self,
+        size: int,
+        before: int | None,
+        *,
+        flow: str = "",
+        state: str = "",
+        profile_id: str = "",
+        sessions: Sequence[str] = (),
     ) -> tuple[list[KeptRun], int | None]:
         """See the port. Raises Unavailable, and ValueError for a size outside 1 to 1,000."""
         check_size(size)
@@ -163,6 +170,9 @@ class FlowRunSide:
             if profile_id:
                 where.append(f"profile_id <> '' AND profile_id IN {_AMONG}")
                 parameters += _json(person(connection, profile_id))
+            if sessions:
+                where.append(f"profile_id = '' AND session_id <> '' AND session_id IN {_AMONG}")
+                parameters += _json(sessions)
             rows = connection.execute(
                 f"SELECT seq, doc FROM flow_runs WHERE {' AND '.join(where)} ORDER BY seq DESC LIMIT ?",
                 (*parameters, size + 1),
