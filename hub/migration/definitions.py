@@ -13,7 +13,7 @@ from hub.definitions.event_types import built_in
 from hub.definitions.kinds import KINDS
 from hub.edge.admit import event_type
 from hub.migration.flows import flow_draft
-from hub.migration.made import at, ref
+from hub.migration.made import MISSHAPEN, at, ref
 from hub.migration.profiles import OLD_PII
 from hub.pipeline.taken_over import OF_PROFILE
 from hub.store.query.segment import segment_condition
@@ -86,13 +86,10 @@ def converted(documents: Documents, used_segments: Iterable[str] = ()) -> list[D
     made += _point_of_profiles(made)
     rules = [rule for _, rule in documents.get("rule", ())]
     flows = {id for id, _ in documents.get("flow", ())}
-    for id, document in documents.get("flow", ()):
-        spec, changed, left = flow_draft(document, [rule for rule in rules if ref(rule, "flow") == id])
-        made.append(
-            Defined(f"flow/{id}", left=left)
-            if left
-            else _valid(Defined(f"flow/{id}", "flow-draft", _id(id), spec, changed))
-        )
+    made += [
+        _flow(id, document, [rule for rule in rules if ref(rule, "flow") == id])
+        for id, document in documents.get("flow", ())
+    ]
     for rule in rules:
         there = ref(rule, "flow") in flows
         why = "" if there else "its flow is not there"
@@ -107,8 +104,23 @@ def _one(kind: str, id: str, document: Mapping[str, Any], convert: Callable[...,
         to_kind, to_id, spec = convert(document, changed)
     except _Left as exc:
         return Defined(name, left=str(exc))
+    except MISSHAPEN as exc:
+        return Defined(name, left=_misshapen(exc))
     text = {key: str(document[key])[:2_000] for key in ("name", "description") if document.get(key)}
     return _valid(Defined(name, to_kind, to_id, {**text, **spec}, changed))
+
+
+def _flow(id: str, document: Mapping[str, Any], rules: Sequence[Mapping[str, Any]]) -> Defined:
+    name = f"flow/{id}"
+    try:
+        spec, changed, left = flow_draft(document, rules)
+    except MISSHAPEN as exc:
+        return Defined(name, left=_misshapen(exc))
+    return Defined(name, left=left) if left else _valid(Defined(name, "flow-draft", _id(id), spec, changed))
+
+
+def _misshapen(exc: Exception) -> str:
+    return f"it is not shaped as such a definition is ({exc})"
 
 
 def _valid(one: Defined) -> Defined:

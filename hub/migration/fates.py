@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from hub.migration import events, profiles, sessions
 from hub.migration.look import Copy
-from hub.migration.made import Document, Left, Made, Takeover
+from hub.migration.made import MISSHAPEN, Document, Left, Made, Takeover
 from schemas.records import Inbound
 
 Convert: TypeAlias = Callable[[Document, Takeover, int], Made]
@@ -69,6 +69,8 @@ def converted(
             made.append(Fate(document, "taken", convert(document, takeover, now_ms), is_sent=True))
         except Left as exc:
             made.append(Fate(document, "left", why=str(exc)))
+        except MISSHAPEN:
+            made.append(Fate(document, "left", why=f"it is not shaped as {kind}s are"))
     return made
 
 

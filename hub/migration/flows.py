@@ -16,7 +16,7 @@ from hub.definitions.flows import NODE_ID
 from hub.edge.admit import event_type
 from hub.ids import derived
 from hub.migration.actions import instead
-from hub.migration.made import at, ref
+from hub.migration.made import MISSHAPEN, at, ref
 
 MISSING: Final = "predecessor/"
 """In front of the class of a node that has no counterpart, as the type of what stands in its place."""
@@ -63,6 +63,9 @@ def flow_draft(
         except _Missing as exc:
             missing.append(name)
             one = _Node(f"{MISSING}{name}", note=f"{name} has no counterpart here{f': {exc}' if str(exc) else ''}")
+        except MISSHAPEN:
+            missing.append(name)
+            one = _Node(f"{MISSING}{name}", note=f"the settings of {name} cannot be read")
         nodes[id] = {"type": one.type, "config": dict(one.config), "to": {}, "skip": spec.get("skip") is True}
         if one.note:
             nodes[id]["note"] = one.note

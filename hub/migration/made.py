@@ -24,6 +24,8 @@ THEIR_SOURCE: Final = "@predecessor"
 PREDECESSOR: Final = "predecessor"
 """In the context of events, and of sessions: what the predecessor made of them and this hub makes otherwise."""
 EMPTY: Final = b"{}"
+MISSHAPEN: Final = (AttributeError, LookupError, TypeError, ValueError, OverflowError, RecursionError)
+"""What reading a document raises that is not shaped as its kind is: it is left, and keeps no other from being taken."""
 _LONGEST_KEY: Final = 256
 _encode: Final = msgspec.json.Encoder().encode
 

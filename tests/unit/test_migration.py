@@ -6,6 +6,7 @@ import base64
 import gzip
 import json
 import re
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -231,6 +232,39 @@ def test_of_several_copies_one_counts_and_the_rest_are_duplicates() -> None:
     assert fate.state == "taken"
 
 
+@pytest.mark.parametrize("odd", [None, "", "x", -1, 1e308, True, [], [None], [{"a": 1}], {}, {"a.b": [1]}, "é" * 3000])
+@pytest.mark.parametrize(
+    ("kind", "document"),
+    [
+        ("event", event_doc(tags={"values": ["a"]}, request={"headers": {"a": "b"}}, context={"a": 1})),
+        ("profile", profile_doc(ids=["b"], segments=["gold"], stats={"visits": 1}, interests={"a": 1}, pii={"a": 1})),
+        ("session", event_doc(metadata={"time": {"insert": THEN, "duration": 1.5}, "channel": "web"})),
+    ],
+)
+def test_a_document_that_is_half_written_keeps_no_other_from_being_taken(
+    kind: str, document: Document, odd: object
+) -> None:
+    documents = [document._replace(source={}), *(document._replace(source=one) for one in _spoilt(document, odd))]
+    fates = fates_of(kind, [*documents, document], {}, TAKEOVER, NOW_MS)
+    assert fates[-1].state == "taken"
+    assert all(fate.why for fate in fates if fate.state == "left")
+
+
+def _spoilt(document: Document, odd: object) -> Iterator[dict[str, Any]]:
+    """The document with that in each place of it."""
+
+    def below(value: Any) -> Iterator[Any]:
+        yield odd
+        if isinstance(value, dict):
+            for key, item in value.items():
+                yield from ({**value, key: one} for one in below(item))
+        elif isinstance(value, list):
+            for place, item in enumerate(value):
+                yield from ([*value[:place], one, *value[place + 1 :]] for one in below(item))
+
+    yield from (one for one in below(dict(document.source)) if isinstance(one, dict))
+
+
 def test_what_the_hub_has_is_a_duplicate_unless_this_task_has_brought_it() -> None:
     fates = fates_of("event", [event_doc(), event_doc(id="1", type="")], {}, TAKEOVER, NOW_MS)
     name = fates[0].document.name
@@ -294,6 +328,24 @@ def test_definitions_are_ours_or_left_with_the_reason() -> None:
     )
     assert found["redirect r1"].spec["source"] == "shop-hook"
     assert found["left rule/u1"].left == "it is a trigger of its flow here"
+
+
+@pytest.mark.parametrize("odd", [None, "x", 5, [None], [5], [{"data": {"spec": 5}}], {"a": 1}])
+def test_a_definition_that_is_half_written_keeps_no_other_from_being_taken(odd: object) -> None:
+    documents: dict[str, list[tuple[str, dict[str, Any]]]] = {"segment": [("s1", {"name": "Gold"})]}
+    for kind, name in (
+        ("event-to-profile", "event_to_profile"),
+        ("identification-point", "fields"),
+        ("flow", "flowGraph"),
+        ("consent-type", "name"),
+        ("event-management", "index_schema"),
+    ):
+        documents[kind] = [("1", {"id": "1", "event_type": {"id": "purchase"}, name: odd})]
+    documents["flow"] += [("2", {"flowGraph": {"nodes": odd}}), ("3", {"flowGraph": {"nodes": [], "edges": odd}})]
+    found = {one.origin: one for one in converted(documents)}
+    assert found["segment/s1"].kind == "segment"
+    assert all(one.kind or one.left for one in found.values())
+    assert found["flow/2"].left
 
 
 def test_a_flow_whose_nodes_are_known_is_a_draft_that_can_be_deployed() -> None:
