@@ -17,6 +17,8 @@ from jmespath.visitor import Options, TreeInterpreter
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 NO_META: Final[Mapping[str, Any]] = {}
+LONGEST_TEXT: Final = 4 * 1024 * 1024
+"""Characters of a text that is put together: a long separator between many items is more than any memory holds."""
 _UNITS: Final = {
     "unix": timedelta(seconds=1),
     "unix_ms": timedelta(milliseconds=1),
@@ -138,6 +140,12 @@ class Functions(functions.Functions):  # type: ignore[misc,unused-ignore]
         if not separator:
             raise FunctionError("split: the separator is empty")
         return text if text is None else text.split(separator)
+
+    @functions.signature({"types": ["string"]}, {"types": ["array-string"]})
+    def _func_join(self, separator: str, texts: list[str]) -> str:
+        if len(separator) * len(texts) + sum(map(len, texts)) > LONGEST_TEXT:
+            raise FunctionError(f"join: the text would have more than {LONGEST_TEXT:,} characters")
+        return separator.join(texts)
 
     @functions.signature({"types": ["string", "null"]})
     def _func_from_json(self, text: str | None) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from difflib import get_close_matches
+from math import prod
 from typing import Any, Final, TypeAlias
 
 import jmespath
@@ -18,6 +19,12 @@ Node: TypeAlias = Any
 TABLE: Final[dict[str, dict[str, Any]]] = Functions.FUNCTION_TABLE
 DEEPEST: Final = 60
 """Levels of an expression; a hundred alternatives are written as `not_null(…)`."""
+MOST_COPIES: Final = 10_000
+"""How often what an expression is given may be in what it gives: `[@, @] | [@, @] | …` doubles it with each step."""
+_CHAINS: Final = frozenset(
+    {"pipe", "subexpression", "index_expression", "projection", "value_projection", "filter_projection"}
+)
+_SUMS: Final = frozenset({"multi_select_list", "multi_select_dict", "function_expression"})
 _MOST: Final = {"parse_time": 3, "if": 3, "lookup": 3}
 """Arguments of functions whose last one may be left out; the library knows only `as many as you like`."""
 
@@ -36,11 +43,16 @@ def parse(text: str) -> Node:
     """
     The syntax tree of an expression.
 
-    Raises: ExpressionError: not JMESPath, an unknown function, or a wrong number of arguments.
+    Raises: ExpressionError: not JMESPath, an unknown function, a wrong number of arguments, or one that would give too
+        much.
     """
     try:
         node = jmespath.compile(text).parsed
         _check(node, text)
+        if _copies(node) > MOST_COPIES:
+            raise ExpressionError(
+                f"it may give what it is given more than {MOST_COPIES:,} times over; take single fields of it", 1
+            )
     except LexerError as exc:
         raise ExpressionError(f"{exc.message} at {exc.token_value!r}", exc.lexer_position + 1) from exc
     except ParseError as exc:
@@ -77,6 +89,19 @@ def _check(node: Node, text: str, depth: int = 0) -> None:
     for child in node["children"]:
         if isinstance(child, dict):
             _check(child, text, depth + 1)
+
+
+def _copies(node: Node) -> int:
+    """How often what a node is given may be in what it gives, at most; of a list, for each of its items."""
+    kind = node["type"]
+    if kind in ("comparator", "not_expression"):
+        return 1
+    children = [
+        _copies(child) for child in node["children"][: 2 if kind in _CHAINS else None] if isinstance(child, dict)
+    ]
+    if kind in _CHAINS or any(child["type"] == "expref" for child in node["children"] if isinstance(child, dict)):
+        return prod(children)
+    return max(1, sum(children) if kind in _SUMS else max(children, default=1))
 
 
 def _check_count(name: str, given: int, column: int) -> None:

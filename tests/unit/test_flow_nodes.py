@@ -593,6 +593,8 @@ def test_shares_are_as_they_should_be_and_keep(seed: str) -> None:
         ("copy", {"source": "payload@none", "target": "traits.x", "missing": "fail"}, "nothing to copy"),
         ("send", {"destination": "k", "message": "payload@none"}, "nothing to send"),
         ("read-table", {"text": 'a\n"x'}, "no CSV"),
+        ("read-table", {"text": "a,b,a\n1,2,3"}, "two columns are called 'a'"),
+        ("map-list", {"items": [0] * 5_000, "template": "x" * 1_000}, "more than 4,194,304 bytes"),
     ],
 )
 def test_what_cannot_be_done_is_said(type: str, config: dict[str, Any], words: str) -> None:

@@ -90,6 +90,8 @@ def test_compiled_expressions_and_the_library_agree(expression: str, message: An
         ("message(a)", "message() takes 0 arguments, not 1 (column 1)"),
         (f"{'(' * 5_000}a{')' * 5_000}", "nested too deeply"),
         (" || ".join("a" * 400), "nested too deeply"),
+        (" | ".join(["[@, @]"] * 14), "more than 10,000 times over"),
+        (" | ".join(["join('', [@, @])"] * 40), "more than 10,000 times over"),
         ("", "empty"),
     ],
 )
@@ -179,3 +181,11 @@ def test_functions(expression: str, message: Any, value: Any) -> None:
 def test_a_value_that_does_not_fit_is_an_error_and_not_a_guess(expression: str, message: Any) -> None:
     with pytest.raises(EVALUATION):
         compile_expression(expression)(message, {})
+
+
+def test_fields_by_the_hundred_are_no_copies_and_a_text_has_an_end() -> None:
+    many = "{" + ", ".join(f"f{place}: a.f{place}" for place in range(90)) + "}"
+    assert compile_expression(f"{many} | {many.replace('a.', '')}")({"a": {"f7": 1}}, {})["f7"] == 1
+    assert compile_expression("join(a, b)")({"a": "-", "b": ["x", "y"]}, {}) == "x-y"
+    with pytest.raises(EVALUATION, match="more than 4,194,304 characters"):
+        compile_expression("join(a, b)")({"a": "-" * 5_000, "b": ["x"] * 1_000}, {})

@@ -20,6 +20,7 @@ from hub.flows.notation import as_text
 
 GROUP: Final = "Lists"
 _MOST: Final = 100_000
+_MOST_BYTES: Final = 4 * 1_048_576
 _encode: Final = msgspec.json.Encoder(order="sorted").encode
 
 
@@ -97,7 +98,13 @@ class Made(OfList):
 @node("map-list", group=GROUP, gives="list")
 def map_list(config: Made, call: Call) -> list[Any]:
     """Make a new list, of each item what a template gives."""
-    return [config.template({**call.scope, "payload": item}) for item in call.items(config.items)]
+    made, size = [], 0
+    for item in call.items(config.items):
+        made.append(config.template({**call.scope, "payload": item}))
+        size += len(_encode(made[-1]))
+        if size > _MOST_BYTES:
+            raise NodeFault(f"the list would have more than {_MOST_BYTES:,} bytes")
+    return made
 
 
 class Summed(ByKey):
@@ -177,6 +184,9 @@ def read_table(config: Lines, call: Call) -> list[dict[str, str]]:
     """Read CSV: a list of objects, a line each."""
     reader = csv.DictReader(io.StringIO(call.text(config.text)), delimiter=config.delimiter, strict=True, restkey="")
     try:
+        names = reader.fieldnames or ()
+        if len(set(names)) < len(names):
+            raise ValueError(f"two columns are called {max(names, key=[*names].count)!r}")
         rows = [{name: value for name, value in row.items() if name and value is not None} for row in reader]
     except (csv.Error, ValueError) as exc:
         raise NodeFault(f"{config.text}: line {reader.line_num} is no CSV: {exc}") from exc
