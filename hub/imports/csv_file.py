@@ -82,11 +82,16 @@ class CsvFile(Streamed):
         text = start.decode(self._encoding, "replace").removeprefix("\ufeff")
         if not whole:
             text = text[: text.rfind("\n") + 1] or text
+        if "\r" in text.rstrip() and "\n" not in text:
+            raise unreadable(
+                f"{self._blob.name}: its lines end as on an old Macintosh, in a carriage return alone: save it with "
+                "line feeds, such as with `tr '\\r' '\\n'`"
+            )
         lines = [line for line in text.splitlines()[:LINES] if line.strip()]
         if not lines:
             raise unreadable(f"{self._blob.name} is empty: there is no header line, and no row")
         self._delimiter = self._options.delimiter or delimiter_of(lines)
-        if not whole and "\n" not in text and "\r" not in text:
+        if not whole and "\n" not in text:
             raise unreadable(
                 f"{self._blob.name}: its first line has more than {PEEK_BYTES:,} bytes, so it is no header line of a "
                 f"CSV file (most columns: {MOST_COLUMNS:,})"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 from hub.errors import Refused
@@ -137,6 +137,14 @@ class Unmarked:
 def unreadable(detail: str) -> Refused:
     """The source as a whole cannot be read. Args: detail: what is wrong with it, and how to mend it."""
     return Refused("import", detail)
+
+
+def check_columns(name: str, shape: Shape, wanted: Iterable[str]) -> None:
+    """Args: name: of the source, for people. Raises Refused: its rows have all the same columns, and not these."""
+    there = [column.name for column in shape.columns]
+    missing = [each for each in wanted if each not in there]
+    if there and missing:
+        raise unreadable(f"{name}: there is no column {', '.join(missing)}; there are {', '.join(there[:50])}")
 
 
 def paged(rows: Iterator[tuple[Row, Position, int]], done: Callable[[], int], size: int = PAGE) -> Iterator[Page]:

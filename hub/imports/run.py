@@ -15,7 +15,7 @@ from hub.errors import InvalidPayload
 from hub.imports.convert import Converter
 from hub.imports.importer import Bad, Blobs, Counts, Importer
 from hub.imports.outlet import Outlet
-from hub.imports.rows import Shape, Source, unreadable
+from hub.imports.rows import Shape, Source, check_columns, unreadable
 from hub.imports.sources import Reach, source_of
 from hub.imports.spec import ImportSpec
 from hub.pipeline.stop_rule import StopRule
@@ -103,6 +103,7 @@ def opened(spec: ImportSpec, site: Site, began_ms: int) -> Iterator[Opened]:
         return Importer(source, converter, outlet, site.blobs, stop_rule=rule, now_ms=site.now_ms)
 
     with source_of(spec, site.reach) as source:
+        check_columns(spec.location, source.shape, spec.wanted_columns)
         yield Opened(source, converter, importer)
 
 

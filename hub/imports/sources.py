@@ -23,7 +23,7 @@ from hub.imports.excel import Excel
 from hub.imports.json_lines import JsonLines
 from hub.imports.kafka_topic import KafkaTopic, Topic
 from hub.imports.parquet import Parquet
-from hub.imports.rows import Page, Position, Shape, Source, Unmarked, unreadable
+from hub.imports.rows import Page, Position, Shape, Source, Unmarked, check_columns, unreadable
 from hub.imports.spec import Format, ImportSpec
 from hub.imports.sql import Database, Server, Sql, Wanted
 from hub.settings import Egress
@@ -104,8 +104,9 @@ def default_id(location: str, table: str = "", query: str = "", sheet: str = "")
 class Files(Unmarked):
     """Several files as one source. See Source. The position is the file, and the position in it."""
 
-    def __init__(self, blobs: Sequence[Blob], make: Callable[[Blob], Source]) -> None:
-        """Args: blobs: one at least, each with a name of its own."""
+    def __init__(self, blobs: Sequence[Blob], make: Callable[[Blob], Source], wanted: Sequence[str] = ()) -> None:
+        """Args: blobs: one at least, each with a name of its own. wanted: columns that each has to have."""
+        self._wanted = wanted
         self._blobs = sorted(blobs, key=lambda blob: blob.name)
         self._make = make
         self._shape = Shape({})
@@ -138,6 +139,7 @@ class Files(Unmarked):
             if blob.name >= name:
                 at = within if blob.name == name else None
                 with self._make(blob) as source:
+                    check_columns(blob.name, source.shape, self._wanted)
                     if at is not None and not source.continues(mark):
                         raise unreadable(
                             f"{blob.name} was changed since it was half read: begin anew, under another id"
@@ -164,7 +166,7 @@ def _local(spec: ImportSpec, reach: Reach) -> Source:
 
 def _files(spec: ImportSpec, blobs: Sequence[Blob], *, is_pattern: bool) -> Source:
     make = partial(_file, spec)
-    return Files(blobs, make) if is_pattern else make(blobs[0])
+    return Files(blobs, make, spec.wanted_columns) if is_pattern else make(blobs[0])
 
 
 def _file(spec: ImportSpec, blob: Blob) -> Source:

@@ -95,6 +95,11 @@ class ImportSpec(BaseModel, frozen=True, extra="forbid"):
         return self
 
     @property
+    def wanted_columns(self) -> list[str]:
+        """Those that have to be there."""
+        return [name for name in (self.profile, self.time) if name]
+
+    @property
     def mapping_document(self) -> dict[str, Any] | str | None:
         """The mapping, that of `event_type` written out."""
         if not self.event_type:

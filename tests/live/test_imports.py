@@ -175,6 +175,7 @@ def test_a_file_that_is_none_of_its_kind_is_left_where_it_is(site: ImportSite, t
         (b"a,b\n1,2\n", ("--source", "nobody"), "event source 'nobody': no event source has this id"),
         (b"a,b\n1,2\n", ("--mapping", "segment", "--event-type", "x"), "a mapping says event type"),
         (b"a,b\n1,2\n", ("--type", "c=text"), "there is no column c"),
+        (b"a;b,c\n1;2,3\n", ("--profile", "a", "--time", "t"), "rows.csv: there is no column a, t; there are a;b, c"),
     ],
 )
 def test_what_cannot_be_imported_is_said_in_words(

@@ -194,6 +194,7 @@ def test_a_row_that_is_too_long_costs_only_itself(tmp_path: Path) -> None:
         (b",".join(b"c%d" % n for n in range(100_000)) + b"\n", "has 100,000 columns, more than the 10,000"),
         (b"column," * 1_000_000 + b"\n", "its first line has more than"),
         (b"a,,c\n1,2,3\n", "column 2 has no name"),
+        (b"a,b\r1,2\r3,4\r", "end as on an old Macintosh"),
         (b"a,b,a\n1,2,3\n", "two columns are called 'a'"),
         (b"x" * 3_000_000, "its first line has more than"),
     ],
@@ -372,6 +373,9 @@ def test_several_files_are_one_import_each_row_with_its_file(tmp_path: Path) -> 
         pages = list(source.pages(None))
     assert rows_of(source, pages[1].position) == found[4:]
     assert rows_of(source_of(spec(str(tmp_path / "a/1.csv")), reach))[0].name == "row 1"
+    (tmp_path / "b/2.csv").write_text("m\n1\n")
+    with pytest.raises(Refused, match=r"b/2\.csv: there is no column n; there are m"):
+        rows_of(source_of(spec(f"{tmp_path}/*/*.csv", event_type="x", profile="n"), reach))
 
 
 def test_a_hub_reads_only_files_of_its_folder(tmp_path: Path) -> None:
