@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from hub.definitions.flows import FlowLimits
 from hub.definitions.kinds import Flow
@@ -20,6 +20,8 @@ class Step(NamedTuple):
         arrivals: The edges that lead to it, each (node, port), in the order of the nodes.
         waits_for_all: Whether something has to come along all of them.
         catches: Whether its error port leads somewhere.
+        may_be_endless: Whether nobody can tell how long it takes: it is of a package, or has an expression that goes
+            through lists, perhaps through lists within lists.
     """
 
     id: str
@@ -30,6 +32,7 @@ class Step(NamedTuple):
     waits_for_all: bool
     catches: bool
     skip: bool
+    may_be_endless: bool
 
 
 class CompiledFlow(NamedTuple):
@@ -66,6 +69,16 @@ def compile_flow(id: str, spec: Flow, version: int) -> CompiledFlow:
                 waits_for_all=is_join and part.config.wait_for == "all",  # type: ignore[attr-defined]
                 catches=bool(part.to.get(ERROR)),
                 skip=part.skip,
+                may_be_endless=bool(part.node.package) or _has_loops(spec.nodes[each].config),
             )
         )
     return CompiledFlow(id, spec.name, version, steps, spec.limits)
+
+
+def _has_loops(config: Any) -> bool:
+    if isinstance(config, str):
+        is_computed = config.startswith("=") or "{{" in config
+        return is_computed and any(sign in config for sign in "[*&")  # a projection, a filter, an argument of map()
+    if isinstance(config, Mapping):
+        return any(map(_has_loops, config.values()))
+    return isinstance(config, list) and any(map(_has_loops, config))

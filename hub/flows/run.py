@@ -281,7 +281,7 @@ class _Runner:
     def _given(self, step: Compiled, call: Call) -> Given:
         """Raises NodeFault: it takes too long; whatever the node raises."""
         node = step.node
-        if not node.package:
+        if not step.may_be_endless:
             return node.run(step.config, call)
         return in_time(lambda: node.run(step.config, call), min(node.long_s, self._long_s) or MOST_S)
 

@@ -96,6 +96,19 @@ def test_a_call_that_waits_for_ever_is_interrupted(slow: ModuleType) -> None:
     assert found.saved.results["n"].error == "it has not come to an end within 0.2 s"
 
 
+def test_an_expression_that_goes_through_lists_within_lists_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else it would hold up its agent, and with its trigger the next one."""
+    monkeypatch.setattr("hub.flows.run.MOST_S", 0.2)
+    many = f"`{list(range(100))}`"
+    within = "&abs(@)"
+    for _ in range(5):
+        within = f"&map({within}, {many})"
+    endless = ("compute", {"value": {"n": f"=length(map({within}, {many}))"}})
+    found = ran({"start": ("start", {}, ["bad", "good"]), "bad": endless, "good": ("increment", {"field": "stats.n"})})
+    assert (found.state, [id for id, _ in found.effects]) == ("failed", ["good"])
+    assert found.error == "bad: it has not come to an end within 0.2 s"
+
+
 def test_no_node_takes_longer_than_a_job() -> None:
     def much(config: Config, call: Any) -> None:
         """Much."""
