@@ -34,9 +34,8 @@ def runs(
     data: Data = None,
 ) -> None:
     """List runs of flows, the newest first."""
-    asked = {"flow": flow, "state": state, "profile": profile, "size": str(size)}
-    query = "&".join(f"{name}={quote(value, safe='')}" for name, value in asked.items() if value)
-    found = hub(url, data).get(f"/runs?{query}").json()["items"]
+    asked = {"flow": flow or None, "state": state or None, "profile": profile or None}
+    found = hub(url, data).get("/runs", **asked, size=size).json()["items"]
     if as_json:
         typer.echo(json.dumps(found))
         return
@@ -48,6 +47,7 @@ def runs(
     from rich.markup import escape
 
     table = rich.table.Table(*COLUMNS)
+    table.columns[0].no_wrap = True
     for one in found:
         row = {**one, "trigger": one["trigger"]["kind"]}
         table.add_row(*(escape("" if row[name] is None else str(row[name])[:_SHORT]) for name in COLUMNS))

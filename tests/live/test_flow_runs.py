@@ -197,7 +197,10 @@ def test_what_runs_have_done_can_be_looked_at_and_ended(hub: Hub) -> None:
     hub.get("/runs/nothing", status=404)
     hub.get("/runs", status=422, cursor="x")
     assert "change-field" in hub.command("flow", "trace", run["id"])
-    assert "p1" in hub.command("flow", "runs", "gift", "--profile", "p1")
+    listed = hub.command("flow", "runs", "gift", "--profile", "p1")
+    assert run["id"] in listed
+    assert "late" not in listed
+    assert "cancelled" not in hub.command("flow", "runs", "--state", "done", "--json")
     archive = hub.http.get("/profiles/p1/export")
     with zipfile.ZipFile(io.BytesIO(archive.content)) as file:
         told = [json.loads(line) for line in file.read("flow-runs.ndjson").splitlines()]
