@@ -106,6 +106,7 @@ def import_(
 
     from hub.cli import imported
     from hub.cli.mapping_file import mapping_document
+    from hub.definitions.wording import said
     from hub.errors import HubError, Refused
     from hub.imports.sources import default_id
     from hub.imports.spec import ImportSpec
@@ -146,9 +147,8 @@ def import_(
         spec = ImportSpec.model_validate(wanted)
     except ValidationError as exc:
         for error in exc.errors():
-            typer.echo(
-                f"hub import: {'.'.join(map(str, error['loc']))}: {error['msg']}".replace(": : ", ": "), err=True
-            )
+            where = ".".join(map(str, error["loc"]))
+            typer.echo(f"hub import: {where}: {said(error)}".replace(": : ", ": "), err=True)
         raise typer.Exit(FAILED) from exc
     try:
         place = imported.place(settings, data, bootstrap, os.environ, lambda: time.time_ns() // 1_000_000)

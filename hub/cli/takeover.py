@@ -122,13 +122,14 @@ def takeover(
 def _spec(**given: Any) -> TakeoverSpec:
     from pydantic import ValidationError
 
+    from hub.definitions.wording import said
     from hub.migration.spec import TakeoverSpec
 
     try:
         return TakeoverSpec.model_validate(given)
     except ValidationError as exc:
         first = exc.errors(include_url=False, include_input=False)[0]
-        raise typer.BadParameter(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from exc
+        raise typer.BadParameter(f"{'.'.join(map(str, first['loc']))}: {said(first)}") from exc
 
 
 def _chosen(asked: Asked, spec: TakeoverSpec) -> Installation:

@@ -50,6 +50,8 @@ GUARDED: Final = r"^(properties|context|request)(\.[^.]+)+$"
 PAGE: Final = r"^https?://[!-~]+$"
 DELIMITER: Final = '^[^"\\r\\n]$'
 """What stands between the cells of a CSV line."""
+IMPORTED_DELIMITER: Final = r'^[^"\r\n\x00]?$'
+"""The same of an import; empty: it is seen from the first lines."""
 CONSENT_TIME: Final = r"^(\d{1,6}[smhdw])*$"
 ApiRole: TypeAlias = Literal["collect", "read", "operate", "admin"]
 KEY_HASH: Final = r"^([0-9a-f]{64}|sealed|)$"

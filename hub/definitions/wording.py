@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from hub.definitions.fields import INDEXED, PROFILE, SOURCE
-from hub.definitions.kinds import CONSENT_TIME, DELIMITER, GUARDED, ORIGIN, PAGE, SENT, WRITE_KEY
+from hub.definitions.kinds import CONSENT_TIME, DELIMITER, GUARDED, IMPORTED_DELIMITER, ORIGIN, PAGE, SENT, WRITE_KEY
 from hub.definitions.schedule import DURATION
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 _DURATION: Final = "this is no duration: write one such as 90s, 15m or 1d12h (s, m, h, d, w)"
+_DELIMITER: Final = "this is no delimiter: write one character, which is no double quote and no line break"
 _PATTERNS: Final[Mapping[str, str]] = {
     SOURCE: "this is no place in an event: write one such as properties.amount, context.page.url or type",
     SENT: "this is no place in what is sent: write one below properties or context, such as properties.email",
@@ -24,7 +25,8 @@ _PATTERNS: Final[Mapping[str, str]] = {
     WRITE_KEY: "this is no write key: it has 1 to 256 printable ASCII characters, no space and no colon",
     PAGE: "this is no address of a page: write one that begins with https:// and has no spaces",
     CONSENT_TIME: _DURATION,
-    DELIMITER: "this is no delimiter: write one character, which is no double quote and no line break",
+    DELIMITER: _DELIMITER,
+    IMPORTED_DELIMITER: _DELIMITER,
 }
 """What is said instead of a regular expression."""
 

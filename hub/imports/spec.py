@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, Field, model_validator
 
+from hub.definitions.kinds import IMPORTED_DELIMITER
 from hub.definitions.secrets import ClientOptions, SecretRef
 from hub.imports.detect import Type
 
@@ -46,7 +47,7 @@ class ImportSpec(BaseModel, frozen=True, extra="forbid"):
     time: Annotated[str, Field(description="With event_type: the column with its time, RFC 3339. Empty: none.")] = ""
     format: Annotated[Format, Field(description="Of files. auto: from the name, else from the first bytes.")] = "auto"
     delimiter: Annotated[
-        str, Field(pattern=r'^[^"\r\n\x00]?$', description="CSV. Empty: seen from the first rows.")
+        str, Field(pattern=IMPORTED_DELIMITER, description="CSV. Empty: seen from the first rows.")
     ] = ""
     encoding: Annotated[str, Field(max_length=40, description="CSV. Empty: seen from the first bytes.")] = ""
     columns: Annotated[

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from hub.definitions.secrets import SecretRef, resolve
 from hub.errors import Refused
@@ -18,15 +19,24 @@ SCHEME: Final = "elasticsearch+"
 Stage: TypeAlias = Literal["", "production", "staging"]
 
 
+_LOCATION: Final = re.compile(r"elasticsearch\+https?://[^/@\s]+/?")
+
+
+def _located(text: str) -> str:
+    if _LOCATION.fullmatch(text) is None:
+        raise ValueError(
+            "write the cluster as elasticsearch+https://host:9200 (or +http), without a path, a user or a password"
+        )
+    return text
+
+
 class TakeoverSpec(BaseModel, frozen=True, extra="forbid"):
     """A takeover of documents. The same one given again brings nothing twice."""
 
     location: Annotated[
         str,
-        Field(
-            pattern=r"^elasticsearch\+https?://[^/@\s]+/?$",
-            description="elasticsearch+https://host:9200. No password.",
-        ),
+        AfterValidator(_located),
+        Field(description="elasticsearch+https://host:9200. No password."),
     ]
     username: Annotated[str, Field(description="Of the cluster. Empty: it asks for none.")] = ""
     password: Annotated[SecretRef, Field(description="Of that user: env:NAME.")] = ""

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from hub.definitions.kinds import KINDS
 from hub.definitions.wording import said
+from hub.imports.spec import ImportSpec
+from hub.migration.spec import TakeoverSpec
 
 
 @pytest.mark.parametrize(
@@ -28,6 +30,24 @@ from hub.definitions.wording import said
 def test_a_field_that_is_no_such_thing_is_answered_in_words(kind: str, spec: dict[str, Any], words: str) -> None:
     with pytest.raises(ValidationError) as caught:
         KINDS[kind].model_validate(spec)
+    (told,) = map(said, caught.value.errors())
+    assert words in told
+    assert "^" not in told
+
+
+@pytest.mark.parametrize(
+    ("model", "given", "words"),
+    [
+        (ImportSpec, {"id": "i", "source": "shop", "location": "a.csv", "delimiter": "ab"}, "write one character"),
+        (TakeoverSpec, {"location": "https://es:9200"}, "write the cluster as elasticsearch+https://host:9200"),
+        (TakeoverSpec, {"location": "elasticsearch+https://me:secret@es:9200"}, "without a path, a user or a password"),
+    ],
+)
+def test_an_import_and_a_takeover_are_answered_in_words(
+    model: type[BaseModel], given: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ValidationError) as caught:
+        model.model_validate(given)
     (told,) = map(said, caught.value.errors())
     assert words in told
     assert "^" not in told
