@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hub.cli.steering import AsJson, Data, Url, cut, hub
+from hub.cli.asking import AsJson, Data, Url, cut, hub
 
 
 def register(app: typer.Typer) -> None:

@@ -8,21 +8,17 @@ import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from hub.cli.settings import load
+from hub.cli.asking import Data, Url, hub
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 EVERY_S: Final = 2.0
 OUTCOMES: Final = ("received", "stored", "duplicate", "dropped", "dead")
-
-Url = Annotated[str, typer.Option(help="The hub. Default: the one that runs here, else its usual port.")]
-Data = Annotated[Path | None, typer.Option(help="Data folder of the hub, for its key. Default: HUB_DATA.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -45,15 +41,12 @@ def balance(
 
     Exits with 1 when it does not add up (with --watch: when it did not at the last look), with 2 without an answer.
     """
-    # here, not above: every process of the hub is `hub …`, and need not import what this does
-    from hub.cli.rest import Rest
-
-    hub = Rest(load(), url, data)
+    rest = hub(url, data)
 
     def look() -> dict[str, Any]:
         since = datetime.now(UTC) - timedelta(minutes=minutes)
         verified = "true" if verify else None
-        sheet: dict[str, Any] = hub.get("/balance", verify=verified, **{"from": since.isoformat()}).json()
+        sheet: dict[str, Any] = rest.get("/balance", verify=verified, **{"from": since.isoformat()}).json()
         if not minutes:
             sheet["rows"] = []
         return sheet

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hub.cli.settings import load
+from hub.cli.asking import Data, Url, hub
 
 if TYPE_CHECKING:
     from hub.store.port import Kind
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
 Text = Annotated[str, typer.Argument(metavar="CONDITION", help="docs/conditions.md; `-` reads it from standard input.")]
 Of = Annotated[str, typer.Option("--kind", help="profiles, events, sessions or dead-letters.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")]
-Url = Annotated[str, typer.Option(help="The hub. Default: the one that runs here, else its usual port.")]
-Data = Annotated[Path | None, typer.Option(help="Data folder of the hub, for its key. Default: HUB_DATA.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -56,11 +53,8 @@ def explain(
     text, asked = _read(condition), profile or id
     found = _explained(text, kind)
     if asked:
-        # here, not above: every process of the hub is `hub …`, and need not import what this does
-        from hub.cli.rest import Rest
-
         body = {"condition": text, "kind": kind, "id": asked}
-        found = Rest(load(), url, data).post("/conditions/explain", body)
+        found = hub(url, data).post("/conditions/explain", body)
     typer.echo(json.dumps(found, ensure_ascii=False) if as_json else _shown(found))
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hub.cli.steering import Data, Url, hub
+from hub.cli.asking import Data, Url, hub
 from hub.cli.tasks import ask, follow, tell
 
 Where = Annotated[

@@ -12,16 +12,15 @@ from urllib.parse import quote
 
 import typer
 
-from hub.cli.settings import load
+from hub.cli.asking import Data, Url, hub, table
 
 if TYPE_CHECKING:
     from hub.cli.rest import Rest
 
+COLUMNS: Final = ("id", "at", "status", "attempts", "source", "reason", "detail")
 CHUNK: Final = 500
 """Letters in one request of a bulk replay, so that there is something to show in between."""
 
-Url = Annotated[str, typer.Option(help="The hub. Default: the one that runs here, else its usual port.")]
-Data = Annotated[Path | None, typer.Option(help="Data folder of the hub, for its key. Default: HUB_DATA.")]
 Q = Annotated[str, typer.Option(help="Which ones, such as `reason = mapping_failed` (docs/query.md). Default: all.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON lines, for machines.")]
 
@@ -43,8 +42,8 @@ def list_(
     data: Data = None,
 ) -> None:
     """List dead letters, newest first."""
-    hub = _hub(url, data)
-    found = hub.get("/dead-letters", q=q, size=size).json()
+    rest = hub(url, data)
+    found = rest.get("/dead-letters", q=q, size=size).json()
     if as_json:
         for letter in found["items"]:
             typer.echo(json.dumps(letter))
@@ -52,8 +51,8 @@ def list_(
     if not found["items"]:
         typer.echo("no dead letters match" if q else "there are no dead letters")
         return
-    _table(found["items"])
-    total = hub.get("/dead-letters/count", q=q).json()["count"]
+    table(found["items"], COLUMNS)
+    total = rest.get("/dead-letters/count", q=q).json()["count"]
     typer.echo(f"{len(found['items']):,} of {total:,} dead letters")
 
 
@@ -64,12 +63,12 @@ def show(
     data: Data = None,
 ) -> None:
     """Show one dead letter with its headers and its original."""
-    hub = _hub(url, data)
+    rest = hub(url, data)
     path = f"/dead-letters/{quote(id, safe='')}"
     if body:
-        sys.stdout.buffer.write(hub.get(f"{path}/body").content)
+        sys.stdout.buffer.write(rest.get(f"{path}/body").content)
     else:
-        typer.echo(json.dumps(hub.get(path).json(), indent=2, ensure_ascii=False))
+        typer.echo(json.dumps(rest.get(path).json(), indent=2, ensure_ascii=False))
 
 
 def replay(
@@ -104,19 +103,19 @@ def replay(
     document: dict[str, Any] = {} if mapping is None else {"mapping": _mapping(mapping)}
     if body is not None:
         document["body_base64"] = base64.b64encode(_bytes(body)).decode()
-    hub = _hub(url, data)
+    rest = hub(url, data)
     if id is not None:
-        _report([hub.post(f"/dead-letters/{quote(id, safe='')}/replay", document)])
+        _report([rest.post(f"/dead-letters/{quote(id, safe='')}/replay", document)])
         return
     document["q"] = q
-    matched = hub.post("/dead-letters/replay", {**document, "dry_run": True})["matched"]
+    matched = rest.post("/dead-letters/replay", {**document, "dry_run": True})["matched"]
     if dry_run:
         typer.echo(f"{matched:,} open dead letters match")
         return
-    _report(_chunks(hub, document, matched))
+    _report(_chunks(rest, document, matched))
 
 
-def _chunks(hub: Rest, document: dict[str, Any], matched: int) -> list[dict[str, Any]]:
+def _chunks(rest: Rest, document: dict[str, Any], matched: int) -> list[dict[str, Any]]:
     from rich.console import Console
     from rich.progress import Progress
 
@@ -125,7 +124,7 @@ def _chunks(hub: Rest, document: dict[str, Any], matched: int) -> list[dict[str,
     with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task("replay", total=matched)
         while after is not None:
-            answer = hub.post("/dead-letters/replay", {**document, "size": CHUNK, "after": after})
+            answer = rest.post("/dead-letters/replay", {**document, "size": CHUNK, "after": after})
             answers.append(answer)
             bar.advance(task, answer["matched"])
             after = answer["next"]
@@ -146,26 +145,6 @@ def _report(answers: list[dict[str, Any]]) -> None:
     )
     if total["refused"] or total["skipped"]:
         raise typer.Exit(1)
-
-
-def _hub(url: str, data: Path | None) -> Rest:
-    # here, not above: every process of the hub is `hub …`, and need not import what this does
-    from hub.cli.rest import Rest
-
-    return Rest(load(), url, data)
-
-
-def _table(letters: list[dict[str, Any]]) -> None:
-    import rich
-    import rich.table
-    from rich.markup import escape
-
-    table = rich.table.Table("id", "at", "status", "attempts", "source", "reason", "detail")
-    table.columns[0].no_wrap = True
-    for letter in letters:
-        cells = (letter[name] for name in ("id", "at", "status", "attempts", "source", "reason", "detail"))
-        table.add_row(*(escape(str(cell)) for cell in cells))
-    rich.print(table)
 
 
 def _bytes(path: Path) -> bytes:

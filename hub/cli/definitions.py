@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import typer
 
-from hub.cli.steering import Data, Url, hub, warn
+from hub.cli.asking import Data, Url, hub, warn
 
 if TYPE_CHECKING:
     from hub.cli.definition_files import Named, Wanted

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from hub.cli.steering import AsJson, Commands, Data, Id, Tried, Url, cut, document, hub, refusal
+from hub.cli.asking import AsJson, Data, Id, Url, cut, document, hub
+from hub.cli.steering import Commands, Tried, refusal
 
 DESTINATIONS: Final = Commands(
     "destination", ("id", "type", "state", "lag", "rate", "sent", "refused", "last_event_at")

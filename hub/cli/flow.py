@@ -10,7 +10,7 @@ from urllib.parse import quote
 import typer
 
 from hub.cli import flow_runs
-from hub.cli.steering import AsJson, Data, Id, Url, document, hub, warn
+from hub.cli.asking import AsJson, Data, Id, Url, document, hub, table, warn
 
 if TYPE_CHECKING:
     from hub.cli.rest import Rest
@@ -165,15 +165,7 @@ def list_(as_json: AsJson = False, url: Url = "", data: Data = None) -> None:
     if not found:
         typer.echo("no flows yet: `hub flow put ID FILE` saves one (docs/flows.md)")
         return
-    import rich
-    import rich.table
-    from rich.markup import escape
-
-    table = rich.table.Table(*COLUMNS)
-    for one in found:
-        row = {**one, "triggers": ", ".join(map(_trigger, one["triggers"]))}
-        table.add_row(*(escape("" if row[name] is None else str(row[name])) for name in COLUMNS))
-    rich.print(table)
+    table([{**one, "triggers": ", ".join(map(_trigger, one["triggers"]))} for one in found], COLUMNS)
 
 
 def show(id: Id, as_json: AsJson = False, url: Url = "", data: Data = None) -> None:

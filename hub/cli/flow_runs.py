@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import typer
 
-from hub.cli.steering import AsJson, Data, Url, hub
+from hub.cli.asking import AsJson, Data, Url, hub, table
 
 COLUMNS: Final = ("id", "flow", "state", "profile", "trigger", "began_at", "due_at", "error")
 _SHORT: Final = 60
@@ -42,16 +42,8 @@ def runs(
     if not found:
         typer.echo("no runs match" if flow or state or profile else "no flow has run yet")
         return
-    import rich
-    import rich.table
-    from rich.markup import escape
-
-    table = rich.table.Table(*COLUMNS)
-    table.columns[0].no_wrap = True
-    for one in found:
-        row = {**one, "trigger": one["trigger"]["kind"]}
-        table.add_row(*(escape("" if row[name] is None else str(row[name])[:_SHORT]) for name in COLUMNS))
-    rich.print(table)
+    rows = [{**one, "trigger": one["trigger"]["kind"], "error": one["error"][:_SHORT]} for one in found]
+    table(rows, COLUMNS)
 
 
 def trace(run: Run, as_json: AsJson = False, url: Url = "", data: Data = None) -> None:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import typer
 
-from hub.cli.steering import AsJson, Data, Id, Url, document, hub
+from hub.cli.asking import AsJson, Data, Id, Url, document, hub, table
 
 COLUMNS: Final = ("id", "event_type", "state", "when", "next_at", "last run", "events")
 ODD: Final = {"left_out": "left out", "missed": "due times before it missed", "slices_failed": "slices failed"}
@@ -33,7 +33,7 @@ def list_(as_json: AsJson = False, url: Url = "", data: Data = None) -> None:
     if as_json:
         typer.echo(json.dumps(found))
         return
-    _table([_row(one) for one in found], COLUMNS)
+    table([_row(one) for one in found], COLUMNS)
 
 
 def show(id: Id, as_json: AsJson = False, url: Url = "", data: Data = None) -> None:
@@ -104,15 +104,3 @@ def line(run: dict[str, Any]) -> str:
         done += " or more"
     odd = "".join(f", {run[name]:,} {words}" for name, words in ODD.items() if run[name])
     return f"run {run['due_at']:<25} by {run['by']:<9} {run['state']:<8} {done}{odd}"
-
-
-def _table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
-    import rich
-    import rich.table
-    from rich.markup import escape
-
-    table = rich.table.Table(*columns)
-    table.columns[0].no_wrap = True
-    for row in rows:
-        table.add_row(*(escape("" if row[name] is None else str(row[name])) for name in columns))
-    rich.print(table)

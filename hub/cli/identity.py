@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
 
-from hub.cli.settings import load
+from hub.cli.asking import Data, Url, hub
 
-if TYPE_CHECKING:
-    from hub.cli.rest import Rest
-
-Url = Annotated[str, typer.Option(help="The hub. Default: the one that runs here, else its usual port.")]
-Data = Annotated[Path | None, typer.Option(help="Data folder of the hub, for its key. Default: HUB_DATA.")]
 Id = Annotated[str, typer.Argument(help="Any id that was ever given out for the profile.")]
 
 
@@ -35,7 +29,7 @@ def show(
     data: Data = None,
 ) -> None:
     """Show the ids, identifiers and merges of a profile."""
-    found = _hub(url, data).get(f"/profiles/{quote(id)}/identity").json()
+    found = hub(url, data).get(f"/profiles/{quote(id)}/identity").json()
     if as_json:
         typer.echo(json.dumps(found))
         return
@@ -50,7 +44,7 @@ def merge(
     data: Data = None,
 ) -> None:
     """Merge two profiles: the smaller id survives, the other one answers with it from then on."""
-    _hub(url, data).post(f"/profiles/{quote(id)}/merge", {"profile": other})
+    hub(url, data).post(f"/profiles/{quote(id)}/merge", {"profile": other})
     typer.echo(f"accepted: `hub identity show {id}` shows the merge in a moment")
 
 
@@ -60,7 +54,7 @@ def undo(
     data: Data = None,
 ) -> None:
     """Undo a merge: both profiles are as if it had not happened, and no identifier merges them again."""
-    _hub(url, data).post(f"/merges/{quote(merge_id)}/undo", {})
+    hub(url, data).post(f"/merges/{quote(merge_id)}/undo", {})
     typer.echo("accepted: both profiles are back in a moment")
 
 
@@ -79,9 +73,3 @@ def _lines(found: dict[str, Any]) -> list[str]:
         undone = f", undone {one['undone_at']}" if one["undone_at"] else ""
         lines.append(f"merge       {one['id']} {one['at']}: {one['loser_id']} into {one['survivor_id']} {why}{undone}")
     return lines + [f"apart from  {id}" for id in found["apart"]]
-
-
-def _hub(url: str, data: Path | None) -> Rest:
-    from hub.cli.rest import Rest
-
-    return Rest(load(), url, data)

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import typer
 
-from hub.cli.steering import AsJson, Data, Id, Url, hub, table
+from hub.cli.asking import AsJson, Data, Id, Url, hub, table
 
 COLUMNS: Final = ("id", "roles", "state", "expires_at", "also_until", "name")
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import typer
 
-from hub.cli.settings import load
+from hub.cli.asking import Data, Url, hub
 
 if TYPE_CHECKING:
     from hub.cli.mapping_file import MappingFile
@@ -28,8 +28,6 @@ Several = Annotated[
     typer.Argument(metavar="FILE...", help="Mappings or bridges' definitions, YAML or JSON; or ready-made names."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON lines, for machines.")]
-Url = Annotated[str, typer.Option(help="The hub. Default: the one that runs here, else its usual port.")]
-Data = Annotated[Path | None, typer.Option(help="Data folder of the hub, for its key. Default: HUB_DATA.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -140,15 +138,13 @@ def dry_run(
     data: Data = None,
 ) -> None:
     """Show what a mapping would make of messages that wait at a bridge's broker. Nothing is consumed or changed."""
-    from hub.cli.rest import Rest
-
     mapping = _read(file).mapping
     if isinstance(mapping, dict):
         mapping = {name: value for name, value in mapping.items() if name != "tests"}  # `hub mapping test` runs those
-    hub = Rest(load(), url, data)
+    rest = hub(url, data)
     id = quote(bridge, safe="")
-    definition = {**hub.get(f"/definitions/bridge/{id}").json()["spec"], "mapping": mapping}
-    answer = hub.post(f"/bridges/{id}/test", {"definition": definition, "messages": messages})
+    definition = {**rest.get(f"/definitions/bridge/{id}").json()["spec"], "mapping": mapping}
+    answer = rest.post(f"/bridges/{id}/test", {"definition": definition, "messages": messages})
     if "error" in answer:
         _fail(f"bridge {bridge}: {answer['error']['cause']}: {answer['error']['mend']}")
     refused = 0

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
 
-from hub.cli.settings import load
+from hub.cli.asking import Data, Url, hub
 
-if TYPE_CHECKING:
-    from hub.cli.rest import Rest
-
-Url = Annotated[str, typer.Option(help="The hub. Default: the one that runs here, else its usual port.")]
-Data = Annotated[Path | None, typer.Option(help="Data folder of the hub, for its key. Default: HUB_DATA.")]
 Id = Annotated[str, typer.Argument(help="Any id that was ever given out for the profile.")]
 Reason = Annotated[str, typer.Option(help="For the report, such as a ticket's number. No personal data.")]
 
@@ -38,7 +33,7 @@ def erase(
     data: Data = None,
 ) -> None:
     """Erase a person: everything in the store, and whatever was received until now stays away for ever."""
-    asked = _hub(url, data).post(f"/profiles/{quote(id)}/erase", {"reason": reason, "suppress": suppress})
+    asked = hub(url, data).post(f"/profiles/{quote(id)}/erase", {"reason": reason, "suppress": suppress})
     typer.echo(f"accepted: `hub privacy report {asked['id']}` says what was removed")
 
 
@@ -50,7 +45,7 @@ def export(
 ) -> None:
     """Write all that the hub knows of a person to a ZIP file."""
     file = Path(f"{quote(id, safe='')}.zip") if to == Path() else to
-    size = _hub(url, data).download(f"/profiles/{quote(id)}/export", file)
+    size = hub(url, data).download(f"/profiles/{quote(id)}/export", file)
     typer.echo(f"{file}: {size:,} bytes")
 
 
@@ -62,12 +57,12 @@ def suppress(
     data: Data = None,
 ) -> None:
     """Take nothing of this person from now on; what is stored stays."""
-    hub = _hub(url, data)
+    rest = hub(url, data)
     if lift:
-        hub.delete(f"/profiles/{quote(id)}/suppress")
+        rest.delete(f"/profiles/{quote(id)}/suppress")
         typer.echo("accepted: what comes from now on is taken again")
     else:
-        hub.post(f"/profiles/{quote(id)}/suppress", {"reason": reason})
+        rest.post(f"/profiles/{quote(id)}/suppress", {"reason": reason})
         typer.echo("accepted: what comes from now on is dropped")
 
 
@@ -78,8 +73,8 @@ def report(
     data: Data = None,
 ) -> None:
     """Say what an erasure has removed, and when Kafka's copies are gone."""
-    hub = _hub(url, data)
-    found = hub.get(f"/erasures/{quote(id)}" if id else "/erasures").json()
+    rest = hub(url, data)
+    found = rest.get(f"/erasures/{quote(id)}" if id else "/erasures").json()
     if as_json:
         typer.echo(json.dumps(found))
         return
@@ -107,9 +102,3 @@ def _lines(one: dict[str, Any]) -> list[str]:
         if kafka["note"]:
             lines.append(f"            {kafka['note']}")
     return lines
-
-
-def _hub(url: str, data: Path | None) -> Rest:
-    from hub.cli.rest import Rest
-
-    return Rest(load(), url, data)

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from hub.cli.settings import load
+from hub.cli.asking import Data, Url, hub
 
 _PAGE = 200
-
-Url = Annotated[str, typer.Option(help="The hub. Default: the one that runs here, else its usual port.")]
-Data = Annotated[Path | None, typer.Option(help="Data folder of the hub, for its key. Default: HUB_DATA.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -30,12 +26,9 @@ def query(
     data: Data = None,
 ) -> None:
     """Print documents that match, newest first, one JSON object a line."""
-    # here, not above: every process of the hub is `hub …`, and need not import what this does
-    from hub.cli.rest import Rest
-
     if kind not in {"profiles", "events", "sessions", "dead-letters"}:
         raise typer.BadParameter(f"{kind!r} is none of profiles, events, sessions, dead-letters")
-    rest = Rest(load(), url, data)
+    rest = hub(url, data)
     if count:
         typer.echo(rest.get(f"/{kind}/count", q=q).json()["count"])
         return

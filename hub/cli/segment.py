@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
 
-from hub.cli.settings import load
-
-if TYPE_CHECKING:
-    from hub.cli.rest import Rest
+from hub.cli.asking import Data, Url, hub
 
 _PAGE = 200
 
-Url = Annotated[str, typer.Option(help="The hub. Default: the one that runs here, else its usual port.")]
-Data = Annotated[Path | None, typer.Option(help="Data folder of the hub, for its key. Default: HUB_DATA.")]
 Id = Annotated[str, typer.Argument(help="Of the segment.")]
 Json = Annotated[bool, typer.Option("--json", help="As the API gives it.")]
 
@@ -34,7 +28,7 @@ def register(app: typer.Typer) -> None:
 
 def every(as_json: Json = False, url: Url = "", data: Data = None) -> None:
     """All segments and how many profiles are in each."""
-    items = _hub(url, data).get("/segments").json()["items"]
+    items = hub(url, data).get("/segments").json()["items"]
     if as_json:
         typer.echo(json.dumps(items, ensure_ascii=False))
         return
@@ -46,7 +40,7 @@ def every(as_json: Json = False, url: Url = "", data: Data = None) -> None:
 
 def show(id: Id, as_json: Json = False, url: Url = "", data: Data = None) -> None:
     """One segment: its condition, its size, how far its back-fill is."""
-    one = _hub(url, data).get(f"/segments/{quote(id)}").json()
+    one = hub(url, data).get(f"/segments/{quote(id)}").json()
     if as_json:
         typer.echo(json.dumps(one, ensure_ascii=False))
         return
@@ -78,7 +72,7 @@ def preview(
         raise typer.BadParameter("write either a condition or --segment")
     asked: dict[str, Any] = {"size": size, **({"condition": condition} if condition else {"segment": segment})}
     asked |= {} if profile is None else {"profile": profile}
-    found = _hub(url, data).post("/segments/preview", asked)
+    found = hub(url, data).post("/segments/preview", asked)
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=False))
         return
@@ -108,16 +102,16 @@ def members(
     data: Data = None,
 ) -> None:
     """Print who is in a segment, one JSON object a line; or change who is, where lists say so."""
-    hub, path = _hub(url, data), f"/segments/{quote(id)}/profiles"
+    rest, path = hub(url, data), f"/segments/{quote(id)}/profiles"
     if add or remove:
-        answer = hub.post(path, {"add": add or [], "remove": remove or []})
+        answer = rest.post(path, {"add": add or [], "remove": remove or []})
         typer.echo(f"accepted: {answer['accepted']:,}")
         for one in answer["unknown"]:
             typer.echo(f"no such profile: {one}", err=True)
         return
     cursor = None
     while size > 0:
-        page = hub.get(path, size=min(size, _PAGE), cursor=cursor).json()
+        page = rest.get(path, size=min(size, _PAGE), cursor=cursor).json()
         for document in page["items"]:
             typer.echo(json.dumps(document, ensure_ascii=False))
         size, cursor = size - len(page["items"]), page["next"]
@@ -132,13 +126,13 @@ def sizes(
     data: Data = None,
 ) -> None:
     """How many profiles were in a segment at the beginning of each hour."""
-    for one in _hub(url, data).get(f"/segments/{quote(id)}/sizes", **{"from": begin}).json()["items"]:
+    for one in hub(url, data).get(f"/segments/{quote(id)}/sizes", **{"from": begin}).json()["items"]:
         typer.echo(f"{one['time']}  {one['members']:,}")
 
 
 def backfill(id: Id, url: Url = "", data: Data = None) -> None:
     """Look at all profiles again for a segment, as when it was new."""
-    _hub(url, data).post(f"/segments/{quote(id)}/backfill", {})
+    hub(url, data).post(f"/segments/{quote(id)}/backfill", {})
     typer.echo(f"planned: `hub segment show {id}` says how far it is")
 
 
@@ -156,9 +150,3 @@ def _parts(part: dict[str, Any], depth: int) -> Iterator[str]:
 
 def _value(seen: dict[str, Any]) -> str:
     return json.dumps(seen.get("value"), ensure_ascii=False) if seen["state"] == "there" else str(seen["state"])
-
-
-def _hub(url: str, data: Path | None) -> Rest:
-    from hub.cli.rest import Rest
-
-    return Rest(load(), url, data)

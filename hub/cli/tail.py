@@ -5,21 +5,17 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from hub.cli.settings import load
+from hub.cli.asking import Data, Url, hub
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 SHORT: Final = 80
 """Characters of an event's properties in a line."""
-
-Url = Annotated[str, typer.Option(help="The hub. Default: the one that runs here, else its usual port.")]
-Data = Annotated[Path | None, typer.Option(help="Data folder of the hub, for its key. Default: HUB_DATA.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -44,15 +40,13 @@ def tail(
     # here, not above: every process of the hub is `hub …`, and need not import what this does
     from rich.console import Console
 
-    from hub.cli.rest import Rest
-
     # a shell starts what is in the background with SIGINT ignored; whoever sends it all the same means it
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     out, aside = Console(soft_wrap=True, highlight=False), Console(stderr=True, highlight=False)
     shown = 0
     try:
-        for event, told in Rest(load(), url, data).told("/tail", q=q, rate=rate):
+        for event, told in hub(url, data).told("/tail", q=q, rate=rate):
             if event == "message":
                 _show(out, told, as_json=as_json)
                 shown += 1

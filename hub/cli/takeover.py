@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit
 
 import typer
 
-from hub.cli.steering import Data, Url, hub
+from hub.cli.asking import Data, Url, hub
 from hub.cli.tasks import ask, follow
 
 if TYPE_CHECKING:

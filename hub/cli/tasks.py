@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import typer
 
-from hub.cli.steering import AsJson, Data, Id, Url, hub
+from hub.cli.asking import AsJson, Data, Id, Url, hub, table
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -150,17 +150,8 @@ def _progress(found: dict[str, Any]) -> str:
 
 
 def _table(rows: list[dict[str, Any]]) -> None:
-    import rich
-    import rich.table
-    from rich.markup import escape
-
-    table = rich.table.Table(*COLUMNS)
-    table.columns[0].no_wrap = True
-    for row in rows:
-        of = row["progress"]
-        done = f"{of['done']:,} of {of['total']:,}" if of["exact"] else f"{of['done']:,}"
-        shown = {**row, "done": done}
-        table.add_row(*(escape("" if shown[name] is None else str(shown[name])) for name in COLUMNS))
-    rich.print(table)
+    of = [row["progress"] for row in rows]
+    done = [f"{one['done']:,} of {one['total']:,}" if one["exact"] else f"{one['done']:,}" for one in of]
+    table([{**row, "done": words} for row, words in zip(rows, done, strict=True)], COLUMNS)
     for hint in dict.fromkeys(row["hint"] for row in rows if row["hint"]):
         typer.echo(hint)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated, Any, Final
 from urllib.parse import quote
 
 import typer
 
-from hub.cli.settings import load
+from hub.cli.asking import Data, Url, hub
 
 FORWARDED: Final = {
     "alias": ", forwarded to the profile that this is part of",
@@ -18,9 +17,6 @@ FORWARDED: Final = {
     "return": ", and come back: the merge was undone, or the session had gone to another profile",
 }
 """Why a record was handed on, in words."""
-
-Url = Annotated[str, typer.Option(help="The hub. Default: the one that runs here, else its usual port.")]
-Data = Annotated[Path | None, typer.Option(help="Data folder of the hub, for its key. Default: HUB_DATA.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -39,10 +35,7 @@ def trace(
 
     Exits with 2 when nothing has this id, and says what is known and where to look.
     """
-    # here, not above: every process of the hub is `hub …`, and need not import what this does
-    from hub.cli.rest import Rest
-
-    story = Rest(load(), url, data).get(f"/events/{quote(id, safe='')}/trace").json()
+    story = hub(url, data).get(f"/events/{quote(id, safe='')}/trace").json()
     if as_json:
         typer.echo(json.dumps(story, indent=2, ensure_ascii=False))
         return
