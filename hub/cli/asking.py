@@ -57,13 +57,15 @@ def cut(text: str) -> str:
 
 
 def table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
-    """Print these columns of rows."""
+    """Print these columns of rows; but for the first, those in which none has anything are left out."""
     import rich
     import rich.table
     from rich.markup import escape
 
-    table = rich.table.Table(*columns)
-    table.columns[0].no_wrap = True
+    shown = [name for name in columns if name == columns[0] or any(row[name] not in (None, "") for row in rows)]
+    table = rich.table.Table()
+    for name in shown:  # in a narrow window what does not fit goes on in the next line; ids stay whole, to be copied
+        table.add_column(name, no_wrap=name == shown[0], overflow="fold")
     for row in rows:
-        table.add_row(*(escape("" if row[name] is None else str(row[name])) for name in columns))
+        table.add_row(*(escape("" if row[name] is None else str(row[name])) for name in shown))
     rich.print(table)

@@ -54,7 +54,7 @@ def trace(run: Run, as_json: AsJson = False, url: Url = "", data: Data = None) -
 
 def cancel(run: Run, url: Url = "", data: Data = None) -> None:
     """End a run where it is: what it has done stays done."""
-    found = hub(url, data).post(f"/runs/{quote(run, safe='')}/cancel", {}).json()
+    found = hub(url, data).post(f"/runs/{quote(run, safe='')}/cancel", {})
     typer.echo(f"{run} is {found['state']}")
 
 

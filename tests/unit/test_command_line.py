@@ -13,6 +13,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from hub.__main__ import app
+from hub.cli.asking import table
 from hub.cli.rest import Rest, detail
 from hub.settings import Settings
 
@@ -52,3 +53,14 @@ def test_without_a_hub_a_command_says_how_to_start_one(tmp_path: Path, capsys: p
     with pytest.raises(Exit):
         Rest(Settings(), data=tmp_path)
     assert "`hub up` starts one" in capsys.readouterr().err
+
+
+def test_a_table_has_whole_ids_and_no_empty_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    id = "4769b495-c84e-5656-9b4f-45fe5b390edc"
+    words = "the target says that it is away for maintenance until tomorrow at nine"
+    table([{"id": id, "due_at": None, "name": "", "error": words}], ("id", "due_at", "name", "error"))
+    said = capsys.readouterr().out
+    assert id in said
+    assert "due_at" not in said
+    assert "name" not in said
+    assert "…" not in said
