@@ -25,6 +25,8 @@ WEBHOOKS: Final = "/webhooks/"
 OPEN: Final = frozenset({"/live", "/ready", "/metrics", "/docs", "/openapi.json"})
 """Paths that need no key. All others do, also those that nobody has thought of yet."""
 
+AT_ROOT: Final = Answer(307, b"", ((b"location", b"console"),))
+"""`/`, the address that `hub up` says, leads to the console; relative, for proxies that put us below a path."""
 NONE: Final[Mapping[str, App]] = {}
 _SCHEME: Final = b"bearer "
 
@@ -118,6 +120,8 @@ class Front:
             await self._doors(scope, receive, send)
         elif (other := self._other(scope["path"])) is not None:
             await other(scope, receive, send)
+        elif scope["path"] == "/" and scope["method"] in ("GET", "HEAD"):
+            await respond(send, AT_ROOT)
         elif scope["path"] in OPEN:
             await self._admin(scope, receive, send)
         elif isinstance(caller := self._keys.asker(scope), Caller):

@@ -65,6 +65,13 @@ async def test_every_address_below_it_is_the_page_and_each_answer_has_a_nonce_of
     assert (await hub.public.post("/console/events")).status_code == 405
 
 
+async def test_the_address_of_the_hub_alone_leads_to_the_console(hub: Running) -> None:
+    answer = await hub.public.get("/")
+    assert (answer.status_code, answer.headers["location"]) == (307, "console")
+    assert str((await hub.public.get("/", follow_redirects=True)).url).endswith("/console")
+    assert (await hub.public.post("/")).status_code == 401
+
+
 async def test_assets_are_kept_by_the_browser_and_nothing_else_is_given_out(hub: Running) -> None:
     for file in (DIST / "assets").iterdir():
         answer = await hub.public.get(f"/console/assets/{file.name}")
