@@ -7,8 +7,8 @@ How to write commands so that this test runs them:
   and `$KEY` among it, and nothing of another page. Some pages, by name, share a shell: a hub takes a while to start.
 * A ```text block right below a ```sh block is its output; `…` stands for anything.
 * The hub's port is written as 8686, its data folder is `hub-data`, and `curl` is `tests/live/curl.py`.
-* `make test` runs the README and the first third of the pages, `make live` all. Whether the hub knows the commands of a
-  page, and their options, is looked at in each run.
+* `make slow` runs the README and the first third of the pages, `make live` all. Whether the hub knows the commands of a
+  page, and their options, is looked at in each run of `make test`.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ FAULTS: Final = {
     "kafka": "SIGKILL of our Kafka, started again after 0.5 to 2 s",
     "cut": "every connection between bridge and broker is reset, and every new one",
     "silence": "connections between bridge and broker stay, and nothing moves on them",
-    "credential": "the password of the bridge's user is changed, his connections are reset; 5 s after the bridge has "
+    "credential": "the password of the bridge's user is changed, its connections are reset; 5 s after the bridge has "
     "said that it is not let in, the old one is given back",
     "queue": "when it is empty, the queue is deleted and made again 1 to 3 s later",
 }
