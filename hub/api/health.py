@@ -40,7 +40,7 @@ def router(checks: Mapping[str, Check], refresh: Callable[[], Awaitable[None]]) 
     )
     async def ready() -> Response:
         outcomes = await asyncio.gather(*[_outcome(check) for check in checks.values()])
-        failed = {name: outcome for name, outcome in zip(checks, outcomes, strict=True) if outcome}
+        failed = {name: why.removeprefix(f"{name}: ") for name, why in zip(checks, outcomes, strict=True) if why}
         if failed:
             detail = "; ".join(f"{name}: {why}" for name, why in failed.items())
             return response(problem(503, detail, title="Not ready.", reason="not_ready", ready=False, failed=failed))

@@ -66,6 +66,7 @@ def usage(process: state.ProcessState) -> Usage:
 
 def _table(run: state.RunState) -> rich.table.Table:
     table = rich.table.Table("process", "state", "pid", "port", "restarts", "uptime", "memory", "last exit")
+    table.columns[0].no_wrap = True
     for process in run.processes:
         used = usage(process)
         table.add_row(

@@ -26,7 +26,7 @@ def processes(settings: Settings) -> Iterator[Finding]:
     run = state.read(settings.data) if settings.data.exists() else None
     if run is not None:
         for process in run.processes:
-            yield _of_hub_up(process, settings.api.scheme if process.name == "api" else "http")
+            yield of_hub_up(process, settings.api.scheme if process.name == "api" else "http")
         return
     if not settings.kafka.bootstrap:
         yield Finding(OK, "processes", f"no hub runs on {settings.data}: `hub up` starts one")
@@ -43,7 +43,8 @@ def processes(settings: Settings) -> Iterator[Finding]:
             yield _told(name, answer)
 
 
-def _of_hub_up(process: ProcessState, scheme: str) -> Finding:
+def of_hub_up(process: ProcessState, scheme: str) -> Finding:
+    """One of them. Args: scheme: http or https, at its port."""
     subject = f"process {process.name}"
     log = f"logs/{process.name}.log in the data folder says why"
     if process.state in ("failed", "waiting", "stopped"):
@@ -58,11 +59,12 @@ def _of_hub_up(process: ProcessState, scheme: str) -> Finding:
         found = _told(process.name, answer)
         if found.level != OK:
             return found
-    if process.restarts:
+    away = process.name in SERVERS and process.state != "ready"
+    if process.restarts and not away:
         return Finding(
             WARN, subject, f"{process.state}; started again {process.restarts} times, last: {process.last_exit}", log
         )
-    return Finding(OK, subject, process.state)
+    return Finding(FAIL if away else OK, subject, process.state, log if away else "")
 
 
 def _told(name: str, answer: dict[str, Any]) -> Finding:

@@ -1,4 +1,4 @@
-"""Keys and certificates in files, as `hub doctor` sees them."""
+"""Files and processes, as `hub doctor` sees them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from cryptography.x509.oid import NameOID
 
 from hub.doctor.finding import Finding, carefully
 from hub.doctor.machine import certificates, files, keys
+from hub.doctor.processes import of_hub_up
 from hub.errors import Unavailable
 from hub.settings import Api, Kafka, Settings
 from hub.stack.keys import NAME, admin_key
+from hub.stack.state import ProcessState
 
 NOW = datetime(2030, 5, 1, tzinfo=UTC)
 
@@ -83,3 +85,10 @@ def test_a_check_that_cannot_look_is_a_finding() -> None:
 
     assert [one.level for one in carefully("topics", away)] == ["fail"]
     assert [one.level for one in carefully("topics", broken)] == ["warn"]
+
+
+def test_a_server_that_has_stopped_answering_is_not_well() -> None:
+    kafka = ProcessState(name="kafka", state="not ready", pid=1, port=9092, restarts=0, started_at_ms=0, last_exit="")
+    found = of_hub_up(kafka, "http")
+    assert (found.level, found.detail) == ("fail", "not ready")
+    assert "logs/kafka.log" in found.mend
