@@ -55,7 +55,7 @@ ELSEWHERE: Final = {
     ".venv/bin/python -m tests.bench": "takes minutes, as make bench",
     ".venv/bin/python -m tests.matrix": "takes an hour; tests/live/test_matrix.py runs a little of it",
     ".venv/bin/hub demo": "tests/live/test_demo.py runs it",
-    "uv pip install tests/examples/": "test_bridge_pages.py installs it where no other test sees it",
+    ".venv/tools/bin/uv pip install tests/examples/": "test_bridge_pages.py installs it where no other test sees it",
     ".venv/bin/hub migrate takeover": "needs an installation of the predecessor; tests/live/test_takeover.py makes one",
     "curl -sN ": "goes on until somebody ends it; tests/live/test_tail.py listens",
     ".venv/bin/hub tail": "likewise",
