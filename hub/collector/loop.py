@@ -126,8 +126,6 @@ class Loop:
         self._stop_rule = StopRule(settings.stop_share, settings.stop_window)
         self._last_fault = ""
         self._stop = stop
-        self.polled_at = time.monotonic()
-        """When the loop last came round, in seconds of time.monotonic: it is alive while this moves."""
         self._waits: dict[int, str] = {}
         """By thread, what it is waiting for; empty while all is well."""
         self._asked: dict[int, tuple[float, str]] = {}
@@ -181,7 +179,6 @@ class Loop:
                 self._consumer.close()
 
     def _round(self) -> None:
-        self.polled_at = time.monotonic()
         started = time.perf_counter()
         messages = self._consumer.consume(1, IDLE_POLL_S if self._pending is None else WRITING_POLL_S)
         if messages:

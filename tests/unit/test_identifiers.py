@@ -21,6 +21,7 @@ from hub.edge.identifiers import Fault, NotIdentifying, Points, identifiers, nor
         ("phone", "", "+44 (0)20 7946-0958", "+442079460958"),
         ("phone", "DE", "+44 20 79460958", "+442079460958"),
         ("id", "", " 00-A ", "00-A"),
+        ("id", "", "x" * 1_024, "x" * 1_024),
     ],
 )
 def test_one_spelling(kind: str, region: str, text: str, expected: str) -> None:
