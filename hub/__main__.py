@@ -47,6 +47,7 @@ from hub.cli import (
 
 app = typer.Typer(
     help="ThamesThrive Hub: takes events in, keeps every one of them, keeps one profile per customer.",
+    epilog="Settings are variables of the environment, such as HUB_DATA: docs/settings.md.",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
     context_settings={"help_option_names": ["-h", "--help"]},

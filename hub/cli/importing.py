@@ -99,6 +99,8 @@ def import_(
     """
     Import rows as events, each once: the same command again, or `--resume` after a kill, stores nothing twice.
 
+    For example `hub import orders.csv --source shop --event-type order-placed --profile customer --time placed`.
+
     Rows that make no payload become dead letters. Exits with 1 when there are some, with 2 when it had to stop.
     """
     # here, not above: every process of the hub is `hub …`, and need not import what this does

@@ -25,7 +25,11 @@ def query(
     url: Url = "",
     data: Data = None,
 ) -> None:
-    """Print documents that match, newest first, one JSON object a line."""
+    """
+    Print documents that match, newest first, one JSON object a line.
+
+    For example `hub query events "type = purchase AND properties.amount > 10"`.
+    """
     if kind not in {"profiles", "events", "sessions", "dead-letters"}:
         raise typer.BadParameter(f"{kind!r} is none of profiles, events, sessions, dead-letters")
     rest = hub(url, data)

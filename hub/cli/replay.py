@@ -53,7 +53,7 @@ def replay(
     data: Annotated[Path | None, typer.Option(help="Data folder of the hub. Default: HUB_DATA.")] = None,
 ) -> None:
     """
-    Send events again, under the ids that they have.
+    Send events again, under the ids that they have: `hub replay --from 2h --dry-run`.
 
     Into the live hub this changes nothing: what is stored counts as a duplicate. Into a shadow with other
     definitions it shows what they would change; with --promote they change it.

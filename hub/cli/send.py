@@ -88,7 +88,7 @@ def send(
     ] = None,
 ) -> None:
     """
-    Send the rows of a file as events.
+    Send the rows of a file as events: `hub send sales.csv --mapping sales.yaml --source shop`.
 
     Line N of the same file is the same event, however often and whichever way it is sent. Exits with 1 when rows were
     refused; the others are sent all the same.

@@ -126,7 +126,7 @@ def bridges() -> None:
 
 
 def agents() -> None:
-    """Do what is due: heartbeats, segments that change with time alone."""
+    """Run flows, and do what is due: heartbeats, segments that change with time alone."""
     from workers.agents.run import run
 
     with _process("agents") as settings:

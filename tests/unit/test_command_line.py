@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from rich.markup import render
 from typer import Exit
-from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from hub.__main__ import app
@@ -18,7 +20,7 @@ from hub.cli.rest import Rest, detail
 from hub.settings import Settings
 
 
-def commands(command: TyperCommand | TyperGroup, name: str = "hub") -> Iterator[tuple[str, TyperCommand | TyperGroup]]:
+def commands(command: Any, name: str = "hub") -> Iterator[tuple[str, Any]]:
     yield name, command
     for below, one in getattr(command, "commands", {}).items():
         yield from commands(one, f"{name} {below}")
@@ -29,6 +31,18 @@ def test_help_is_shown_as_it_is_written() -> None:
     for name, command in commands(get_command(app)):
         for text in (command.help, *(getattr(param, "help", None) for param in command.params)):
             assert render(text or "").plain == (text or ""), name
+
+
+def test_commands_in_help_have_names_and_options_that_there_are() -> None:
+    root: Any = get_command(app)
+    for name, command in commands(root):
+        for text in (command.help, *(getattr(param, "help", None) for param in command.params)):
+            for asked in re.findall(r"`hub ([^`]+)`", text or ""):
+                known, left = root, shlex.split(asked)
+                while getattr(known, "commands", None) and left:
+                    assert left[0] in known.commands, f"{name}: {asked}"
+                    known, left = known.commands[left[0]], left[1:]
+                    _, left, _ = known.make_parser(known.context_class(known)).parse_args(left)
 
 
 def test_an_argument_that_may_be_left_out_has_one_pair_of_brackets() -> None:
