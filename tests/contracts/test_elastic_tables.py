@@ -26,6 +26,7 @@ from tests.contracts.test_store_flow_runs import (  # noqa: F401 - run here agai
     test_runs_of_all_ids_of_a_person_are_theirs,
     test_runs_that_ended_long_ago_are_forgotten,
     test_runs_that_nobody_goes_on_with_are_found,
+    test_runs_without_a_profile_are_found_by_their_session,
     test_there_is_no_run_of_who_is_not_there,
     test_what_runs_are_about_is_read_at_once,
     test_who_is_erased_takes_their_runs_along,
