@@ -373,6 +373,7 @@ def test_the_books_balance() -> None:
         ('segments CONTAINS "vip"', 1, 1, "cannot ask for segments"),
         ("count(segment-entered) > 1", 1, 1, "no history"),
         ("count(purchase where metadata.flags = x) > 1", 1, 22, "it knows type, properties"),
+        ('never("Order Placed")', 1, 1, "no event is of the type 'Order Placed': it would be 'order-placed'"),
         ("count(purchase where properties.at > now) > 1", 1, 22, "now"),
     ],
 )

@@ -9,6 +9,7 @@ from hub.conditions import QueryError, parse
 from hub.conditions.ast import Condition, Field, History
 from hub.conditions.python import judge
 from hub.conditions.walk import field_of, fields, histories
+from hub.edge.admit import event_type
 from hub.pipeline.documents import new_profile
 from hub.pipeline.draft import Draft
 from hub.pipeline.histories import begin
@@ -85,6 +86,12 @@ def _check(field: Field) -> None:
 def _check_history(history: History) -> None:
     if history.event_type in EVERY:
         raise QueryError(f"{history.event_type} goes into no history", history.line, history.column)
+    if history.event_type != event_type(history.event_type):
+        raise QueryError(
+            f"no event is of the type {history.event_type!r}: it would be {event_type(history.event_type)!r}",
+            history.line,
+            history.column,
+        )
     asked = [] if history.where is None else list(fields(history.where))
     for field in (*asked, *(() if history.field is None else (history.field,))):
         name = ".".join(field.path)
