@@ -190,6 +190,7 @@ def create_app(
             flows.DRAFT: warner,
             "bridge": definitions.sender(catalogue, "bridge"),
             "redirect": definitions.sender(catalogue, "redirect"),
+            "heartbeat": definitions.rememberer(catalogue),
         },
         probers={"segment": segments.prober(store, now_ms)},
     )

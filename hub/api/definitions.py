@@ -18,6 +18,7 @@ from hub.api.body import read_body
 from hub.api.lines import check_lines
 from hub.api.problems import Conflict, NotFound
 from hub.api.responses import json_response
+from hub.conditions.unkept import unkept
 from hub.definitions import api_keys, heartbeats
 from hub.definitions.catalogue import Catalogue, Entry
 from hub.definitions.event_types import built_in
@@ -243,6 +244,17 @@ def sender(catalogue: Catalogue, door: Door) -> Warner:
         except InvalidPayload as exc:
             return [{"where": "source", "detail": f"{exc.detail}: {spec.source!r}. {_UNTIL_THEN[door]}"}]
         return []
+
+    return warn
+
+
+def rememberer(catalogue: Catalogue) -> Warner:
+    """Whether profiles keep what the condition of a heartbeat asks for."""
+
+    def warn(spec: Any) -> list[dict[str, Any]]:
+        segments = (entry.spec for entry in catalogue.entries("segment").values())
+        kept = [one.condition for one in segments if isinstance(one, Segment) and one.condition]
+        return [{"where": "condition", "detail": why} for why in unkept(spec.condition, kept)]
 
     return warn
 

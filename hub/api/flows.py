@@ -24,7 +24,7 @@ from hub.flows.check import Checked, FlowError, check
 from hub.flows.compiled import compile_flow
 from hub.flows.effects import Answer, LookUp
 from hub.flows.overdue import MOST_S
-from hub.flows.references import unknown
+from hub.flows.references import unkept_histories, unknown
 from hub.flows.registry import described
 from hub.flows.run import Documents
 from hub.flows.trial import TrialError, try_flow
@@ -87,7 +87,8 @@ def warner(catalogue: Catalogue) -> Warner:
 
 def warned(found: Checked, spec: Flow, catalogue: Catalogue) -> list[dict[str, Any]]:
     """As JSON. Args: found: of the flow."""
-    return [told(problem) for problem in (*found.warnings, *unknown(spec, catalogue.entries))]
+    odd = (*unknown(spec, catalogue.entries), *unkept_histories(spec, found.parts, catalogue.entries))
+    return [told(problem) for problem in (*found.warnings, *odd)]
 
 
 class Flows:

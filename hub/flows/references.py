@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, TypeAlias, cast
 
+from pydantic import BaseModel
+
+from hub.conditions.unkept import unkept
 from hub.definitions.catalogue import Entry
 from hub.definitions.flows import OnEntered, OnHeartbeat, OnLeft
 from hub.definitions.heartbeats import built_in
-from hub.definitions.kinds import Destination, Flow
+from hub.definitions.kinds import Destination, Flow, Segment
 from hub.edge.mapping.problems import Problem
+from hub.flows.check import Part
 from hub.flows.deciding import powerless
+from hub.flows.fields import Query
 
 Defined: TypeAlias = Callable[[str], Mapping[str, Entry]]
 """Definitions of a kind, by id: `Catalogue.entries`."""
@@ -47,6 +52,33 @@ def unknown(flow: Flow, defined: Defined) -> Iterator[Problem]:
             why = _of_destination(node.config["destination"], node.type, defined("destination"))
             if why:
                 yield Problem(("nodes", id, "config", "destination"), why)
+
+
+def unkept_histories(flow: Flow, parts: Mapping[str, Part], defined: Defined) -> Iterator[Problem]:
+    """Conditions on what profiles do not keep. Args: parts: of the flow, compiled."""
+    segments = [cast("Segment", entry.spec).condition for entry in defined("segment").values()]
+    kept = [condition for condition in segments if condition]
+    for place, trigger in enumerate(flow.triggers):
+        for why in unkept(getattr(trigger, "condition", ""), kept):
+            yield Problem(("triggers", place, "condition"), why)
+    for id, part in parts.items():
+        if not part.skip:
+            for query in _queries(part.config):
+                yield from (Problem(("nodes", id, "config"), why) for why in unkept(query.source, kept))
+
+
+def _queries(value: object) -> Iterator[Query]:
+    if isinstance(value, Query):
+        yield value
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from _queries(getattr(value, name))
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _queries(item)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _queries(item)
 
 
 def _of_destination(id: str, node: str, destinations: Mapping[str, Entry]) -> str:
