@@ -211,6 +211,28 @@ def test_a_plan_that_is_bad() -> None:
     assert (site.task.state, site.task.error) == ("failed", "there is no such file")
 
 
+def test_what_a_task_waits_for_is_told_meanwhile() -> None:
+    seen: list[str] = []
+
+    class Waiting(Counting):
+        def plan(self, task: Task) -> Iterable[Planned]:
+            seen.append(site.task.error)
+            return super().plan(task)
+
+        def pages(self, task: Task, part: Slice) -> Iterator[Page]:
+            seen.append(site.store.slices("t")[0].error)
+            return super().pages(task, part)
+
+    site = Site(10)
+    site.work = Waiting()
+    site.work.plans = [Unavailable("import", "nobody answers")]
+    assert site.doer().do("t", PLAN) == "done"
+    site.work.trouble = [Unavailable("import", "they hung up")]
+    assert site.doer().do("t", 0) == "done"
+    assert seen == ["", "import: nobody answers", "", "import: they hung up"]
+    assert (site.task.state, site.task.error, site.store.slices("t")[0].error) == ("done", "", "")
+
+
 def test_stopped_it_goes_on_where_it_was() -> None:
     site = Site(10)
     site.doer().do("t", PLAN)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, closing
 from importlib import import_module
 from typing import Final, Protocol
@@ -93,7 +93,7 @@ class Doer:
             return "done" if planned else "over"
 
         try:
-            done = patiently(act, self._desk.stopping)
+            done = self._patiently(act, lambda why: self._note_plan(task, why, is_final=False))
         except Failed as exc:
             self._note_plan(task, str(exc), is_final=True)
             return "failed"
@@ -118,18 +118,40 @@ class Doer:
         def act() -> str:
             return self._pages(task, kind, at, until)
 
+        def waits(why: str) -> None:
+            # none of its own fault: it goes on whenever that is there again
+            self._note(task, at[0], why, is_final=False, is_fault=False)
+
         try:
-            return patiently(act, self._desk.stopping)
+            return self._patiently(act, waits)
         except Failed as exc:
             self._note(task, at[0], str(exc), is_final=True)
             return "failed"
         except Unavailable as exc:
-            # none of its own fault: it goes on whenever that is there again
-            self._note(task, at[0], str(exc), is_final=False, is_fault=False)
+            waits(str(exc))
             return "waits"
         except Exception as exc:
             self._note(task, at[0], _words(exc), is_final=at[0].begun >= MOST_BEGUN)
             raise
+
+    def _patiently(self, act: Callable[[], str], waits: Callable[[str], None]) -> str:
+        """As `patiently`. Args: waits: is told what it waits for, as people see the task meanwhile."""
+        told = ""
+
+        def tried() -> str:
+            nonlocal told
+            try:
+                return act()
+            except Unavailable as exc:
+                if str(exc) != told:
+                    try:
+                        waits(str(exc))
+                        told = str(exc)
+                    except Unavailable as away:  # the store: it is told when that is back
+                        log.warning("task.not_noted", error=str(away))
+                raise
+
+        return patiently(tried, self._desk.stopping)
 
     def _pages(self, task: Task, kind: Kind, at: list[Slice], until: float) -> str:
         """Args: at: the slice as it is saved; it is brought level. until: by time.monotonic()."""
