@@ -24,12 +24,12 @@ from hub.collector.report import Report
 from hub.collector.state import Memory
 from hub.collector.unsent import Unsent
 from hub.ending import at_most
-from hub.errors import Refused, Unavailable
+from hub.errors import HubError, Refused, Unavailable
 from hub.log.keys import KeepingOpener
 from hub.model import Outgoing
 from hub.pipeline.definitions import Definitions
 from hub.pipeline.process import Outcome, process
-from hub.pipeline.records import Decoded, LogRecord, batches, decode
+from hub.pipeline.records import LAST_MS, Decoded, LogRecord, batches, decode
 from hub.pipeline.stop_rule import StopRule
 from hub.settings import Collector as CollectorSettings
 from hub.store.port import Writing
@@ -215,14 +215,22 @@ class Loop:
         trace = None if self._traces is None else self._traces.batch(decoded)
         needed = max((d.inbound["definitions_offset"] for d in decoded if d.inbound is not None), default=-1)
         definitions = self._definitions.at_least(needed)
-        state = self._memory.load(
-            decoded,
-            self._ownership.epoch,
-            self._ownership.progress,
-            self._reading,
-            definitions=definitions,
-            finish=self._finish,
-        )
+        try:
+            state = self._memory.load(
+                decoded,
+                self._ownership.epoch,
+                self._ownership.progress,
+                self._reading,
+                definitions=definitions,
+                finish=self._finish,
+            )
+        except (HubError, MemoryError):
+            raise
+        except Exception as exc:
+            if all(one.inbound is None for one in decoded):
+                raise
+            self._one_by_one(decoded, exc, started)
+            return
         self._at("loaded")
         outcome = process(decoded, state, definitions)
         self._at("processed")
@@ -237,6 +245,15 @@ class Loop:
         self._garbage.after_batch()
         received_ms = [one.inbound["received_at_ms"] for one in decoded if one.inbound is not None]
         self._pending = self._writer.submit(self._write, outcome, offsets, started, received_ms, trace)
+
+    def _one_by_one(self, decoded: Sequence[Decoded], error: Exception, started: float) -> None:
+        """One of these cannot even be looked up: as in `process`, it holds up none of the others."""
+        log.exception("collector.stumbled", records=len(decoded))
+        self._finish()
+        self._memory.clear()
+        for one in decoded:
+            broken = Decoded(one.record, None, f"the collector stumbled over it: {error!r}")
+            self._batch([broken if len(decoded) == 1 else one], started)
 
     def _judge_own(self, outcome: Outcome) -> None:
         """Raises Refused when too much dies here, before anything of this batch is written."""
@@ -351,7 +368,7 @@ def _records(messages: Sequence[Message]) -> list[LogRecord]:
             LogRecord(
                 message.partition() or 0,
                 message.offset() or 0,
-                message.timestamp()[1],
+                min(max(message.timestamp()[1], 0), LAST_MS),  # whoever writes to our topic may put in what they like
                 message.key() or b"",
                 message.value() or b"",
                 read_replay(headers),

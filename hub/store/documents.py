@@ -98,7 +98,7 @@ def _text(start: bytes, truncated: bool) -> str | None:
 def _object(raw: bytes | None) -> dict[str, Any]:
     try:
         return msgspec.json.decode(raw or b"{}", type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         # a letter is the last resort: it is kept and shown even if its headers are no JSON object
         return {"unreadable": (raw or b"").decode("latin-1")}
 

@@ -6,8 +6,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from confluent_kafka import TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Producer, TopicPartition
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
 
 from hub.errors import Refused, Unavailable
 from hub.log.admin import LogAdmin
@@ -16,12 +22,14 @@ from hub.settings import Kafka
 from hub.store import open_store
 from hub.store.port import Store
 from schemas.codec import decode_stored
+from schemas.records import MERGE, Inbound, Merge
 from schemas.topics import EVENTS, STORED
 from tests import stores
 from tests.factories import event, track
 from tests.kafka_tools import define, eventually, read, write_events
 from tests.live.collector import CollectorProcess, collector
 
+YEAR_10000_MS = 253_402_300_800_000
 SUM = {"event_type": "purchase", "fields": [{"event": "properties.n", "profile": "traits.n", "op": "add"}]}
 
 
@@ -122,6 +130,42 @@ def _made_again(settings: Kafka, namespace: str) -> bool:
         return bool(admin.end_offsets())
     except (Unavailable, Refused):
         return False
+
+
+def test_records_of_ours_that_cannot_be_looked_up_are_buried_and_hold_up_nobody(
+    kafka: str, namespace: str, tmp_path: Path
+) -> None:
+    """What a newer release, or somebody else, has put onto the topic: steps of merges, ways of records, times."""
+    settings = _prepare(kafka, namespace)
+    sent = [track("p1", event(f"e{n}", n=1)) for n in range(4)]
+    reason = b'{"kind":"new"}'
+    merge: Merge = {"loser_id": "p9", "loser_version": 0, "snapshot": b"{}", "step": "data", "reason": reason}
+    handed_on: Inbound = {**track("p1", event("e9", n=1)), "forwarded_for": "alias"}
+    other: Inbound = {**sent[0], "id": "m", "body": (MERGE, merge)}
+    point = {"event_type": "purchase", "identifiers": [{"event": "properties.who", "kind": "id"}]}
+    define(settings, namespace, "identification-point", "who", point)
+    write_events(settings, namespace, [*sent[:2], other, handed_on, *sent[2:]])
+    # Kafka before 3.6 takes any time from the future, and this one if it is told to
+    entry = ConfigEntry("message.timestamp.after.max.ms", str(2**62), incremental_operation=AlterConfigOpType.SET)
+    topic = ConfigResource(ResourceType.TOPIC, EVENTS.name(namespace), incremental_configs=[entry])
+    admin = AdminClient({"bootstrap.servers": kafka})
+    admin.incremental_alter_configs([topic])[topic].result()
+    producer = Producer({"bootstrap.servers": kafka})
+    errors: list[object] = []
+    for at_ms in (1, YEAR_10000_MS):
+        producer.produce(
+            EVENTS.name(namespace), b"rubbish", timestamp=at_ms, on_delivery=lambda error, _: errors.append(error)
+        )
+    assert producer.flush(30) == 0
+    assert errors == [None, None]
+    with collector(kafka, namespace, tmp_path) as process:
+        store = _store(tmp_path, namespace)
+        eventually(lambda: _totals(store) == Counts(received=8, stored=4, dead=4))
+        assert "collector.stumbled" in process.log.read_text()
+    profile = store.get("profiles", "p1")
+    assert profile is not None
+    assert profile["traits"]["n"] == 4
+    store.close()
 
 
 @pytest.fixture
