@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from hub.definitions.fields import INDEXED, PROFILE, SOURCE
+from hub.definitions.flows import NODE_ID
 from hub.definitions.kinds import CONSENT_TIME, DELIMITER, GUARDED, IMPORTED_DELIMITER, ORIGIN, PAGE, SENT, WRITE_KEY
 from hub.definitions.schedule import DURATION
 
@@ -25,6 +26,7 @@ _PATTERNS: Final[Mapping[str, str]] = {
     WRITE_KEY: "this is no write key: it has 1 to 256 printable ASCII characters, no space and no colon",
     PAGE: "this is no address of a page: write one that begins with https:// and has no spaces",
     CONSENT_TIME: _DURATION,
+    NODE_ID: "this is no id of a node: write letters, digits, - and _, at most 64, and no - first",
     DELIMITER: _DELIMITER,
     IMPORTED_DELIMITER: _DELIMITER,
 }

@@ -197,7 +197,9 @@ def _triggers(spec: Flow) -> Iterator[Problem]:
     for place, trigger in enumerate(spec.triggers):
         where: Path = ("triggers", place)
         type = getattr(trigger, "event_type", None)
-        if type is not None and type != event_type(type):
+        if type == "*":
+            yield Problem((*where, "event_type"), "a trigger is for one event type, and * is none")
+        elif type is not None and type != event_type(type):
             detail = f"no event is of this type: it would be {event_type(type)!r}"
             yield Problem((*where, "event_type"), detail)
         text = getattr(trigger, "condition", "")

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from hub.conditions.unkept import unkept
 from hub.definitions.catalogue import Entry
-from hub.definitions.flows import OnEntered, OnHeartbeat, OnLeft
+from hub.definitions.flows import OnEntered, OnEvent, OnHeartbeat, OnLeft
 from hub.definitions.heartbeats import built_in
 from hub.definitions.kinds import Destination, Flow, Segment
 from hub.edge.mapping.problems import Problem
@@ -25,15 +25,8 @@ _MAILS: Final = "smtp"
 
 def unknown(flow: Flow, defined: Defined) -> Iterator[Problem]:
     """All of it, in the order of triggers and nodes."""
+    yield from _of_triggers(flow, defined)
     segments = defined("segment")
-    for place, trigger in enumerate(flow.triggers):
-        if isinstance(trigger, OnEntered | OnLeft) and trigger.segment not in segments:
-            words = f"there is no segment {trigger.segment!r}: nobody enters or leaves it"
-            yield Problem(("triggers", place, "segment"), words)
-        elif isinstance(trigger, OnHeartbeat) and trigger.heartbeat not in {**built_in(), **defined("heartbeat")}:
-            yield Problem(
-                ("triggers", place, "heartbeat"), f"there is no heartbeat {trigger.heartbeat!r}: it never beats"
-            )
     odd: dict[str, list[str]] = {}
     for id, why in powerless(flow, segments):
         odd.setdefault(id, []).append(why)
@@ -52,6 +45,25 @@ def unknown(flow: Flow, defined: Defined) -> Iterator[Problem]:
             why = _of_destination(node.config["destination"], node.type, defined("destination"))
             if why:
                 yield Problem(("nodes", id, "config", "destination"), why)
+
+
+def _of_triggers(flow: Flow, defined: Defined) -> Iterator[Problem]:
+    segments = defined("segment")
+    for place, trigger in enumerate(flow.triggers):
+        if isinstance(trigger, OnEntered | OnLeft) and trigger.segment not in segments:
+            words = f"there is no segment {trigger.segment!r}: nobody enters or leaves it"
+            yield Problem(("triggers", place, "segment"), words)
+        elif isinstance(trigger, OnEvent) and _is_strange(trigger.source, defined("source")):
+            words = f"there is no event source {trigger.source!r}: nothing comes from it"
+            yield Problem(("triggers", place, "source"), words)
+        elif isinstance(trigger, OnHeartbeat) and trigger.heartbeat not in {**built_in(), **defined("heartbeat")}:
+            yield Problem(
+                ("triggers", place, "heartbeat"), f"there is no heartbeat {trigger.heartbeat!r}: it never beats"
+            )
+
+
+def _is_strange(source: str, sources: Mapping[str, Entry]) -> bool:
+    return bool(source) and not source.startswith("@") and source not in sources  # @: the hub's own
 
 
 def unkept_histories(flow: Flow, parts: Mapping[str, Part], defined: Defined) -> Iterator[Problem]:

@@ -86,7 +86,14 @@ class Triggers:
         found = [one for key in _keys_of(event) for one in self._waiting.get(key, ())]
         if not found:
             return
-        scope = {"payload": {}, "event": event, "profile": profile, "session": session, "memory": {}, "flow": {}}
+        scope = {
+            "payload": event.get("properties", {}),  # as a run begins
+            "event": event,
+            "profile": profile,
+            "session": session,
+            "memory": {},
+            "flow": {},
+        }
         source = event["source"]["id"]
         done: set[str] = set()
         for one in found:

@@ -164,6 +164,9 @@ async def test_what_a_flow_names_and_is_not_there_is_said(hub: Running, tmp_path
         {"type": "segment-entered", "segment": "none"},
         {"type": "heartbeat", "heartbeat": "none"},
         {"type": "heartbeat", "heartbeat": "visit-ended"},
+        {"type": "event", "event_type": "purchase", "source": "none"},
+        {"type": "event", "event_type": "purchase", "source": "@flow"},
+        {"type": "event", "event_type": "purchase", "condition": "count(purchase) > 1"},
     ]
     flow = {"triggers": triggers, "nodes": nodes}
     settings = {"url": "http://127.0.0.1:1/"}
@@ -176,13 +179,16 @@ async def test_what_a_flow_names_and_is_not_there_is_said(hub: Running, tmp_path
     assert [one["where"] for one in warnings] == [
         "triggers[0].segment",
         "triggers[1].heartbeat",
+        "triggers[3].source",
         "nodes.mail.config.destination",
         "nodes.tell.config.destination",
         "nodes.vip.config.segments",
         "nodes.in",
+        "triggers[5].condition",
     ]
-    assert "is of type http" in warnings[2]["detail"]
-    assert "there is no destination 'nowhere'" in warnings[3]["detail"]
+    assert "is of type http" in warnings[3]["detail"]
+    assert "there is no destination 'nowhere'" in warnings[4]["detail"]
+    assert "profiles do not keep count(purchase)" in warnings[-1]["detail"]
     same = [saved.json(), (await hub.admin.get("/flows/tea")).json(), (await hub.define("flow", "b", **flow)).json()]
     same.append((await hub.admin.post("/flows/check", json=flow)).json())
     assert all(one["warnings"] == warnings for one in same)
@@ -199,5 +205,5 @@ async def test_what_a_flow_names_and_is_not_there_is_said(hub: Running, tmp_path
         check=True,
         env={**os.environ, "HUB_ADMIN_KEY": KEY},
     )
-    assert asked.stdout.count("warning: ") == 6
+    assert asked.stdout.count("warning: ") == 8
     assert f"{tmp_path / 'tea.yaml'}:" in asked.stdout

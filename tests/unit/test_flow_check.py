@@ -129,12 +129,14 @@ def test_triggers_are_checked() -> None:
         {"type": "segment-entered", "segment": "vip", "condition": "profile@traits.x ="},
         {"type": "schedule", "every": "1d", "condition": "traits.age >"},
         {"type": "schedule", "every": "1d", "condition": "event@type = x"},
+        {"type": "event", "event_type": "*"},
     ]
     found = problems(GOOD, triggers=triggers)
     assert "triggers[0].event_type: no event is of this type: it would be 'order-done'" in found
     assert any(one.startswith("triggers[1].condition: ") for one in found)
     assert any(one.startswith("triggers[2].condition: ") for one in found)
     assert "triggers[3].condition: profiles have no event@" in found
+    assert "triggers[4].event_type: a trigger is for one event type, and * is none" in found
     for wrong in ({"type": "event"}, {"type": "schedule"}, {"type": "schedule", "cron": "61 * * * *"}, {"type": "x"}):
         with pytest.raises(ValidationError):
             spec(GOOD, triggers=[wrong])

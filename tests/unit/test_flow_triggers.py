@@ -31,9 +31,10 @@ def test_events() -> None:
                 {"type": "event", "event_type": "visit"}, {"type": "manual"}, {"type": "schedule", "every": "1d"}
             ),
             "g": flow({**purchase, "source": "shop"}, purchase),
+            "h": flow({**purchase, "condition": "amount > 10 AND payload@amount < 100"}),
         }
     )
-    assert fired(triggers, EVENT) == ["a/3/event", "b/3/event", "g/3/event"]  # each once
+    assert fired(triggers, EVENT) == ["a/3/event", "b/3/event", "g/3/event", "h/3/event"]  # each once
     assert fired(triggers, {**EVENT, "type": "other"}) == []
     assert fired(triggers, {**EVENT, "type": "visit"}) == ["f/3/event"]
     ((_, _, what),) = triggers.of(Documents({**EVENT, "type": "visit"}, PROFILE), NOW_MS)

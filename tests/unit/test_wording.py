@@ -24,6 +24,7 @@ from hub.migration.spec import TakeoverSpec
         ("mapping", {"event_type": "a", "fields": [{"event": "type", "profile": "pii.a"}]}, "such as traits.city"),
         ("event-type", {"copy": {"pii.a": "properties.a"}}, "below data, traits, hit or device"),
         ("pseudonym", {"event_type": "a", "fields": [{"event": "data.a"}]}, "below properties or context"),
+        ("flow", {"nodes": {"a b": {"type": "start"}}}, "no id of a node"),
         ("data-compliance", {"event_type": "a", "fields": [{"event": "ip", "consents": ["a"]}]}, "such as request.ip"),
     ],
 )
