@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from hub.cli.brokers import kafka_of
 from hub.definitions.catalogue import Catalogue
 from hub.definitions.secrets import KEY
 from hub.imports import local
@@ -82,10 +83,7 @@ def place(
     """The hub that runs here, or that settings name. Raises typer.BadParameter."""
     folder = (data or settings.data).absolute()
     running = state.read(folder) if folder.is_dir() else None
-    brokers = bootstrap or settings.kafka.bootstrap or (running.kafka if running else "")
-    if not brokers:
-        raise typer.BadParameter("no hub runs here, so say where Kafka is", param_hint="--bootstrap")
-    kafka = settings.kafka.model_copy(update={"bootstrap": brokers})
+    kafka = kafka_of(settings.kafka, running, bootstrap)
     found = {"kafka": kafka, "data": folder, "namespace": running.namespace if running else settings.namespace}
     return Place(settings.model_copy(update=found), environ, now_ms)
 

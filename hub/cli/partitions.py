@@ -54,6 +54,7 @@ def _run(bootstrap: str, data: Path | None, to: int | None, within_s: float) -> 
     # here, not above: every process of the hub is `hub …`, and need not import what this does
     from contextlib import closing
 
+    from hub.cli.brokers import kafka_of
     from hub.collector.growing import Growing
     from hub.errors import HubError
     from hub.logs import configure
@@ -64,15 +65,13 @@ def _run(bootstrap: str, data: Path | None, to: int | None, within_s: float) -> 
     configure(settings.log.model_copy(update={"level": "error"}))  # what it says is said by the steps
     folder = (data or settings.data).absolute()
     running = state.read(folder) if folder.is_dir() else None
-    brokers = bootstrap or settings.kafka.bootstrap or (running.kafka if running else "")
-    if not brokers:
-        raise typer.BadParameter("no hub runs here, so say where Kafka is", param_hint="--bootstrap")
+    kafka = kafka_of(settings.kafka, running, bootstrap)
     namespace = running.namespace if running else settings.namespace
     store_url = settings.model_copy(update={"data": folder, "namespace": namespace}).store_url
     try:
         with closing(open_store(store_url)) as store:
             growing = Growing(
-                settings.kafka.model_copy(update={"bootstrap": brokers}),
+                kafka,
                 namespace,
                 store,
                 lambda: time.time_ns() // 1_000_000,

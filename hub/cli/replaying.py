@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 import typer
 
+from hub.cli.brokers import kafka_of
 from hub.cli.progress import Step, shown
 from hub.pipeline.data_keys import Wrapping
 from hub.pipeline.sealed import Sealer
@@ -33,14 +34,12 @@ def options(
     """The options, with the hub that runs here filled in. Raises typer.BadParameter."""
     folder = (data or settings.data).absolute()
     running = state.read(folder) if folder.is_dir() else None
-    brokers = bootstrap or settings.kafka.bootstrap or (running.kafka if running else "")
-    if not brokers:
-        raise typer.BadParameter("no hub runs here, so say where Kafka is", param_hint="--bootstrap")
+    kafka = kafka_of(settings.kafka, running, bootstrap)
     namespace = running.namespace if running else settings.namespace
     at = settings.model_copy(update={"data": folder, "namespace": namespace})
     wrapping = Wrapping(secret_key(settings.secret_key, folder))
     return Options(
-        kafka=settings.kafka.model_copy(update={"bootstrap": brokers}),
+        kafka=kafka,
         namespace=namespace,
         store_url=at.store_url,
         data=folder,

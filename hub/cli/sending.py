@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from hub.cli.brokers import kafka_of
 from hub.edge.expression import ExpressionError
 from hub.edge.mapping import MappingError
 from hub.send import Options, SendError, Summary, send_file
@@ -50,12 +51,10 @@ def where(options: Options, settings: Settings, data: Path | None, url: str, boo
             ca_file=settings.api.ca_file,
             api_key=settings.key.get_secret_value() if settings.key else "",
         )
-    brokers = bootstrap or settings.kafka.bootstrap or (running.kafka if running else "")
-    if not brokers:
-        raise typer.BadParameter("no hub runs here, so say where Kafka is", param_hint="--bootstrap")
+    kafka = kafka_of(settings.kafka, running, bootstrap)
     if not options.topic:
         raise typer.BadParameter("which topic?", param_hint="--topic")
-    return replace(options, kafka=settings.kafka.model_copy(update={"bootstrap": brokers}))
+    return replace(options, kafka=kafka)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Final
 
 from confluent_kafka import KafkaException, TopicCollection
@@ -15,7 +16,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 
 from hub.doctor.finding import FAIL, OK, WARN, Finding
 from hub.errors import Unavailable
-from hub.log.config import admin_config
+from hub.log.reaching import admin_client
 from hub.settings import Kafka
 from schemas.topics import TOPICS, Topic
 
@@ -32,7 +33,11 @@ class Cluster:
         """Does not connect yet."""
         self.kafka = kafka
         self.namespace = namespace
-        self.client = AdminClient(admin_config(kafka))
+
+    @cached_property
+    def client(self) -> AdminClient:
+        """Raises Refused: such options there cannot be."""
+        return admin_client(self.kafka)
 
     def ask(self, act: Any) -> Any:
         """Raises Unavailable."""

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka.admin import NewPartitions, NewTopic, OffsetSpec  # type: ignore[attr-defined]
 
 from hub.errors import Refused, Unavailable
-from hub.log.config import admin_config
+from hub.log.reaching import admin_client
 from hub.settings import Kafka
 from schemas.topics import EVENTS, TOPICS, Topic
 
@@ -23,10 +23,10 @@ class LogAdmin:
     """Admin calls on the hub's Kafka. Thread-safe; every call blocks for 10 s at most, then raises Unavailable."""
 
     def __init__(self, kafka: Kafka, namespace: str) -> None:
-        """Does not connect yet."""
+        """Does not connect yet. Raises Refused: such options there cannot be."""
         self._kafka = kafka
         self._namespace = namespace
-        self._client = AdminClient(admin_config(kafka))
+        self._client = admin_client(kafka)
 
     def ping(self) -> None:
         """Raises Unavailable when no broker answers."""

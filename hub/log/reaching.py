@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
@@ -15,6 +15,14 @@ ANSWER_S: Final = 1.0
 """A slow connection is made meanwhile, and found the next time."""
 
 
+def admin_client(kafka: Kafka, **extra: Any) -> AdminClient:
+    """It does not connect yet. Raises Refused: such options there cannot be."""
+    try:
+        return AdminClient(admin_config(kafka, **extra))
+    except KafkaException as exc:
+        raise Refused("kafka", f"no client of Kafka can be made (HUB_KAFKA__…): {exc.args[0].str()}") from exc
+
+
 class Reaching:
     """One connection, kept between two questions. For one thread."""
 
@@ -23,10 +31,7 @@ class Reaching:
         self._bootstrap = kafka.bootstrap
         self._why = ""
         self._refusal = ""
-        try:
-            self._client = AdminClient(admin_config(kafka, error_cb=self._heard))
-        except KafkaException as exc:
-            raise Refused("kafka", f"no client of Kafka can be made (HUB_KAFKA__…): {exc.args[0].str()}") from exc
+        self._client = admin_client(kafka, error_cb=self._heard)
 
     def __call__(self) -> None:
         """Raises: Unavailable: no broker answers. Refused: one does not let us in."""

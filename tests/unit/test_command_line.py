@@ -11,13 +11,18 @@ from typing import Any
 import httpx
 import pytest
 from rich.markup import render
-from typer import Exit
+from typer import BadParameter, Exit
 from typer.main import get_command
 
 from hub.__main__ import app
 from hub.cli.asking import table
+from hub.cli.brokers import kafka_of
 from hub.cli.rest import Rest, detail
-from hub.settings import Settings
+from hub.doctor.finding import carefully
+from hub.doctor.kafka import Cluster, brokers
+from hub.errors import Refused
+from hub.log.admin import LogAdmin
+from hub.settings import Kafka, Settings
 
 
 def commands(command: Any, name: str = "hub") -> Iterator[tuple[str, Any]]:
@@ -78,3 +83,19 @@ def test_a_table_has_whole_ids_and_no_empty_columns(capsys: pytest.CaptureFixtur
     assert "due_at" not in said
     assert "name" not in said
     assert "…" not in said
+
+
+def test_an_option_that_kafka_does_not_have_is_named_before_anything_is_done() -> None:
+    kafka = Kafka(bootstrap="127.0.0.1:1", options={"nope": 1})
+    with pytest.raises(BadParameter, match=r'HUB_KAFKA__….*"nope"'):
+        kafka_of(kafka, None, "")
+    with pytest.raises(Refused, match='"nope"'):
+        LogAdmin(kafka, "hub")
+    (found,) = carefully("Kafka", lambda: brokers(Cluster(kafka, "hub")))
+    assert (found.level, '"nope"' in found.detail) == ("fail", True)
+
+
+def test_without_a_kafka_a_command_says_where_one_may_come_from() -> None:
+    with pytest.raises(BadParameter, match="`hub up`"):
+        kafka_of(Kafka(), None, "")
+    assert kafka_of(Kafka(bootstrap="a:1"), None, "b:2").bootstrap == "b:2"
