@@ -54,6 +54,14 @@ def test_days_of_23_and_25_hours() -> None:
     assert hours == ["2026-10-25T02:00:00+02:00", "2026-10-25T02:00:00+01:00", "2026-10-25T03:00:00+01:00"]
 
 
+def test_minutes_and_hours_are_whole_whenever_the_first_one_is_asked_for() -> None:
+    """The first one begins before that."""
+    minutes = begins("2026-01-01T00:00:30Z", "2026-01-01T00:02:00Z", "minute")
+    assert minutes == ["2026-01-01T00:00:00+00:00", "2026-01-01T00:01:00+00:00"]
+    hours = begins("2026-01-01T00:20:30Z", "2026-01-01T02:00:00Z", "hour")
+    assert hours == ["2026-01-01T00:00:00+00:00", "2026-01-01T01:00:00+00:00"]
+
+
 def test_hours_of_a_zone_with_half_an_hour() -> None:
     assert begins("2026-01-01T00:00:00Z", "2026-01-01T01:00:00Z", "hour", "Asia/Kolkata") == [
         "2026-01-01T05:00:00+05:30",
