@@ -75,6 +75,23 @@ def test_it_grows_while_events_wait_no_longer_than_usual_and_shrinks_when_they_d
     assert pace.size == LEAST_EVENTS
 
 
+def test_it_shrinks_once_for_what_the_same_window_has_let_through():
+    pace = Pace(SLOWDOWN)
+    now_s, offset = measured(pace)
+    for n in range(offset, offset + 10):
+        now_s = turn(pace, USUAL_S, now_s, n)
+    offset += 10
+    grown = pace.size
+    for n in (offset, offset + 1):
+        pace.enter(grown // 2)
+        pace.land(grown // 2, 0, n, now_s)
+    pace.look({0: offset, 1: offset}, now_s + 3.99 * USUAL_S)
+    pace.look({0: offset + 1, 1: offset + 1}, now_s + 4 * USUAL_S)
+    assert (shrunk := pace.size) < grown
+    pace.look({0: offset + 2, 1: offset + 2}, now_s + 5 * USUAL_S)
+    assert pace.size == shrunk
+
+
 def test_alone_it_is_as_large_as_what_is_stored_in_the_time_that_a_first_live_event_may_wait():
     pace = Pace(SLOWDOWN)
     now_s, offset = measured(pace)
