@@ -40,7 +40,15 @@ def test_private_addresses_are_refused(address: str) -> None:
         allowed("https://shop.example/", to(PUBLIC, address))
 
 
-@pytest.mark.parametrize("address", [PUBLIC, "2606:2800:220:1:248:1893:25c8:1946", "64:ff9b::93.184.216.34"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        PUBLIC,
+        "2606:2800:220:1:248:1893:25c8:1946",
+        "2606:2800:220:1::10.0.0.1",  # no IPv4 address stands in there, whatever its end looks like
+        "64:ff9b::93.184.216.34",
+    ],
+)
 def test_public_addresses_are_allowed_and_named(address: str) -> None:
     assert allowed("https://shop.example/x", to(address, address)) == [address]
 
