@@ -119,6 +119,15 @@ def test_a_run_is_spread_evenly_and_in_the_end_nothing_is_left_out() -> None:
     assert plan.room(one, done, START + 60_000) == plan.AHEAD, "it has passed: whatever there is"
 
 
+@pytest.mark.parametrize(
+    ("rate", "profiles", "allowed"), [(100, 1_000, 3), (100_000, 20_000, 1)], ids=["rate", "spread"]
+)
+def test_of_a_rate_and_a_spread_the_slower_counts(rate: float, profiles: int, allowed: int) -> None:
+    """12 s of 60 have passed: 1,201 profiles by the first rate; 20,001 of 100,000 by the spread."""
+    one = run(rate_limit=rate, jitter_ms=60_000, total=100_000, slices=10, profiles=profiles)
+    assert plan.room(one, NOTHING | {"done": 10}, START + 12_000) == allowed
+
+
 def test_a_clock_that_goes_back_does_not_stop_a_run() -> None:
     one = run(rate_limit=1_000, slices=5, profiles=5_000)
     earlier = START - 3_600_000
