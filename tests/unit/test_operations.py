@@ -316,3 +316,12 @@ def test_a_list_that_something_was_removed_from_is_still_merged_as_it_was() -> N
     mapped(ours, {"value": "x", "profile": "traits.list", "op": "remove"}, at=time_of(9), sender="a")
     merge(ours, theirs.doc)
     assert sorted(ours.doc["traits"]["list"]) == ["y", "y", "y", "z"]
+
+
+@pytest.mark.parametrize(("second", "expected"), [(1, "ours"), (5, "ours"), (9, "theirs")])
+def test_a_field_that_no_mapping_has_made_goes_to_whoever_was_updated_later(second: int, expected: str) -> None:
+    ours, theirs = fresh("a", plan="ours"), fresh("b", plan="theirs", more="theirs")
+    ours.doc["metadata"]["time"]["update"] = time_of(5)
+    theirs.doc["metadata"]["time"]["update"] = time_of(second)
+    merge(ours, theirs.doc)
+    assert ours.doc["traits"] == {"plan": expected, "more": "theirs"}
