@@ -36,14 +36,11 @@ from hub.log.bulk import BulkWindow
 from hub.log.config import producer_config
 from hub.log.follower import Follower
 from hub.log.progress import Progress
-from hub.log.sealing import Sealing
-from hub.pipeline.data_keys import Wrapping
-from hub.pipeline.sealed import Sealer
 from hub.settings import Settings
-from hub.stack.keys import identity_key, secret_key
+from hub.stack.keys import identity_key
+from hub.stack.sealing import sealing_of
 from hub.telemetry.start import opened as telemetry_of
 from schemas.bridges import Keys
-from schemas.topics import KEYS
 
 log: Final = structlog.get_logger()
 
@@ -80,7 +77,7 @@ def run(settings: Settings) -> None:
             stop_window=settings.bridges.stop_window,
             bulk=bulk,
             process=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
-            sealing=_sealing(settings) if settings.privacy.shredding else None,
+            sealing=sealing_of(settings),
             reserve=reserve,
             tracing=stack.enter_context(telemetry_of(settings.telemetry, "bridges", settings.namespace)),
             telemetry=settings.telemetry,
@@ -101,12 +98,6 @@ def run(settings: Settings) -> None:
         log.info("bridges.started", namespace=settings.namespace, process=hub.process)
         uvloop.run(_until_signal(hub, settings.redis.address, runners))
         log.info("bridges.stopped")
-
-
-def _sealing(settings: Settings) -> Sealing:
-    wrapping = Wrapping(secret_key(settings.secret_key, settings.data))
-    sealer = Sealer(wrapping, identity_key(settings.identity.key, settings.data))
-    return Sealing(sealer, KEYS.name(settings.namespace))
 
 
 async def _until_signal(hub: Hub, redis_url: str, runners: list[Runner]) -> None:

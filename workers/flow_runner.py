@@ -26,12 +26,13 @@ from hub.jobs.queue import JobQueue
 from hub.jobs.turns import Turns
 from hub.log.window import Window
 from hub.settings import Settings
+from hub.stack.sealing import sealing_of
 from hub.store.port import Store
 from hub.store.query import QueryError
 from hub.telemetry.start import opened
 from schemas.jobs import SCHEDULER, SEGMENTATION
 from schemas.topics import EVENTS
-from workers.agents.outbox import Outbox, sealing_of
+from workers.agents.outbox import Outbox
 from workers.jobs.desk import Desk
 
 if TYPE_CHECKING:

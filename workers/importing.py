@@ -18,9 +18,8 @@ from hub.imports.run import opened as open_import
 from hub.imports.sources import Reach
 from hub.imports.spec import ImportSpec
 from hub.jobs.kind import Failed
-from hub.pipeline.data_keys import Wrapping
-from hub.pipeline.sealed import Sealer
-from hub.stack.keys import identity_key, secret_key
+from hub.stack.keys import secret_key
+from hub.stack.sealing import sealing_of
 from hub.task import Page, Planned, Slice, Task
 from workers.jobs.desk import Desk
 
@@ -71,7 +70,8 @@ class Imports:
     def _outlet(self, task: Task) -> Outlet:
         desk = self._desk
         window = None if task.arguments["priority"] == "live" else desk.window
-        return Outlet(desk.settings.kafka, desk.settings.namespace, window, sealer(desk))
+        sealing = sealing_of(desk.settings)
+        return Outlet(desk.settings.kafka, desk.settings.namespace, window, sealing and sealing.sealer)
 
 
 def opened(desk: Desk, _: ExitStack) -> Imports:
@@ -110,11 +110,3 @@ def _pages(steps: Iterator[Step], done: int) -> Iterator[Page]:
         raise
     if last is not None:
         yield page(last)
-
-
-def sealer(desk: Desk) -> Sealer | None:
-    settings = desk.settings
-    if not settings.privacy.shredding:
-        return None
-    wrapping = Wrapping(secret_key(settings.secret_key, settings.data))
-    return Sealer(wrapping, identity_key(settings.identity.key, settings.data))

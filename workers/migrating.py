@@ -29,9 +29,9 @@ from hub.model import EventKey, Wanted
 from hub.pipeline.privacy import PROFILE, mark
 from hub.pipeline.records import lookup_partitions
 from hub.stack.keys import secret_key
+from hub.stack.sealing import sealing_of
 from hub.task import MOST_SAMPLES, Page, Planned, Slice, Task
 from schemas.codec import encode_inbound
-from workers.importing import sealer
 from workers.jobs.desk import Desk
 
 SAVE_EVERY_S: Final = 0.25
@@ -127,7 +127,8 @@ class Migrating:
     def _outlet(self, spec: TakeoverSpec) -> Outlet:
         desk = self._desk
         window = None if spec.priority == "live" else desk.window
-        return Outlet(desk.settings.kafka, desk.settings.namespace, window, sealer(desk))
+        sealing = sealing_of(desk.settings)
+        return Outlet(desk.settings.kafka, desk.settings.namespace, window, sealing and sealing.sealer)
 
     def _cluster(self, spec: TakeoverSpec) -> Cluster:
         """Raises Refused."""

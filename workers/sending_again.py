@@ -15,12 +15,13 @@ from hub.flows.outward import Outward
 from hub.ids import derived
 from hub.jobs.flow_letters import Asked, SendAgain, asked, destination_of, is_of_flow
 from hub.jobs.kind import Failed, Work
+from hub.stack.sealing import sealing_of
 from hub.task import Page, Planned, Slice, Task
 from schemas.codec import encode_inbound
 from schemas.records import TRACK, Inbound, Track
 from schemas.replays import Replay, replay_header
 from schemas.topics import EVENTS
-from workers.agents.outbox import Outbox, sealing_of
+from workers.agents.outbox import Outbox
 from workers.jobs.desk import Desk
 
 PAGE: Final = 20

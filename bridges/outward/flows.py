@@ -16,12 +16,8 @@ from bridges.outward.messages import Messages
 from hub.definitions.catalogue import Catalogue
 from hub.errors import Unavailable
 from hub.flows.effects import Answer, CallHttp, SendMessage
-from hub.log.sealing import Sealing
-from hub.pipeline.data_keys import Wrapping
-from hub.pipeline.sealed import Sealer
 from hub.settings import Settings
-from hub.stack.keys import identity_key, secret_key
-from schemas.topics import KEYS
+from hub.stack.sealing import sealing_of
 
 T = TypeVar("T")
 
@@ -112,12 +108,6 @@ def _hub(settings: Settings, environ: Mapping[str, str], catalogue: Catalogue, b
         catalogue=catalogue,
         blobs=blobs,
         environ=environ,
-        sealing=_sealing(settings) if settings.privacy.shredding else None,
+        sealing=sealing_of(settings),
         egress=settings.egress,
     )
-
-
-def _sealing(settings: Settings) -> Sealing:
-    wrapping = Wrapping(secret_key(settings.secret_key, settings.data))
-    sealer = Sealer(wrapping, identity_key(settings.identity.key, settings.data))
-    return Sealing(sealer, KEYS.name(settings.namespace))

@@ -31,11 +31,10 @@ from hub.log.admin import LogAdmin
 from hub.log.bulk import BulkWindow
 from hub.log.follower import Follower
 from hub.log.progress import Progress as Committed
-from hub.pipeline.data_keys import Wrapping
-from hub.pipeline.sealed import Sealer
 from hub.settings import Settings
 from hub.stack import state
 from hub.stack.keys import identity_key, secret_key
+from hub.stack.sealing import sealing_of
 from hub.store.factory import open_store
 from hub.store.port import Store
 
@@ -207,16 +206,13 @@ def _site(place: Place) -> Iterator[imports.Site]:
 @contextmanager
 def _outlet(spec: ImportSpec, place: Place) -> Iterator[Outlet]:
     settings = place.settings
-    sealer = None
-    if settings.privacy.shredding:
-        wrapping = Wrapping(secret_key(settings.secret_key, settings.data))
-        sealer = Sealer(wrapping, identity_key(settings.identity.key, settings.data))
+    sealing = sealing_of(settings)
     with ExitStack() as stack:
         window = None
         if spec.priority == "normal":
             committed = stack.enter_context(closing(Committed(settings.kafka, settings.namespace)))
             window = stack.enter_context(BulkWindow(committed, settings.bulk))
-        yield stack.enter_context(Outlet(settings.kafka, settings.namespace, window, sealer))
+        yield stack.enter_context(Outlet(settings.kafka, settings.namespace, window, sealing and sealing.sealer))
 
 
 class _Blobs:

@@ -15,11 +15,8 @@ from hub.log.fatal import Fatal, serve
 from hub.log.hold import is_held
 from hub.log.sealing import Sealing
 from hub.log.window import Window
-from hub.pipeline.data_keys import Wrapping, key_record
-from hub.pipeline.sealed import Sealer
-from hub.settings import Kafka, Settings
-from hub.stack.keys import identity_key, secret_key
-from schemas.topics import KEYS
+from hub.pipeline.data_keys import key_record
+from hub.settings import Kafka
 
 POLL_S: Final = 0.05
 LINGER_MS: Final = 5.0
@@ -116,15 +113,6 @@ class Outbox:
         """Wait for what is under way, some seconds at most."""
         with suppress(KafkaException):  # a fatal error: nothing is under way any more
             self._producer.flush(2.0)
-
-
-def sealing_of(settings: Settings) -> Sealing | None:
-    """How this hub seals events; None: it does not."""
-    if not settings.privacy.shredding:
-        return None
-    wrapping = Wrapping(secret_key(settings.secret_key, settings.data))
-    sealer = Sealer(wrapping, identity_key(settings.identity.key, settings.data))
-    return Sealing(sealer, KEYS.name(settings.namespace))
 
 
 class _Batch:

@@ -33,6 +33,7 @@ from hub.log.progress import Progress, agents_group
 from hub.segments import timers
 from hub.settings import Settings
 from hub.stack.keys import identity_key
+from hub.stack.sealing import sealing_of
 from hub.store.factory import has_store, open_store
 from hub.task import Task
 from hub.waiting import until_there
@@ -49,7 +50,7 @@ from workers.agents.heartbeats import Heartbeats
 from workers.agents.lanes import Lanes
 from workers.agents.leader import Leader
 from workers.agents.ledger import Ledger
-from workers.agents.outbox import Outbox, sealing_of
+from workers.agents.outbox import Outbox
 from workers.agents.slices import At, Slices
 from workers.agents.ticks import Tick, led
 from workers.agents.triggers import Triggers, of_flows
