@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Final
 
 import pytest
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hub.conditions.crossing import next_crossing
 from hub.conditions.history import note, series_of
-from hub.conditions.moments import due_ms, next_change
+from hub.conditions.moments import _day_of_month, due_ms, next_change
 from hub.conditions.python import compile_python, judge
 from hub.conditions.times import read_time
 from hub.store.query.segment import segment_condition
@@ -231,3 +231,10 @@ def test_whoever_has_many_events_is_looked_at_seldom(events: int) -> None:
     while (moment := moments(document, now)) is not None:
         now, looks = moment, looks + 1
     assert looks == 1
+
+
+def test_a_day_of_the_month_is_what_the_calendar_says() -> None:
+    """Years that 4, 100 and 400 divide are among them."""
+    for ordinal in range(date(1895, 12, 1).toordinal(), date(2105, 1, 1).toordinal(), 7):
+        day = date.fromordinal(ordinal)
+        assert _day_of_month((ordinal - date(1970, 1, 1).toordinal()) * DAY) == day.day, day
