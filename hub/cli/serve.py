@@ -92,7 +92,11 @@ def api() -> None:
 
 def collector(
     accept_gap: Annotated[
-        bool, typer.Option(help="Go on behind records that Kafka has deleted before they were stored.")
+        bool,
+        typer.Option(
+            help="Go on behind records that Kafka has deleted before they were stored, "
+            "and without definitions that it has lost."
+        ),
     ] = False,
 ) -> None:
     """Turn the log into stored events and profiles."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final, cast
 
@@ -16,7 +17,7 @@ from hub.definitions.kinds import EventType, Flow, Segment, Source
 from hub.definitions.kinds import Mapping as MappingDefinition
 from hub.edge.identifiers import Points
 from hub.edge.inbound import identification_points
-from hub.errors import HubError, Unavailable
+from hub.errors import HubError, Refused, Unavailable
 from hub.flows import conditions
 from hub.flows.triggers import Triggers
 from hub.pipeline.definitions import MOST_PROFILES, Definitions
@@ -41,28 +42,38 @@ class CompiledDefinitions:
         timeout_s: float = 30.0,
         places: Places | None = None,
         waited: WaitedTypes | None = None,
+        *,
+        end: Callable[[], int] = lambda: sys.maxsize,
+        accept_gap: bool = False,
     ) -> None:
         """
         Args:
             most_profiles, places: As in `Definitions`.
             timeout_s: How long a record may wait for the definitions that its edge had seen.
             waited: What pauses of flows may wait for; None: nothing.
+            end: The offset that the next record of definitions.v1 will get, as the broker says; raises Unavailable.
+            accept_gap: Records whose definitions are not on the topic any more go on with those that are.
         """
         self._catalogue = catalogue
         self._timeout_s = timeout_s
         self._waited = waited
+        self._end = end
+        self._accept_gap = accept_gap
+        self._accepted = -1
         self._current = Definitions(-1, {}, Points(), catalogue.identity_key, most_profiles, places=places)
         self._entries: Mapping[str, Entry] | None = None
         self._rules: tuple[Mapping[str, Entry], ...] = ()
 
     def at_least(self, offset: int) -> Definitions:
-        """The definitions in force, once they are as new as `offset`. Raises Unavailable."""
-        if not self._catalogue.wait_for(offset, self._timeout_s):
-            raise Unavailable(
-                "kafka",
-                f"definitions.v1 is at offset {self._catalogue.offset}, but a record needs {offset}: "
-                "was the topic made anew?",
-            )
+        """
+        The definitions in force, once they are as new as `offset`.
+
+        Raises:
+            Unavailable: They do not get there in time.
+            Refused: They cannot, as the topic has no such record any more.
+        """
+        if offset > self._catalogue.offset and not (self._accept_gap and self._is_lost(offset)):
+            self._wait_for(offset)
         reached = self._catalogue.offset
         types = self._catalogue.compiled("event-type", _event_types)
         entries = self._catalogue.entries("mapping")
@@ -87,6 +98,30 @@ class CompiledDefinitions:
             self._current = replace(self._current, rules=compile_steps(*map(_specs, rules), key=key))
             self._rules = rules
         return self._current
+
+    def _wait_for(self, offset: int) -> None:
+        if self._catalogue.wait_for(offset, self._timeout_s):
+            return
+        if offset >= self._end():
+            raise Refused(
+                "kafka",
+                f"a record was sent when definitions.v1 had an offset {offset}, and now it ends before that: it was "
+                "made anew or cut short, and what was defined is lost. Define it again (`hub apply`; the store has the "
+                "versions, `GET /definitions/{kind}/{id}/versions`); then `hub collector --accept-gap` goes on with "
+                "what is defined by then",
+            )
+        raise Unavailable(
+            "kafka",
+            f"definitions.v1 is read up to offset {self._catalogue.offset} so far, and a record needs {offset}",
+        )
+
+    def _is_lost(self, offset: int) -> bool:
+        if offset < self._end():
+            return False
+        if offset > self._accepted:
+            log.error("collector.definitions_lost", needed=offset, read=self._catalogue.offset)
+            self._accepted = offset
+        return True
 
     def _flows(self, now: Flows) -> Flows:
         """Those in force; the same as `now` if they are."""

@@ -41,7 +41,7 @@ from hub.settings import Health, Kafka, Telemetry
 from hub.store.factory import open_store
 from hub.telemetry.start import opened as telemetry_of
 from hub.waiting import open_when_there
-from schemas.topics import EVENTS, KEYS, MAX_TOLD_BYTES, STORED
+from schemas.topics import DEFINITIONS, EVENTS, KEYS, MAX_TOLD_BYTES, STORED
 
 if TYPE_CHECKING:
     from hub.telemetry.collecting import Collecting
@@ -136,13 +136,21 @@ def run_collector(
                 group=collector_group(namespace),
             )
         telling = producer_config(kafka, **TELLING)
+        topic, log_admin = EVENTS.name(namespace), LogAdmin(kafka, namespace)
         loop = Loop(
             consumer=consumer,
-            ownership=Ownership(consumer, LogAdmin(kafka, namespace), reading, namespace, accept_gap=accept_gap),
+            ownership=Ownership(consumer, log_admin, reading, namespace, accept_gap=accept_gap),
             output=Output(partial(Producer, telling), namespace, TELL_TIMEOUT_S, sealing),
             reading=reading,
             writing=writing,
-            definitions=CompiledDefinitions(catalogue, most_profiles, places=places(geo), waited=waited),
+            definitions=CompiledDefinitions(
+                catalogue,
+                most_profiles,
+                places=places(geo),
+                waited=waited,
+                end=lambda: log_admin.end_offsets(DEFINITIONS)[0],
+                accept_gap=accept_gap,
+            ),
             settings=settings,
             garbage=Garbage(),
             opener=opener,
@@ -166,7 +174,6 @@ def run_collector(
         )
         stack.enter_context(closing(sweeper))
         sweeper.start()
-        topic, log_admin = EVENTS.name(namespace), LogAdmin(kafka, namespace)
         ghosts = Ghosts(
             kafka,
             collector_group(namespace),
