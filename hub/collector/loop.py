@@ -26,7 +26,7 @@ from hub.collector.unsent import Unsent
 from hub.ending import at_most
 from hub.errors import HubError, Refused, Unavailable
 from hub.log.keys import KeepingOpener
-from hub.model import Outgoing
+from hub.model import Batch, Outgoing, Progress
 from hub.pipeline.definitions import Definitions
 from hub.pipeline.process import Outcome, process
 from hub.pipeline.records import LAST_MS, Decoded, LogRecord, batches, decode
@@ -192,7 +192,7 @@ class Loop:
                 self._garbage.idle()
                 self._forward(self._unsent.take())
             self._reap()
-            self._ownership.raise_if_starved()
+            self._pass(self._ownership.passed(), started)
             return
         self._at("polled")
         if self._opener is not None:
@@ -245,6 +245,23 @@ class Loop:
         self._garbage.after_batch()
         received_ms = [one.inbound["received_at_ms"] for one in decoded if one.inbound is not None]
         self._pending = self._writer.submit(self._write, outcome, offsets, started, received_ms, trace)
+
+    def _pass(self, steps: dict[int, Progress], started: float) -> None:
+        """Over offsets that have no records: nothing is in flight there."""
+        if not steps:
+            return
+        self._finish()
+        nothing = Batch(
+            epoch=self._ownership.epoch,
+            progress=steps,
+            events=[],
+            profiles=[],
+            sessions=[],
+            dead_letters=[],
+            counters={},
+        )
+        outcome = Outcome(self._unsent.with_batch(nothing), [], [], {}, {}, 0)
+        self._pending = self._writer.submit(self._write, outcome, self._ownership.advance(steps), started, (), None)
 
     def _one_by_one(self, decoded: Sequence[Decoded], error: Exception, started: float) -> None:
         """One of these cannot even be looked up: as in `process`, it holds up none of the others."""

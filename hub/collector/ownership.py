@@ -13,6 +13,7 @@ from hub.collector import metrics
 from hub.collector.patient import patient
 from hub.errors import HubError, Refused, Unavailable
 from hub.log.admin import LogAdmin
+from hub.log.reader import LogReader
 from hub.model import Progress
 from hub.pipeline.records import Decoded, LogRecord
 from hub.store.port import Writing
@@ -36,11 +37,19 @@ class Ownership:
     """
 
     def __init__(
-        self, consumer: Consumer, admin: LogAdmin, store: Writing, namespace: str, *, accept_gap: bool = False
+        self,
+        consumer: Consumer,
+        admin: LogAdmin,
+        reader: LogReader,
+        store: Writing,
+        namespace: str,
+        *,
+        accept_gap: bool = False,
     ) -> None:
         """Args: accept_gap: go on behind records that Kafka has deleted before they were stored."""
         self._consumer = consumer
         self._admin = admin
+        self._reader = reader
         self._store = store
         self._topic = EVENTS.name(namespace)
         self._accept_gap = accept_gap
@@ -91,16 +100,18 @@ class Ownership:
                 "kafka", f"no word from the consumer group for {FORGOTTEN_S:.0f} s after it took everything"
             )
 
-    def raise_if_starved(self) -> None:
+    def passed(self) -> dict[int, Progress]:
         """
-        For when nothing has come. Blocks for a moment each ten seconds, for ten at most while Kafka is away.
+        For when nothing has come: partitions that end with offsets that have no records, and the step to their end.
+
+        Blocks for a moment each ten seconds, for ten at most while Kafka is away.
 
         Raises: Unavailable: records lie on the log, and none has come in the time between two looks. librdkafka 2.16
         stays like that when a broker comes back while connections to it hang; a new process reads at once.
         """
         now = time.monotonic()
         if not self._owned or now - self._looked_at < STARVED_S:
-            return
+            return {}
         try:
             ends = self._admin.end_offsets(EVENTS)
         except Unavailable:
@@ -108,8 +119,16 @@ class Ownership:
         behind = {number: self._next[number] for number in self._owned if ends.get(number, 0) > self._next[number]}
         starved = sorted(number for number, next in behind.items() if self._behind.get(number) == next)
         self._behind, self._looked_at = behind, time.monotonic()
-        if starved:
-            raise Unavailable("kafka", f"records of partitions {starved} do not come, though the broker has them")
+        steps = {}
+        for number in starved:
+            first = self._reader.first(number, self._next[number])
+            if first < ends[number]:
+                raise Unavailable("kafka", f"records of partitions {starved} do not come, though the broker has them")
+            log.info("collector.no_records", partition=number, first=self._next[number], last=first - 1)
+            self._next[number] = first
+            if first > self.progress[number]:
+                steps[number] = Progress(self.progress[number], first)
+        return steps
 
     def fresh(self, records: Sequence[LogRecord]) -> list[LogRecord]:
         """Those of partitions that are still ours, each once. Raises Refused at a gap in the offsets."""
@@ -120,19 +139,23 @@ class Ownership:
             if expected is None or record.offset < expected or record.partition in sought:
                 continue
             if record.offset > expected:
-                if self._admin.begin_offsets(EVENTS).get(record.partition, 0) <= expected:
+                if self._admin.begin_offsets(EVENTS).get(record.partition, 0) > expected:
+                    self._gap(record.partition, expected, record.offset)
+                elif self._reader.first(record.partition, expected) < record.offset:
                     self._seek(record.partition, expected, record.offset)
                     sought.add(record.partition)
                     continue
-                self._gap(record.partition, expected, record.offset)
+                else:
+                    last = record.offset - 1
+                    log.info("collector.no_records", partition=record.partition, first=expected, last=last)
             self._next[record.partition] = record.offset + 1
             kept.append(record)
         return kept
 
-    def advance(self, progress: Mapping[int, Progress], decoded: Sequence[Decoded]) -> dict[int, int]:
+    def advance(self, progress: Mapping[int, Progress], decoded: Sequence[Decoded] = ()) -> dict[int, int]:
         """Count a batch as on its way to the store. Returns the offsets to commit once it is there."""
         self.progress = {**self.progress, **{number: step.after for number, step in progress.items()}}
-        offsets: dict[int, int] = {}
+        offsets = {} if decoded else {number: step.after for number, step in progress.items()}
         for one in decoded:
             offsets[one.record.partition] = one.record.offset + 1
         return offsets

@@ -32,6 +32,7 @@ from hub.log.ghosts import Ghosts, Watch
 from hub.log.kept import Kept
 from hub.log.keys import KeepingOpener, KeyLog
 from hub.log.progress import collector_group
+from hub.log.reader import LogReader
 from hub.log.sealing import Sealing
 from hub.pipeline.data_keys import Wrapping
 from hub.pipeline.rules import agent
@@ -139,7 +140,9 @@ def run_collector(
         topic, log_admin = EVENTS.name(namespace), LogAdmin(kafka, namespace)
         loop = Loop(
             consumer=consumer,
-            ownership=Ownership(consumer, log_admin, reading, namespace, accept_gap=accept_gap),
+            ownership=Ownership(
+                consumer, log_admin, LogReader(kafka, namespace), reading, namespace, accept_gap=accept_gap
+            ),
             output=Output(partial(Producer, telling), namespace, TELL_TIMEOUT_S, sealing),
             reading=reading,
             writing=writing,

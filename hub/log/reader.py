@@ -61,6 +61,26 @@ class LogReader:
                     return None
         raise Unavailable("kafka", f"no record of {self._topic} within {TIMEOUT_S:g} s")
 
+    def first(self, partition: int, offset: int) -> int:
+        """
+        The offset of the first record from there on; the partition's end if there is none.
+
+        Not each offset has a record: the end of a transaction takes one, and what a transaction took back leaves some.
+
+        Raises: Unavailable: no answer within 5 s.
+        """
+        deadline = time.monotonic() + TIMEOUT_S
+        with closing(Consumer(self._config)) as consumer:
+            consumer.assign([TopicPartition(self._topic, partition, offset)])
+            while (left_s := deadline - time.monotonic()) > 0:
+                message = consumer.poll(left_s)
+                if message is None:
+                    continue
+                error = message.error()
+                if error is None or error.code() == KafkaError._PARTITION_EOF:
+                    return message.offset() or 0
+        raise Unavailable("kafka", f"{self._topic} was not read within {TIMEOUT_S:g} s")
+
 
 def _record(message: Message) -> Record:
     kind, at_ms = message.timestamp()

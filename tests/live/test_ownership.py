@@ -8,13 +8,15 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 
 from hub.collector import ownership as ownerships
 from hub.collector.ownership import Ownership
 from hub.errors import Unavailable
 from hub.log.admin import LogAdmin
 from hub.log.config import consumer_config
+from hub.log.reader import LogReader
+from hub.model import Progress
 from hub.pipeline.records import LogRecord
 from hub.settings import Kafka
 from hub.store.factory import open_store
@@ -32,7 +34,8 @@ class Owner:
         self.topic = EVENTS.name(namespace)
         self.consumer = Consumer(consumer_config(kafka, f"{namespace}.collector"))
         self.store = open_store(stores.store_url(folder, namespace))
-        self.ownership = Ownership(self.consumer, LogAdmin(kafka, namespace), self.store, namespace)
+        reader = LogReader(kafka, namespace)
+        self.ownership = Ownership(self.consumer, LogAdmin(kafka, namespace), reader, self.store, namespace)
         self.ownership.subscribe()
 
     def read(self) -> list[LogRecord]:
@@ -95,10 +98,10 @@ def test_who_gets_nothing_though_there_is_something_says_so(owner: Owner, monkey
     monkeypatch.setattr(ownerships, "STARVED_S", 0.0)
     owner.consumer.pause([TopicPartition(owner.topic, 0)])  # as good as a client that has stopped fetching
     eventually(lambda: not owner.consumer.consume(1, 0.2))
-    owner.ownership.raise_if_starved()
+    owner.ownership.passed()
 
     with pytest.raises(Unavailable, match="do not come"):
-        owner.ownership.raise_if_starved()
+        owner.ownership.passed()
 
 
 def test_who_has_read_all_is_not_starved(owner: Owner, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,7 +109,32 @@ def test_who_has_read_all_is_not_starved(owner: Owner, monkeypatch: pytest.Monke
     eventually(lambda: read.extend(owner.read()) or len(read) >= RECORDS)
     monkeypatch.setattr(ownerships, "STARVED_S", 0.0)
     for _ in range(3):
-        owner.ownership.raise_if_starved()
+        owner.ownership.passed()
+
+
+def test_offsets_without_records_are_passed(
+    owner: Owner, kafka: str, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A transaction of somebody else's leaves one at its end, and those of what it has taken back."""
+    producer = Producer({"bootstrap.servers": kafka, "transactional.id": namespace})
+    producer.init_transactions(60)
+    for end in (producer.commit_transaction, producer.abort_transaction, producer.commit_transaction):
+        producer.begin_transaction()
+        producer.produce(owner.topic, b"taken", b"key")
+        assert producer.flush(60) == 0
+        end(60)
+    end_offset = RECORDS + 6
+    read: list[int] = []
+    eventually(lambda: read.extend(one.offset for one in owner.read()) or len(read) == RECORDS + 2)
+    assert read == [*range(RECORDS), RECORDS, RECORDS + 4]
+    owner.ownership.advance({0: Progress(0, read[-1] + 1)})
+    monkeypatch.setattr(ownerships, "STARVED_S", 0.0)
+    assert owner.ownership.passed() == {}
+    step = {0: Progress(read[-1] + 1, end_offset)}
+    assert owner.ownership.passed() == step
+    assert owner.ownership.advance(step) == {0: end_offset}
+    assert owner.ownership.passed() == {}
+    assert owner.ownership.passed() == {}
 
 
 def test_where_nobody_has_begun_there_is_a_place_to_begin_at_before_anything_is_read(
