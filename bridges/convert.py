@@ -14,6 +14,7 @@ from hub.edge.functions import NO_META
 from hub.edge.inbound import Taken, refused
 from hub.edge.mapping import ID_HEADER, CompiledMapping
 from hub.edge.repeatable import LARGEST_BYTES, encoded, events_in, taken
+from hub.edge.times import within
 from hub.errors import InvalidPayload
 from hub.ids import derived, is_uuid
 from hub.settings import Limits
@@ -171,7 +172,7 @@ class Converter:
             body_sha256=None if blob is None else hashlib.sha256(blob).hexdigest(),
             payload_id=payload_id,
             key=key_kept,
-            time_ms=delivery.time_ms,
+            time_ms=within(delivery.time_ms),
             meta=_more(delivery, key_kept, headers, now_ms),
         )
         return Converted(key, encode_inbound(record), error.reason, blob, detail=error.detail)
@@ -205,7 +206,7 @@ def _headers(headers: Headers) -> dict[str, bytes]:
 def _more(delivery: Delivery, key: bytes | None, headers: Mapping[str, bytes], now_ms: int) -> dict[str, msgspec.Raw]:
     """What `meta(…)` gives of it and would not of its letter otherwise: META_BYTES, the small before the large."""
     # of a message without a time, a replay has the time when it came
-    time_ms = now_ms if delivery.time_ms is None else delivery.time_ms
+    time_ms = now_ms if delivery.time_ms is None else within(delivery.time_ms)
     known = Delivery(b"", delivery.position, time_ms, key, list(headers.items())).meta()
     told = delivery.meta()
     more = {name: _as_json(value) for name, value in told.items() if name not in known or known[name] != value}

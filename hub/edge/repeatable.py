@@ -7,6 +7,7 @@ from typing import Any, Final
 from hub.definitions.catalogue import Catalogue
 from hub.edge.admit import admit
 from hub.edge.inbound import Taken, check_source, inbound
+from hub.edge.times import within
 from hub.errors import InvalidPayload
 from hub.ids import ordered
 from hub.settings import Limits
@@ -38,7 +39,7 @@ def taken(
         source: Event source id of what names none.
         payload_id: Unless the payload says itself what it is called.
         time_ms: Of events that have none of their own, milliseconds since 1970: not the receive time, which is another
-            one when it is read again.
+            one when it is read again. Out of the years 1 to 9998 it is their first or last moment.
         now_ms: The receive time.
 
     Raises: InvalidPayload.
@@ -57,7 +58,7 @@ def taken(
     track: Any = found.record["body"][1]
     for event in track["events"]:
         if event["time_ms"] is None:
-            event["time_ms"] = time_ms
+            event["time_ms"] = within(time_ms)
     return found
 
 

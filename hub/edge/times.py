@@ -42,6 +42,11 @@ def time_ms(value: str | float, where: str) -> int:
     return int(moment)
 
 
+def within(moment_ms: int | None) -> int | None:
+    """The nearest time that an event can have: others' clocks may say anything. Milliseconds since 1970."""
+    return None if moment_ms is None else min(max(moment_ms, FIRST_MS), END_MS - 1)
+
+
 def _from_number(value: float) -> float:
     return value * 1000 if -SECONDS_UP_TO <= value <= SECONDS_UP_TO else value
 

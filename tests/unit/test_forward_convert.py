@@ -14,10 +14,13 @@ from bridges.base import Delivery, Headers
 from bridges.convert import Converter
 from hub.definitions.catalogue import Catalogue
 from hub.edge.mapping import ID_HEADER, compile_mapping
+from hub.edge.times import END_MS, FIRST_MS
+from hub.pipeline.records import decode
 from hub.settings import Limits
 from schemas.codec import decode_inbound
 from schemas.records import REFUSED, Inbound
 from schemas.topics import MAX_RECORD_BYTES
+from tests.factories import log
 
 NOW_MS = 1_780_000_000_000
 UUID = "0190b5a0-0000-7000-8000-000000000001"
@@ -51,6 +54,19 @@ def test_ids_come_from_the_coordinates_and_the_brokers_time() -> None:
     others = [record(delivery(position="t/0/2")), record(delivery(time_ms=2000)), record(delivery(), source="off")]
     assert one["id"] not in {other["id"] for other in others}
     assert one["origin"] == "bridge:b1:t/0/1"
+
+
+@pytest.mark.parametrize("time_ms", [2**64, 1_780_000_000_000_000_000, END_MS, FIRST_MS - 1, -(2**70)])
+def test_a_time_that_no_event_can_have_costs_neither_the_event_nor_the_letter(time_ms: int) -> None:
+    """Of a producer that counts nanoseconds, say; the collector would take such a record for rubbish."""
+    kept = END_MS - 1 if time_ms > 0 else FIRST_MS
+    found = decode(log(record(delivery(time_ms=time_ms))))
+    assert [event["time_ms"] for one in found for event in one.events] == [kept]
+    kind, letter = record(delivery(b"junk", time_ms=time_ms))["body"]
+    assert kind == REFUSED
+    assert letter["time_ms"] == kept
+    assert msgspec.json.decode(letter["meta"] or b"")["timestamp"] == time_ms
+    assert record(delivery(time_ms=time_ms))["id"] != record(delivery(time_ms=kept))["id"]
 
 
 def test_an_event_without_a_time_happened_when_the_broker_got_it() -> None:
