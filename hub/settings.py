@@ -30,9 +30,11 @@ class Kafka(_Part):
     replication: Annotated[int, Field(ge=1, description="Copies of new topics. 3 on a cluster.")] = 1
     delivery_timeout_s: Annotated[
         float,
-        Field(gt=0, description="How long the edge waits for Kafka's acknowledgement before it answers 503."),
+        Field(gt=0, le=3_600, description="How long the edge waits for Kafka's acknowledgement before it answers 503."),
     ] = 10.0
-    linger_ms: Annotated[float, Field(ge=0, description="How long a record waits in the producer for company.")] = 0.5
+    linger_ms: Annotated[
+        float, Field(ge=0, le=900_000, description="How long a record waits in the producer for company.")
+    ] = 0.5
     options: Annotated[
         dict[str, str | int | float | bool],
         Field(
@@ -222,7 +224,9 @@ class Collector(_Part):
     """The process that turns the log into events and profiles."""
 
     batch_records: Annotated[int, Field(ge=1, description="Most records in one batch.")] = 1_000
-    batch_ms: Annotated[int, Field(ge=0, description="How long the first record of a batch waits for company.")] = 20
+    batch_ms: Annotated[
+        int, Field(ge=0, le=60_000, description="How long the first record of a batch waits for company.")
+    ] = 20
     cache_profiles: Annotated[int, Field(ge=1, description="Profiles kept in memory, and as many sessions.")] = 20_000
     cache_events: Annotated[int, Field(ge=1, description="Event ids kept in memory for deduplication.")] = 50_000
     stop_share: Annotated[
