@@ -512,6 +512,8 @@ def test_pauses() -> None:
         NOW_MS + 70 * hour_ms
     )
     assert asked("pause", {"at": "16:00", "time_zone": "profile@traits.none"}) == Pause(NOW_MS)
+    ten_years = Pause(NOW_MS + 10 * 366 * 24 * hour_ms)
+    assert asked("pause", {"wait": "999999w"}) == asked("pause", {"wait": "999999w", "at": "15:00"}) == ten_years
     assert asked("pause", {"wait": "1h", "event_type": "visit", "grace": "1h"}) == Pause(
         NOW_MS + hour_ms, "visit", hour_ms
     )

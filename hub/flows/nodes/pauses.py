@@ -90,7 +90,7 @@ def _until_ms(config: Wait, call: Call) -> int:
     if config.until is not None:
         until_ms = moment_ms(config.until(call.scope), str(config.until))
     else:
-        until_ms = call.now_ms + duration_ms(config.wait)
+        until_ms = call.now_ms + min(duration_ms(config.wait), LONGEST_MS)
     if config.at:
         zone = zone_of(as_text(config.time_zone(call.scope)) or "UTC")
         until_ms = _next_at(until_ms, time.fromisoformat(config.at), zone)
