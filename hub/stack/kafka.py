@@ -7,6 +7,7 @@ import os
 import secrets
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -161,7 +162,7 @@ def prepare(broker: Broker) -> None:
 
 
 class Probe:
-    """Asks a broker for metadata, again and again, over one client."""
+    """Asks a broker for metadata, again and again, over one client as long as that is answered."""
 
     def __init__(self, bootstrap: str) -> None:
         """Does not connect yet."""
@@ -178,10 +179,12 @@ class Probe:
             self._client = AdminClient(
                 {"bootstrap.servers": self._bootstrap, "log_level": 0, "reconnect.backoff.max.ms": 500}
             )
-        try:
-            return bool(self._client.list_topics(timeout=2.0).brokers)
-        except KafkaException:
-            return False
+        with suppress(KafkaException):
+            if self._client.list_topics(timeout=2.0).brokers:
+                return True
+        # one that has seen a cluster without a broker, as there is for a moment after a long stop, may never ask again
+        self._client = None
+        return False
 
 
 def _java(broker: Broker) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import shutil
 import socket
 import stat
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from pydantic import SecretStr
 
 from hub.errors import Refused
 from hub.stack import jars, keys, ports, slot, state
+from hub.stack.kafka import Probe
 from hub.stack.lines import FILE_BYTES, Lines
 
 
@@ -188,3 +190,27 @@ def test_log_files_are_rotated_by_size(tmp_path: Path) -> None:
     assert [path.name for path in files] == ["api.log", "api.log.1", "api.log.2", "api.log.3", "api.log.4"]
     assert all(path.stat().st_size <= FILE_BYTES for path in files)
     shutil.rmtree(tmp_path)  # 50 MB
+
+
+def test_each_look_for_kafka_in_vain_is_by_a_client_of_its_own() -> None:
+    """One that has got no answer may ask nobody any more, so that a broker that is back would not be seen."""
+    asked: list[bytes] = []
+
+    def listen(connection: socket.socket) -> None:
+        with connection:
+            if first := connection.recv(4_096):  # whoever only looks whether somebody listens says nothing
+                asked.append(first)
+                while connection.recv(4_096):  # nor is there an answer
+                    pass
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                threading.Thread(target=listen, args=server.accept()[:1], daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=accept, daemon=True).start()
+        probe = Probe(f"127.0.0.1:{server.getsockname()[1]}")
+        assert not probe.is_ready()
+        assert not probe.is_ready()
+        assert len(asked) == 2
