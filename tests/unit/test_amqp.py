@@ -89,6 +89,31 @@ def test_headers_up_to_the_first_that_cannot_be_read_are_kept() -> None:
     assert found.message_id == "id", "what follows the headers is read all the same"
 
 
+def test_each_property_is_read_as_it_was_written_and_what_is_nested_as_json() -> None:
+    said: dict[str, Any] = {
+        "content_type": "application/json",
+        "content_encoding": "gzip",
+        "delivery_mode": 2,
+        "priority": 3,
+        "correlation_id": "c-1",
+        "reply_to": "answers",
+        "expiration": "60000",
+        "message_id": "m-1",
+        "timestamp": 1_795_533_660,
+        "type": "order",
+        "user_id": "shop",
+        "app_id": "till",
+    }
+    nested = {"place": {"city": "Rome", "floors": [1, "two", None]}, "name": "x", "paid": True}
+    found = properties(encoded(headers=nested, **said))
+    assert {name: getattr(found, name) for name in said} == said
+    assert dict(found.headers) == {
+        "place": b'{"city": "Rome", "floors": [1, "two", null]}',
+        "name": b"x",
+        "paid": b"true",
+    }
+
+
 def test_whole_numbers_can_be_told_from_texts() -> None:
     found = properties(encoded(headers={"offset": 5, "text": "5"}))
     assert found.numbers == {"offset": 5}
