@@ -35,11 +35,14 @@ def draft(target: Path, *, replace: bool) -> Iterator[Draft]:
 
     What backups have left that were killed is removed.
 
-    Raises: Refused: the target is there already, or another process writes a backup of this name. OSError.
+    Raises: Refused: the target is there already, or its folder is not, or another process writes a backup of this name.
+    OSError.
     """
     if target.exists() and not replace:
         raise Refused("backup", f"{target} is there already: choose another name, or replace it with --force")
     folder = target.absolute().parent
+    if not folder.is_dir():
+        raise Refused("backup", f"there is no folder {folder}: make it, or choose another place")
     _sweep(folder)
     path = folder / f".{target.name}{DRAFT}"
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)

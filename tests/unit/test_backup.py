@@ -283,6 +283,11 @@ def test_a_restore_that_is_killed_leaves_the_folder_as_it_was(data: Path, made: 
     assert not data.with_name(f".{data.name}{DRAFT}").exists()
 
 
+def test_a_folder_that_is_not_there_is_named(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(Refused, match=f"no folder {tmp_path}/none: make it"):
+        back_up(site(data), tmp_path / "none" / "made.backup", now_ms=lambda: NOW_MS)
+
+
 def test_a_folder_in_use_is_not_replaced(data: Path, made: Path) -> None:
     with state.lock(data), pytest.raises(Refused, match="Stop it with"):
         restore(made, data, replace=True)
