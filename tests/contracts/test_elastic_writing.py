@@ -60,6 +60,7 @@ from tests.contracts.test_store_privacy import (  # noqa: F401 - run here again
     test_what_came_for_others_stays_where_it_lies,
     test_what_is_void_elsewhere_can_be_kept_here,
     test_what_is_void_is_told_by_mark,
+    test_who_has_very_many_sessions_goes_too,
     test_who_is_erased_is_gone_at_once_and_their_events_in_steps,
     test_who_is_erased_is_in_no_merge_under_way,
     test_who_is_erased_while_another_reads_what_it_was_asked_is_not_overlooked,

@@ -126,6 +126,17 @@ def test_who_is_erased_is_gone_at_once_and_their_events_in_steps(store: Store) -
     assert store.removals() == []
 
 
+def test_who_has_very_many_sessions_goes_too(store: Store) -> None:
+    """More than a search engine takes in one clause."""
+    ways = [("n1", "s0"), ("n2", "s69999"), ("n3", "of-another")]
+    store.write(batch(*(event(id, profile_id="", session_id=session) for id, session in ways)))
+    person = Person({"ann": 9}, [f"s{n}" for n in range(70_000)], {})
+    store.write(ordered(privacy("o1", voids=[Void("m", 0, NOW_MS, "o1")], person=person)))
+    (removal,) = store.removals()
+    assert sum(removed_in_steps(store, removal, 10)) == 2
+    assert ids(store) == ["n3"]
+
+
 def test_a_person_has_what_is_on_its_way_to_them(store: Store) -> None:
     """When the newest event was received of a profile whose data has not come; it is in its own events until then."""
     store.write(batch(msgspec.structs.replace(later(event("e1", profile_id="bob")), profile_version=7), profile("ann")))

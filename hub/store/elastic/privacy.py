@@ -158,7 +158,7 @@ class PrivacySide:
                 start = after[2:] if after is not None and (partition, id) == after[:2] else None
                 query = [term("profile_id", id)]
                 if id == NO_PROFILE:
-                    query.append(term("session_id", [one for one in person.sessions if one]))
+                    query.append(_among("session_id", [one for one in person.sessions if one]))
                 hits = self._next(partition, query, start, most)
                 if hits:
                     theirs = [hit for hit in hits if _is_void(hit["_source"], removal, id)]
@@ -405,6 +405,12 @@ def _removing(name: str, id: str, found: Found, head: Head, cause: str) -> Actio
     at = max(head.number, found.source["at"])
     gone: Fields = {"gone": True, "at": at, "seq": found.source["seq"], **({"cause": cause} if cause else {})}
     return Action("index", name, id, gone, if_=found)
+
+
+def _among(field: str, values: Sequence[str]) -> Query:
+    """One of these, however many: a search engine takes 65,536 in one clause."""
+    some = [term(field, [*values[begin : begin + _AT_ONCE]]) for begin in range(0, max(1, len(values)), _AT_ONCE)]
+    return {"bool": {"should": some, "minimum_should_match": 1}}
 
 
 def _is_void(source: Mapping[str, Any], removal: Removal, id: str) -> bool:
