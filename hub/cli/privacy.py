@@ -80,7 +80,7 @@ def report(
         return
     if not id and not found["items"]:
         typer.echo("nobody was erased or suppressed")
-    for line in _lines(found) if id else map(_line, found["items"]):
+    for line in report_lines(found) if id else map(_line, found["items"]):
         typer.echo(line)
 
 
@@ -89,7 +89,8 @@ def _line(one: dict[str, Any]) -> str:
     return f"{one['id']}  {one['asked_at']}  {one['kind']}{suppressed}  {one['state']}  {one['reason']}".rstrip()
 
 
-def _lines(one: dict[str, Any]) -> list[str]:
+def report_lines(one: dict[str, Any]) -> list[str]:
+    """A report as people read it. Args: one: as the API gives it."""
     lines = [_line(one), f"person      {one['person']}"]
     if one["done_at"]:
         lines.append(f"done        {one['done_at']}")
@@ -98,6 +99,8 @@ def _lines(one: dict[str, Any]) -> list[str]:
     lines += [f"removed     {number:,} {name.replace('_', ' ')}" for name, number in one["removed"].items()]
     kafka = one["kafka"]
     if kafka is not None:
+        if kafka["keys_gone_at"]:
+            lines.append(f"on Kafka    keys of what was sealed: gone by {kafka['keys_gone_at']}")
         lines += [f"on Kafka    {topic}: gone by {at or 'no date'}" for topic, at in kafka["topics"].items()]
         if kafka["note"]:
             lines.append(f"            {kafka['note']}")
