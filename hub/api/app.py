@@ -243,7 +243,7 @@ def create_app(
         publisher,
         store,
         namespace,
-        identity_key=catalogue.identity_key,
+        catalogue=catalogue,
         identities=identities,
         kept=kept,
         now_ms=now_ms,

@@ -15,7 +15,7 @@ from hub.api.flow_runs import whole
 from hub.conditions.ast import Constant
 from hub.conditions.written import written_operand
 from hub.pipeline.documents import iso
-from hub.pipeline.letter_owner import is_about
+from hub.pipeline.letter_owner import Looking, is_about
 from hub.store.documents import body_view
 from hub.store.port import FlowRuns, Kind, Reading
 from hub.store.stays import is_theirs, way_of
@@ -71,13 +71,13 @@ class Export:
     """Iterate once, on one thread: the file in pieces. Holds a page of documents, whatever there are."""
 
     def __init__(
-        self, store: Store, profile: dict[str, Any], identity: dict[str, Any], identity_key: bytes, now_ms: int
+        self, store: Store, profile: dict[str, Any], identity: dict[str, Any], by: Looking, now_ms: int
     ) -> None:
         """Args: profile: its document. identity: as `/profiles/{id}/identity` gives it. now_ms: for the manifest."""
         self._store = store
         self._profile = profile
         self._identity = identity
-        self._key = identity_key
+        self._by = by
         self._now_ms = now_ms
 
     def __iter__(self) -> Iterator[bytes]:
@@ -154,7 +154,7 @@ class Export:
         while letters := self._store.letters_after(seq, PAGE):
             seq = letters[-1].seq
             for one in letters:
-                if is_about(person, stage=one.stage, key=one.key, body=one.body, identity_key=self._key):
+                if is_about(person, stage=one.stage, key=one.key, body=one.body, by=self._by):
                     document = self._store.get("dead-letters", one.id)
                     if document is not None:
                         yield {**document, **body_view(one.body, document["body_size"], most=len(one.body))}

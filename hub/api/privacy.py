@@ -14,10 +14,13 @@ from starlette.responses import StreamingResponse
 from hub.api.export import Export, Store, file_name
 from hub.api.identity import Identities
 from hub.api.problems import NotFound
+from hub.definitions.catalogue import Catalogue
+from hub.edge.inbound import identification_points
 from hub.ids import ordered
 from hub.log.publishing import Publish
 from hub.model import FOREVER_MS
 from hub.pipeline.documents import iso
+from hub.pipeline.letter_owner import Looking
 from hub.pipeline.privacy import PROFILE, SOURCE, Kind, Order, mark
 from hub.store.port import OrderRow
 from schemas.codec import encode_inbound
@@ -105,16 +108,16 @@ class People:
         store: Store,
         namespace: str,
         *,
-        identity_key: bytes,
+        catalogue: Catalogue,
         identities: Identities,
         kept: Kept,
         now_ms: Callable[[], int],
     ) -> None:
-        """Args: identity_key: of the catalogue. now_ms: the clock, milliseconds since 1970."""
+        """Args: now_ms: the clock, milliseconds since 1970."""
         self._publisher = publisher
         self._store = store
         self._topic = EVENTS.name(namespace)
-        self._key = identity_key
+        self._catalogue = catalogue
         self._identities = identities
         self._kept = kept
         self._now_ms = now_ms
@@ -131,7 +134,11 @@ class People:
             raise NotFound("no profile with this id is suppressed")
 
     def _voids(self, id: str) -> list[int]:
-        return [void.until_ms for some in self._store.voids([mark(PROFILE, id, self._key)]).values() for void in some]
+        return [
+            void.until_ms
+            for some in self._store.voids([mark(PROFILE, id, self._catalogue.identity_key)]).values()
+            for void in some
+        ]
 
     async def ask(self, id: str, op: Kind, reason: str = "", *, suppress: bool = False) -> Asked:
         """
@@ -174,7 +181,8 @@ class People:
         if document is None:
             raise NotFound("there is no profile with this id")
         identity = self._identities.of(id).model_dump()
-        return Export(self._store, document, identity, self._key, self._now_ms())
+        regions = self._catalogue.compiled("identification-point", identification_points).regions
+        return Export(self._store, document, identity, Looking(self._catalogue.identity_key, regions), self._now_ms())
 
     def _copies(self, row: OrderRow) -> Copies | None:
         if row.kind != "erase":

@@ -12,10 +12,11 @@ import structlog
 from hub.collector import metrics
 from hub.definitions.catalogue import Catalogue
 from hub.definitions.retention import cutoffs
+from hub.edge.inbound import identification_points
 from hub.errors import HubError
 from hub.model import DAY_MS
 from hub.pipeline.data_keys import ID_BYTES
-from hub.pipeline.letter_owner import is_about
+from hub.pipeline.letter_owner import Looking, is_about
 from hub.pipeline.privacy import PROFILE, mark
 from hub.store.port import Expired, Passed, Removal, Sweeping
 
@@ -116,13 +117,14 @@ class Sweeper:
             if self._stop.is_set():
                 return
         seq, key = 0, self._catalogue.identity_key
+        by = Looking(key, self._catalogue.compiled("identification-point", identification_points).regions)
         while letters := store.letters_after(seq, LETTERS):
             seq = letters[-1].seq
             found = [
                 letter.id
                 for letter in letters
                 if letter.first_ms <= removal.until_ms
-                and is_about(removal.person, stage=letter.stage, key=letter.key, body=letter.body, identity_key=key)
+                and is_about(removal.person, stage=letter.stage, key=letter.key, body=letter.body, by=by)
             ]
             if found:
                 store.remove_letters(removal, found)

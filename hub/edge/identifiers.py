@@ -65,6 +65,8 @@ class Points:
         self._any = _lines(enabled, ANY)
         types = {point.event_type for _, point in enabled}
         self._by_type = {type: _lines(enabled, type, ANY) for type in types}
+        self.regions = sorted({field.region for _, point in enabled for field in point.identifiers if field.region})
+        """Whose phone numbers come without a +, as ISO 3166-1 alpha-2."""
 
     def of(self, event_type: str) -> Sequence[Line]:
         """The lines that apply to events of a type."""

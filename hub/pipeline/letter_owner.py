@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Final
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -18,7 +19,14 @@ _NOTHING: Final = b"{}"
 _PLACES: Final = (("profile", "id"), ("session", "id"), ("profile",), ("session",))
 
 
-def is_about(person: Person, *, stage: str, key: bytes, body: bytes, identity_key: bytes) -> bool:
+class Looking(NamedTuple):
+    """By what values are told. `identity_key`: as `identifiers` takes it; `regions`: of `Points`."""
+
+    identity_key: bytes
+    regions: Sequence[str] = ()
+
+
+def is_about(person: Person, *, stage: str, key: bytes, body: bytes, by: Looking) -> bool:
     """
     Whether a letter names one of a person's profile ids, sessions or identifiers.
 
@@ -26,15 +34,15 @@ def is_about(person: Person, *, stage: str, key: bytes, body: bytes, identity_ke
     `session.id`, or, from 8 characters on, anywhere; or hold one of their addresses. What is neither JSON nor a
     record of ours is looked through for ids of 8 characters and more.
 
-    Args: stage, key, body: of the letter, as in `hub.model.DeadLetter`. identity_key: as `identifiers` takes it.
+    Args: stage, key, body: of the letter, as in `hub.model.DeadLetter`.
     """
     ids = {*person.ids, *person.sessions}
     if key.decode("utf-8", "replace") in ids:
         return True
-    return _ours(person, body, ids, identity_key) if stage == "collector" else _names(person, body, ids, identity_key)
+    return _ours(person, body, ids, by) if stage == "collector" else _names(person, body, ids, by)
 
 
-def _ours(person: Person, body: bytes, ids: set[str], identity_key: bytes) -> bool:
+def _ours(person: Person, body: bytes, ids: set[str], by: Looking) -> bool:
     """Of a record of events.v1."""
     try:
         inbound = decode_inbound(body)
@@ -47,11 +55,11 @@ def _ours(person: Person, body: bytes, ids: set[str], identity_key: bytes) -> bo
     track = inbound["body"][1]
     said = [text for one in (track, *track["events"]) for text in (one["properties"], one["context"])]
     return track["session_id"] in person.sessions or any(
-        _names(person, text, ids, identity_key) for text in (*said, track["request"]) if text != _NOTHING
+        _names(person, text, ids, by) for text in (*said, track["request"]) if text != _NOTHING
     )
 
 
-def _names(person: Person, text: bytes, ids: set[str], identity_key: bytes) -> bool:
+def _names(person: Person, text: bytes, ids: set[str], by: Looking) -> bool:
     try:
         document = msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -60,21 +68,20 @@ def _names(person: Person, text: bytes, ids: set[str], identity_key: bytes) -> b
         return True
     labels = sorted({label for label, _ in person.identifiers.values()})
     return any(
-        (len(value) >= LEAST_CHARS and value in ids) or _identifies(person, value, labels, identity_key)
+        (len(value) >= LEAST_CHARS and value in ids) or _identifies(person, value, labels, by)
         for value in _texts(document)
     )
 
 
-def _identifies(person: Person, value: str, labels: list[str], identity_key: bytes) -> bool:
+def _identifies(person: Person, value: str, labels: list[str], by: Looking) -> bool:
     for label in labels:
         kind, _, name = label.partition(":")
         if kind == "id" and len(value) < LEAST_CHARS:
             continue
-        try:
-            if identifier_hash(kind, name, "", value, identity_key) in person.identifiers:
-                return True
-        except NotIdentifying:
-            continue
+        for region in ("", *by.regions) if kind == "phone" else ("",):
+            with suppress(NotIdentifying):
+                if identifier_hash(kind, name, region, value, by.identity_key) in person.identifiers:
+                    return True
     return False
 
 

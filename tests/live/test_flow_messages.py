@@ -22,7 +22,7 @@ from hub.definitions.kinds import Destination
 from hub.errors import Unavailable
 from hub.flows.effects import CallHttp, SendMessage
 from hub.model import Person
-from hub.pipeline.letter_owner import is_about
+from hub.pipeline.letter_owner import Looking, is_about
 from hub.settings import Kafka, Settings
 from schemas.codec import decode_stored
 from tests.destinations import document, event_id, letters, numbers, record
@@ -149,8 +149,8 @@ def test_one_that_the_target_will_never_take_is_a_dead_letter_and_the_others_are
     first, second = letters(ours, namespace)
     body = msgspec.json.decode(first["body"])
     assert (first["reason"], body["message"], body["profile"]) == ("undeliverable", document(2), {"id": "p2"})
-    assert is_about(person("p2"), stage="destination", key=b"", body=first["body"], identity_key=b"")
-    assert not is_about(person("p1"), stage="destination", key=b"", body=first["body"], identity_key=b"")
+    assert is_about(person("p2"), stage="destination", key=b"", body=first["body"], by=Looking(b""))
+    assert not is_about(person("p1"), stage="destination", key=b"", body=first["body"], by=Looking(b""))
     assert "no, never" in first["detail"]
     assert msgspec.json.decode(first["headers"])["hub-event-id"] == event_id(2)
     assert first["body"] == second["body"]

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from hub.api.export import Export
+from hub.pipeline.letter_owner import Looking
 from hub.store.port import Store
 from tests.contracts.batches import batch, letter
 from tests.contracts.test_store_flow_runs import run
@@ -25,7 +26,7 @@ def exported(store: Store, profile: str) -> dict[str, list[Any]]:
     """By the file's name without its ending, the documents."""
     document = store.get("profiles", profile)
     assert document is not None
-    with zipfile.ZipFile(io.BytesIO(b"".join(Export(store, document, {}, b"key", NOW_MS)))) as file:
+    with zipfile.ZipFile(io.BytesIO(b"".join(Export(store, document, {}, Looking(b"key"), NOW_MS)))) as file:
         lists = [name for name in file.namelist() if name.endswith(".ndjson")]
         return {
             name.removesuffix(".ndjson"): [json.loads(line) for line in file.read(name).splitlines()] for name in lists

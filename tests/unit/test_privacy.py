@@ -15,7 +15,7 @@ from hub.definitions.catalogue import Catalogue
 from hub.edge.identifiers import identifier_hash
 from hub.errors import Unavailable
 from hub.model import DAY_MS, Person, Profile
-from hub.pipeline.letter_owner import is_about
+from hub.pipeline.letter_owner import Looking, is_about
 from hub.pipeline.privacy import PROFILE, SOURCE, Order, mark
 from hub.pipeline.records import decode
 from hub.store.factory import open_store
@@ -297,15 +297,19 @@ def test_who_was_sent_by_a_link_of_the_erased_before_is_not_kept(hub: Hub) -> No
 def test_letters_that_name_the_person_go_too(hub: Hub) -> None:
     store, key = hub.store, DEFINITIONS.identity_key
     hash = identifier_hash("id", "", "", "somebody@w1", key)
-    person = Person({"ann": 1, "profile-of-bob": 1}, ["session-1"], {hash: ("id", 1)})
+    phone = identifier_hash("phone", "", "", "+442079460123", key)
+    person = Person({"ann": 1, "profile-of-bob": 1}, ["session-1"], {hash: ("id", 1), phone: ("phone", 1)})
 
     def is_theirs(body: Any, stage: str = "bridge", letter_key: bytes = b"") -> bool:
         raw = body if isinstance(body, bytes) else msgspec.json.encode(body)
-        return is_about(person, stage=stage, key=letter_key, body=raw, identity_key=key)
+        return is_about(person, stage=stage, key=letter_key, body=raw, by=Looking(key, ["GB"]))
 
     assert is_theirs({"profile": {"id": "ann"}})
     assert is_theirs({"a": [{"b": "profile-of-bob"}]})
     assert is_theirs({"who": "somebody@w1"})
+    assert is_theirs({"call": "020 7946 0123"})
+    assert is_theirs({"call": "+44 20 7946 0123"})
+    assert not is_theirs({"call": "020 7946 0124"})
     assert is_theirs(b"not json: session-1;")
     assert is_theirs(b"x", letter_key=b"ann")
     assert is_theirs(encode_inbound(sign_in("e1", "ann")), "collector")

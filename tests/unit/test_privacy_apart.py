@@ -9,6 +9,7 @@ import zipfile
 import pytest
 
 from hub.api.export import Export
+from hub.pipeline.letter_owner import Looking
 from hub.store.port import Store
 from schemas.records import Inbound
 from tests.factories import NOW_MS
@@ -130,6 +131,6 @@ def test_an_export_has_what_is_the_persons_wherever_it_lies(hub: Hub, profile: s
 def exported(store: Store, profile: str) -> list[str]:
     document = store.get("profiles", profile)
     assert document is not None
-    with zipfile.ZipFile(io.BytesIO(b"".join(Export(store, document, {}, b"key", NOW_MS)))) as file:
+    with zipfile.ZipFile(io.BytesIO(b"".join(Export(store, document, {}, Looking(b"key"), NOW_MS)))) as file:
         (name,) = [one for one in file.namelist() if "events" in one]
         return sorted(json.loads(line)["id"] for line in file.read(name).splitlines())
