@@ -21,7 +21,7 @@ from hub.imports.elastic import Asked, Cluster, Elastic
 from hub.imports.outlet import Outlet, Shipment
 from hub.jobs.kind import Failed
 from hub.migration import look
-from hub.migration.fates import Fate, converted, counts, judged, shown
+from hub.migration.fates import Fate, converted, counts, hide, judged, shown
 from hub.migration.installation import TIMED, Index, Installation, chosen
 from hub.migration.made import Document, Takeover
 from hub.migration.spec import TakeoverSpec, cluster_of
@@ -101,6 +101,7 @@ class Migrating:
         copies = look.copies(mine.asked, mine.indices, [document.id for document in documents])
         fates = converted(mine.kind, documents, copies, mine.takeover, now_ms)
         fates = judged(fates, self._origins(fates, now_ms), self._erased(fates), mine.takeover)
+        hide(fates, self._desk.catalogue())
         if outlet is None:
             return _Sent(page, fates, None)
         return _Sent(page, fates, outlet.send([*_records(fates)]))

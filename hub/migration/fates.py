@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
+from hub.definitions.catalogue import Catalogue
+from hub.edge.pseudonyms import compiled_pseudonyms
 from hub.migration import events, profiles, sessions
 from hub.migration.look import Copy
 from hub.migration.made import MISSHAPEN, Document, Left, Made, Takeover
-from schemas.records import Inbound
+from schemas.records import TRACK, Inbound
 
 Convert: TypeAlias = Callable[[Document, Takeover, int], Made]
 State: TypeAlias = Literal["taken", "duplicate", "left"]
@@ -99,6 +101,17 @@ def judged(fates: Iterable[Fate], origins: Mapping[str, str], erased: frozenset[
         else:
             made.append(Fate(fate.document, "duplicate", why=KNOWN))
     return made
+
+
+def hide(fates: Iterable[Fate], catalogue: Catalogue) -> None:
+    """Put pseudonyms in the place of values in what is sent, as the edge does with what comes to it."""
+    pseudonyms = catalogue.compiled("pseudonym", compiled_pseudonyms)
+    if not pseudonyms:
+        return
+    for fate in fates:
+        for _, record in fate.records:
+            if record["body"][0] == TRACK:
+                pseudonyms.apply(record["body"][1], record["source"], catalogue.identity_key)
 
 
 def counts(kind: str, fates: Iterable[Fate]) -> dict[str, int]:

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from hub.definitions.catalogue import Catalogue
 from hub.definitions.kinds import KINDS
 from hub.errors import Refused
 from hub.flows.check import check
@@ -20,7 +21,7 @@ from hub.flows.registry import ours
 from hub.migration import events, profiles, sessions
 from hub.migration.actions import ACTIONS, SERVICE, instead
 from hub.migration.definitions import POINT, Defined, converted
-from hub.migration.fates import KNOWN, Fate, counts, judged
+from hub.migration.fates import KNOWN, Fate, counts, hide, judged
 from hub.migration.fates import converted as fates_of
 from hub.migration.flows import MISSING, unpacked
 from hub.migration.installation import chosen, index_of, installations
@@ -230,6 +231,21 @@ def test_of_several_copies_one_counts_and_the_rest_are_duplicates() -> None:
     there = {"ann": [Copy("x.tracardi-profile-2024-q2", 5), Copy(documents[1].within, 9)]}
     (fate,) = fates_of("profile", documents[1:], there, TAKEOVER, NOW_MS)
     assert fate.state == "taken"
+
+
+def test_what_nobody_shall_know_is_hashed_on_the_way() -> None:
+    catalogue = Catalogue(b"0123456789abcdef")
+    fields = [{"event": "properties.email", "kind": "email"}, {"event": "context.ip"}]
+    spec = {"event_type": "purchase", "source": "shop", "fields": fields}
+    catalogue.apply(b"pseudonym/payer", msgspec.json.encode({"spec": spec, "updated_at_ms": 0}), 0)
+    document = event_doc(properties={"email": "ann@example.com", "n": 1}, context={"ip": "192.0.2.7"})
+    fates = fates_of("event", [document], {}, TAKEOVER, NOW_MS)
+    hide(fates, catalogue)
+    body: Any = fates[0].records[0][1]["body"][1]
+    (event,) = body["events"]
+    assert msgspec.json.decode(event["properties"])["email"].startswith("pseudonym:email:")
+    assert msgspec.json.decode(event["properties"])["n"] == 1
+    assert msgspec.json.decode(event["context"])["ip"].startswith("pseudonym:id:")
 
 
 @pytest.mark.parametrize("odd", [None, "", "x", -1, 1e308, True, [], [None], [{"a": 1}], {}, {"a.b": [1]}, "é" * 3000])
