@@ -23,6 +23,7 @@ from hub.ids import derived
 from hub.jobs.flow_letters import destination_of, is_of_flow
 from hub.log.bulk import BulkWindow
 from hub.log.publishing import Publish
+from hub.pipeline.letters import as_sent
 from hub.settings import Limits
 from hub.store.port import MAX_PAGE, Reading
 from schemas.codec import CodecError, decode_inbound, encode_inbound
@@ -275,7 +276,8 @@ class _Way:
         if letter["stage"] != "bridge":
             if self._mapping is not None:
                 raise Unreplayable("its original is a record of events.v1, to which no mapping applies")
-            return _Record(_key(letter, original), self._as_of_now(original), None)
+            key, value = as_sent(original, self._catalogue.offset) or (_key(letter), original)
+            return _Record(key, value, None)
         id = self._bridge_id(letter)
         message = _message(letter, id, original)
         now_ms = self._now_ms()
@@ -308,15 +310,6 @@ class _Way:
 
     def _bridge_id(self, letter: Document) -> str:
         return origin_of(letter["origin"], {"bridge": self._catalogue.entries("bridge")}).id
-
-    def _as_of_now(self, original: bytes) -> bytes:
-        """The record, for a collector that waits for the definitions of now: they may be why it is replayed."""
-        try:
-            inbound = decode_inbound(original)
-        except CodecError:
-            return original
-        inbound["definitions_offset"] = max(inbound["definitions_offset"], self._catalogue.offset)
-        return encode_inbound(inbound)
 
     def _convert(self, letter: Document, id: str) -> Convert:
         entry = self._catalogue.entry("bridge", id)
@@ -396,13 +389,9 @@ def _weight(record: bytes) -> int:
     return max(1, len(cast("Track", body)["events"])) if kind == TRACK else 1
 
 
-def _key(letter: Document, record: bytes) -> bytes:
+def _key(letter: Document) -> bytes:
     """The key that the record had; letters of the first version do not say."""
-    if letter["key"] is not None:
-        key: bytes = letter["key"].encode("latin-1")
-        return key
-    try:
-        inbound = decode_inbound(record)
-    except CodecError:
+    if letter["key"] is None:
         return str(letter["id"]).encode()
-    return (inbound["profile_id"] or inbound["id"]).encode()
+    key: bytes = letter["key"].encode("latin-1")
+    return key

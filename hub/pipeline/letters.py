@@ -7,7 +7,8 @@ from msgspec.structs import replace
 from hub import ids
 from hub.model import DeadLetter, Position
 from hub.pipeline.records import LogRecord
-from schemas.records import Inbound, Refused
+from schemas.codec import CodecError, decode_inbound, encode_inbound
+from schemas.records import TRACK, Inbound, Refused, Track
 from schemas.replays import Replay
 
 UNKNOWN_SOURCE = "unknown"
@@ -39,7 +40,11 @@ def undecodable(record: LogRecord, position: Position, detail: str) -> DeadLette
 
 
 def failed(record: LogRecord, position: Position, inbound: Inbound, reason: str, detail: str) -> DeadLetter:
-    """A record, or one event of it, that the collector cannot work with: the record's bytes are the original."""
+    """
+    A record that the collector cannot work with: its bytes are the original; or one event of it, at the position's
+    place: the original is the record with that event alone. A payload of a thousand would fill the disk otherwise.
+    """
+    body = _alone(record, inbound, position.place)
     return DeadLetter(
         id=_letter_id(position),
         source=inbound["source"],
@@ -49,9 +54,9 @@ def failed(record: LogRecord, position: Position, inbound: Inbound, reason: str,
         origin=inbound["origin"],
         at_ms=inbound["received_at_ms"],
         attempts=1,
-        body=record.value,
+        body=body,
         body_sha256=None,
-        body_size=len(record.value),
+        body_size=len(body),
         headers=b"{}",
         position=position,
         payload_id=inbound["id"],
@@ -91,6 +96,32 @@ def is_outward(inbound: Inbound | None) -> bool:
 def again(letter: DeadLetter, record: LogRecord, replay: Replay) -> DeadLetter:
     """The letter of a replay that has failed: the one that was replayed, with why and when it failed this time."""
     return replace(letter, id=replay.letter_id, attempts=replay.attempt, at_ms=record.at_ms)
+
+
+def _alone(record: LogRecord, inbound: Inbound, place: int) -> bytes:
+    body = inbound["body"]
+    if body[0] != TRACK or len(body[1]["events"]) < 2:
+        return record.value
+    alone: Track = {**body[1], "events": [body[1]["events"][place]]}
+    return encode_inbound({**inbound, "body": (TRACK, alone)})
+
+
+def as_sent(original: bytes, definitions_offset: int) -> tuple[bytes, bytes] | None:
+    """
+    Key and value of the record to send of an original of this collector's: as it was sent first, for a collector that
+    waits for these definitions, which may be why it is sent again. None: it is none of our records.
+
+    One that was handed on to another profile is handed on anew: where it is, it counts as applied already.
+    """
+    try:
+        inbound = decode_inbound(original)
+    except CodecError:
+        return None
+    inbound["definitions_offset"] = max(inbound["definitions_offset"], definitions_offset)
+    if inbound.get("first_at"):
+        inbound["profile_id"] = inbound.get("sent_as") or inbound["profile_id"]
+        inbound["sent_as"] = inbound["first_at"] = inbound["forwarded_for"] = None
+    return (inbound["profile_id"] or inbound["id"]).encode(), encode_inbound(inbound)
 
 
 def _letter_id(position: Position) -> str:

@@ -18,6 +18,7 @@ from hub.store.memory import MemoryStore
 from hub.store.port import Store
 from schemas.codec import decode_inbound, encode_inbound
 from schemas.records import MERGE, Inbound, Merge, Trigger
+from schemas.replays import REPLAY_HEADER, read_replay
 from schemas.topics import MAX_RECORD_BYTES
 from tests.factories import NOW_MS, totals
 
@@ -73,12 +74,13 @@ class Log:
         self.append(inbound["profile_id"], encode_inbound(inbound))
 
     def send(self, outgoing: Outgoing) -> None:
-        self.append(outgoing.key.decode(), outgoing.value)
+        self.append(outgoing.key.decode(), outgoing.value, outgoing.replay)
 
-    def append(self, profile_id: str, value: bytes) -> None:
+    def append(self, profile_id: str, value: bytes, replay: bytes | None = None) -> None:
         assert len(value) <= MAX_RECORD_BYTES, "Kafka would refuse it"
         number = self.of(profile_id)
-        record = LogRecord(number, len(self.partitions[number]), NOW_MS, profile_id.encode(), value)
+        of_letter = None if replay is None else read_replay([(REPLAY_HEADER, replay)])
+        record = LogRecord(number, len(self.partitions[number]), NOW_MS, profile_id.encode(), value, of_letter)
         self.partitions[number].append(record)
 
 

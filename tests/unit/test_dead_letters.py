@@ -11,6 +11,8 @@ from hub.collector.state import Memory
 from hub.edge.inbound import refused
 from hub.errors import InvalidPayload
 from hub.pipeline.definitions import Definitions
+from hub.pipeline.identity import Reason
+from hub.pipeline.letters import as_sent
 from hub.pipeline.process import Outcome, process
 from hub.pipeline.records import LogRecord, decode
 from hub.pipeline.stop_rule import StopRule
@@ -19,6 +21,7 @@ from hub.store.memory import MemoryStore
 from schemas.records import PATCH, Inbound
 from schemas.replays import REPLAY_HEADER, Replay, read_replay, replay_header
 from tests.factories import NOW_MS, event, log, totals, track
+from tests.unit import hub_model
 
 
 class Hub:
@@ -147,6 +150,45 @@ def test_two_events_of_one_record_that_fail_again_are_one_attempt() -> None:
     assert hub.letter(id) == ("open", 2, "undecodable_record")
     assert len(outcome.dead_letters) == 1
     assert hub.counts() == {"received": 4, "stored": 1, "duplicate": 0, "dropped": 0, "dead": 3}
+
+
+def test_a_letter_of_one_event_of_many_has_that_event_alone() -> None:
+    hub = Hub()
+    bad = {**event("bad"), "properties": b"{broken"}
+    (record,) = log(track("p1", event("e1"), bad, event("e2")))  # type: ignore[arg-type]
+    (letter,) = hub.take(record).batch.dead_letters
+    (found,) = decode([record._replace(value=letter.body)])
+    assert [one["id"] for one in found.events] == ["bad"]
+    assert letter.body_size == len(letter.body)
+    # whatever many there are: a payload of a thousand does not lie there a thousand times
+    many = [{**event(f"bad{n}"), "properties": b"{" + b"x" * 900} for n in range(1_000)]
+    (record,) = log(track("p1", *many), start=1)  # type: ignore[arg-type]
+    letters = hub.take(record).batch.dead_letters
+    assert len(letters) == 1_000
+    assert sum(len(one.body) for one in letters) < 2 * len(record.value)
+    assert len({one.id for one in letters}) == 1_000
+
+
+def test_a_letter_of_a_record_that_was_handed_on_can_be_sent_again() -> None:
+    """To whom it was for: where it was handed on to it counts as applied."""
+    hub = hub_model.Hub()
+    ask = hub_model.step_record("ask", "b", "a", "ask", msgspec.json.encode(Reason("request", "b", "a", "2026")))
+    hub.put(track("a", event("a1")), track("b", event("b1")), ask)
+    hub.settle()
+    hub.put(track("b", {**event("bad"), "properties": b"{broken"}))
+    hub.settle()
+    (letter,) = hub.store.search("dead-letters", "", 10, None).items
+    original = hub.store.dead_letter_body(letter["id"])
+    for attempt in (2, 3):
+        sent = as_sent(original or b"", 7)
+        assert sent is not None
+        key, value = sent
+        assert key == b"b"
+        hub.log.append(key.decode(), value, replay_header(Replay(letter["id"], attempt))[1])
+        hub.settle()
+        again = hub.store.get("dead-letters", letter["id"])
+        assert again is not None
+        assert again["attempts"] == attempt
 
 
 def test_a_message_of_a_flow_that_is_sent_again_counts_for_nothing_but_its_letter() -> None:

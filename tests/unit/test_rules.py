@@ -248,7 +248,8 @@ def test_a_validator_of_mode_dead_letter_buries_the_event_and_no_other_and_stops
     records = log(track("p1", event("e1", amount="x"), event("e2", amount=2)))
     outcome = hub.again(records)
     (letter,) = outcome.batch.dead_letters
-    assert (letter.reason, letter.stage, letter.body) == ("schema_violation", "collector", records[0].value)
+    assert (letter.reason, letter.stage) == ("schema_violation", "collector")
+    assert [one["id"] for one in next(decode([records[0]._replace(value=letter.body)])).events] == ["e1"]
     assert "validator/a" in letter.detail
     assert "properties.amount" in letter.detail
     assert [one["id"] for one in outcome.stored] == ["e2"]
