@@ -241,7 +241,7 @@ class Identities:
         if min(joins) < profile.holder and not is_movable(profile.draft.doc):
             self._keep_apart(profile, [other for other in joins if other < profile.holder], cause)
             joins = {other: reason for other, reason in joins.items() if other > profile.holder}
-        survivor = min(profile.holder, *joins)
+        survivor = min((profile.holder, *joins))
         for other, reason in joins.items():
             if other != survivor:
                 self.ask(cause, other, survivor, reason)
