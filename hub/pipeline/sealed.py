@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import zlib
 from collections.abc import Sequence
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 from cryptography.exceptions import InvalidTag
@@ -34,6 +34,8 @@ _NOTHING: Final = b"{}"
 _LARGE_BYTES: Final = 4_096
 _PLAIN: Final = b"\0"
 _ZLIB: Final = b"\1"
+MOST_EVENTS: Final = 200_000
+"""No record holds more: each has a dozen bytes at least. Who says more is none of ours."""
 
 
 class _Label(msgspec.Struct, frozen=True, array_like=True):
@@ -42,7 +44,7 @@ class _Label(msgspec.Struct, frozen=True, array_like=True):
     source: str
     profile_id: str
     received_at_ms: int
-    events: int
+    events: Annotated[int, msgspec.Meta(ge=0, le=MOST_EVENTS)]
     sent_as: str | None
     first_at: str | None
     forwarded_for: str | None
@@ -113,10 +115,9 @@ def stub(value: bytes) -> bytes | None:
     them. None: it is damaged.
     """
     try:
-        label = msgspec.msgpack.decode(value[_LABEL_AT : _body_at(value)], type=_Label)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        return encode_inbound(_inbound(msgspec.msgpack.decode(value[_LABEL_AT : _body_at(value)], type=_Label)))
+    except (msgspec.DecodeError, UnicodeDecodeError, CodecError):
         return None
-    return encode_inbound(_inbound(label))
 
 
 def with_shredded(judged: Judged, records: Sequence[Decoded]) -> Judged:

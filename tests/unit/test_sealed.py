@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 from typing import Any
 
+import msgspec
 import pytest
 
 from hub.errors import Refused
 from hub.pipeline.data_keys import DataKey, Wrapping, key_record, read_id, read_key
 from hub.pipeline.privacy import PROFILE, mark
-from hub.pipeline.sealed import Sealer, is_sealed, key_id, opened, stub
+from hub.pipeline.sealed import MARKER, Sealer, is_sealed, key_id, opened, stub
 from schemas.codec import decode_inbound, encode_inbound
 from schemas.records import PATCH, Inbound
 from schemas.topics import MAX_RECORD_BYTES
@@ -49,6 +50,15 @@ def test_no_two_keys_are_the_same_and_none_is_in_clear_text() -> None:
     assert first.id != second.id
     wire = b"".join(key_record(first))
     assert WRAPPING.unwrap(first.id, first.wrapped) not in wire + one
+
+
+@pytest.mark.parametrize(("at", "says"), [(2, 2**64 - 1), (3, 2**40), (3, -1), (0, None), (0, "x" * 60_000)])
+def test_what_somebody_else_has_labelled_ends_nobody(at: int, says: Any) -> None:
+    label: list[Any] = ["shop", "p1", NOW_MS, 1, None, None, None, "", "", ""]
+    label[at] = says
+    clear = msgspec.msgpack.encode(label)
+    left = stub(MARKER + bytes(16) + len(clear).to_bytes(2, "big") + clear)
+    assert left is None or decode_inbound(left)["source"] == says
 
 
 def test_without_its_key_nothing_is_left_but_what_counts() -> None:
