@@ -50,6 +50,9 @@ class Copying:
         missing = [id for id in arguments.mappings if id not in known]
         if missing:
             raise Failed(f"there is no mapping {missing[0]!r}")
+        off = [id for id in arguments.mappings if not known[id].spec.enabled]
+        if off:
+            raise Failed(f"the mapping {off[0]!r} is switched off: nothing would be copied by it")
         types = types_of(definitions, arguments.mappings)
         if not types:
             return ()

@@ -194,11 +194,19 @@ def test_live_events_wait_for_no_more_copies_than_for_other_bulk(kafka: str, nam
     assert sorted(landed) == [(0, number) for number in range(4)]
 
 
-def test_a_mapping_that_is_not_there(kafka: str, namespace: str, tmp_path: Path, redis_url: str) -> None:
+def test_a_mapping_that_is_not_there_or_switched_off(
+    kafka: str, namespace: str, tmp_path: Path, redis_url: str
+) -> None:
     with site(kafka, namespace, tmp_path, redis_url) as at, worker(at, queue=EVENT_TO_PROFILE):
         copied(at, mappings=["nowhere"])
         found = ended(at)
         assert (found.state, found.error) == ("failed", "there is no mapping 'nowhere'")
+        lines = [{"event": "properties.n", "profile": "traits.n"}]
+        at.define("mapping", "off", event_type="view", fields=lines, enabled=False)
+        copied(at, "t2", mappings=["off"])
+        found = ended(at, "t2")
+        assert found.state == "failed"
+        assert "the mapping 'off' is switched off" in found.error
 
 
 @pytest.mark.timeout(300)
