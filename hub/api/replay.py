@@ -336,7 +336,12 @@ class _Way:
 
 
 def _require_inward(letter: Document) -> None:
-    """Raises Unreplayable: it is a message that a destination could not send, of an event that is stored."""
+    """Raises Unreplayable: of a message that a destination could not send the event is stored; a trigger has none."""
+    if letter["origin"].startswith("triggers:"):
+        raise Unreplayable(
+            "it is a trigger that the agents could not work on, and holds no event: mend what its detail says, then "
+            "let the heartbeat or flow run again"
+        )
     if letter["stage"] == "destination":
         raise Unreplayable(
             f"its event is stored, and was not sent: mend the destination {destination_of(letter)!r} or its target, "

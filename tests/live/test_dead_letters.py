@@ -36,13 +36,13 @@ pytestmark = pytest.mark.slow
 MAPPING = {"profile": "who", "event": {"type": "kind", "time": "at", "properties": {"n": "n", "key": "meta('key')"}}}
 
 
-def refusal(number: int, body: bytes, bridge: str = "b") -> tuple[bytes, bytes]:
+def refusal(number: int, body: bytes, bridge: str = "b", origin: str = "") -> tuple[bytes, bytes]:
     """What a bridge makes of a message that it can make nothing else of."""
     key, record = refused(
         InvalidPayload("mapping_failed", "event.type: expected a text"),
         body=body,
         headers={"tenant": b"acme"},
-        origin=f"bridge:{bridge}:orders/0/{number}",
+        origin=origin or f"bridge:{bridge}:orders/0/{number}",
         source="shop",
         now_ms=NOW_MS,
         definitions_offset=-1,
@@ -213,6 +213,15 @@ async def test_a_letter_whose_bridge_is_gone_needs_a_mapping(hub: Hub) -> None:
     assert "the mapping" in (await hub.replay(status=422, q="", mapping={"event": {"type": 1}}))["detail"]
     assert (await hub.replay(status=422, q="reason ="))["reason"] == "bad_query"
     assert (await hub.replay(status=422))["where"] == "body.q"
+
+
+async def test_a_trigger_is_not_sent_again(hub: Hub) -> None:
+    """It holds no event, whatever mapping is given."""
+    await hub.bury(refusal(1, b"rubbish", origin="triggers:1:5"))
+    [letter] = await hub.letters()
+    for document in ({}, {"mapping": MENDED}, {"body": "x"}):
+        assert "let the heartbeat or flow run again" in (await hub.replay(f"{letter['id']}/replay", 422, **document))["detail"]
+    assert await hub.letters() == [letter]
 
 
 async def test_bytes_that_are_no_record_go_back_under_their_own_key(hub: Hub) -> None:
