@@ -102,13 +102,13 @@ async def test_a_topic_that_is_made_again_while_it_rests(kafka: str, source: Kaf
     admin = AdminClient({"bootstrap.servers": kafka})
     new = [b"new%d" % n for n in range(60)]
     found: list[bytes] = []
-    with suppress(Unavailable):
-        async with resting(source, protocol) as bridge:
-            await asyncio.to_thread(source.put, [b"old%d" % n for n in range(30)])
-            await taken(bridge, 30)
-            await until_rest(bridge)
-            await asyncio.to_thread(remake, admin, source.topic, 0.0)
-            await asyncio.to_thread(source.put, new)
+    async with resting(source, protocol) as bridge:
+        await asyncio.to_thread(source.put, [b"old%d" % n for n in range(30)])
+        await taken(bridge, 30)
+        await until_rest(bridge)
+        await asyncio.to_thread(remake, admin, source.topic, 0.0)
+        await asyncio.to_thread(source.put, new)
+        with suppress(Unavailable):
             found = [delivery.body for delivery in await taken(bridge, 60)]
     if not found:
         async with opened("kafka", settings(source, protocol)) as again:

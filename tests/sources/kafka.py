@@ -10,6 +10,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from tests.sources import Open, World
+from tests.waiting import wait_for
 
 MOST_BYTES: Final = 60 * 1024 * 1024
 
@@ -27,6 +28,8 @@ class KafkaSource:
         admin = AdminClient({"bootstrap.servers": bootstrap})
         new = NewTopic(topic, 1, 1, config={"max.message.bytes": str(MOST_BYTES)})
         admin.create_topics([new])[topic].result()
+        # made, it says, as soon as the controller knows it: the broker hears of it a moment later
+        wait_for("the topic is there", lambda: topic in admin.list_topics(timeout=10).topics)
         self._producer = Producer({"bootstrap.servers": bootstrap, "message.max.bytes": MOST_BYTES, "log_level": 3})
 
     def put(self, bodies: Sequence[bytes]) -> None:
