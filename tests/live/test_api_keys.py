@@ -55,6 +55,7 @@ def path_of(route: str) -> tuple[str, str]:
     return method, path
 
 
+@pytest.mark.slow
 async def test_every_route_opens_to_the_keys_with_its_role_and_to_no_other(hub):
     """Each route by each key: 403 names the role; with it the answer is any other. So a collect key reads nothing."""
     keys = {role: await make(hub, f"key-{role}", role) for role in INCLUDED}

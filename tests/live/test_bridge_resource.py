@@ -359,6 +359,7 @@ def test_without_a_bridge_process_the_api_says_so(alone: Site) -> None:
     assert alone.post("/bridges/b/start")["state"] == "unassigned"
 
 
+@pytest.mark.slow
 def test_without_redis_one_process_runs_everything_and_the_api_says_what_it_does_not_know(
     kafka: str, namespace: str, tmp_path: Path, topic: KafkaSource
 ) -> None:

@@ -129,6 +129,7 @@ async def test_nodes_have_forms(hub: Running) -> None:
     assert pause["config"]["properties"]["event_type"]["maxLength"] == 256
 
 
+@pytest.mark.slow
 async def test_by_command(hub: Running, tmp_path: Path) -> None:
     file = tmp_path / "tea.yaml"
     file.write_text(yaml.safe_dump({**FLOW, "nodes": {**NODES, "lost": {"type": "end"}}}))

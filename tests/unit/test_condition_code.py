@@ -17,6 +17,7 @@ from hub.store.query.segment import segment_condition
 from tests.unit.condition_cases import CONDITIONS, HISTORIES, NOW_MS, NOW_US, NUMBERS, ORDERS, constant, documents
 
 
+@pytest.mark.slow
 @given(st.data(), st.lists(CONDITIONS, min_size=1, max_size=4))
 @settings(max_examples=500)
 def test_written_out_alone_or_together_it_says_the_same(data: st.DataObject, conditions: list[Condition]) -> None:
