@@ -31,6 +31,21 @@ def test_every_benchmark_is_listed() -> None:
     assert sorted(name for row in rows for name in re.findall(r"`(\w+)`", row)) == sorted(there)
 
 
+def test_what_processes_cost_is_what_was_measured() -> None:
+    """In docs/sizing.md: cores for 1,000 a second are CPU seconds per 100,000, divided by 100."""
+    results = {part.partition(".")[0]: part for part in (BENCH / "RESULTS.md").read_text().split("\n## ")}
+    rows = re.findall(
+        r"^\|.* \| ([\d.]+) \|.*\| sections? (\w+)(.*`bare`)?", (DOCS / "sizing.md").read_text(), re.MULTILINE
+    )
+    looked = 0
+    for cores, section, is_bare in rows:
+        found = re.search(r"^\| CPU s per 100,000[^|]*\| ([\d.]+)[^|]*\| ([\d.]*)", results[section], re.MULTILINE)
+        if found:
+            looked += 1
+            assert cores == f"{float(found[2 if is_bare else 1]) / 100:.2f}", f"section {section}"
+    assert looked >= 8
+
+
 def test_every_kind_of_task_is_listed_with_its_queue() -> None:
     """In docs/tasks.md."""
     rows = re.findall(r"^\| `([\w-]+)` \| `([\w:]+)` \|", (DOCS / "tasks.md").read_text(), re.MULTILINE)
