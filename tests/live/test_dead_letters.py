@@ -220,7 +220,8 @@ async def test_a_trigger_is_not_sent_again(hub: Hub) -> None:
     await hub.bury(refusal(1, b"rubbish", origin="triggers:1:5"))
     [letter] = await hub.letters()
     for document in ({}, {"mapping": MENDED}, {"body": "x"}):
-        assert "let the heartbeat or flow run again" in (await hub.replay(f"{letter['id']}/replay", 422, **document))["detail"]
+        said = (await hub.replay(f"{letter['id']}/replay", 422, **document))["detail"]
+        assert "let the heartbeat or flow run again" in said
     assert await hub.letters() == [letter]
 
 

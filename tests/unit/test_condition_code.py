@@ -32,6 +32,7 @@ OF_HISTORY = st.builds(
 ) | st.builds(Between, HISTORIES, NUMBERS, NUMBERS)
 
 
+@pytest.mark.slow
 @given(st.data(), st.lists(OF_HISTORY | OF_HISTORY.map(Not), min_size=4, max_size=12))
 @settings(max_examples=300)
 def test_so_it_does_of_what_has_happened(data: st.DataObject, conditions: list[Condition]) -> None:
