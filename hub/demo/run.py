@@ -64,7 +64,8 @@ def run(client: Client, kafka: Kafka, screen: Screen, file: Path = FILE) -> Repo
     queue = Options(
         file=file, via="kafka", source=SOURCE, kafka=kafka, topic=TOPIC, key="customer_id", every=(2, 1), make_topic=4
     )
-    rest = Options(file=file, via="rest", mapping=mapping, source=SOURCE, url=client.url, every=(2, 0))
+    # at full speed, both halves: two that each take the other for live traffic would wait for each other all the time
+    rest = Options(file=file, via="rest", mapping=mapping, source=SOURCE, url=client.url, every=(2, 0), priority="live")
     _show(screen, f"Kafka topic {TOPIC}", screen.follow("Kafka topic", lambda show: send_file(queue, show)))
     _define_bridge(client, kafka, mapping)
     _show(screen, "POST /track", screen.follow("POST /track", lambda show: send_file(rest, show)))
@@ -106,6 +107,7 @@ def _define_bridge(client: Client, kafka: Kafka, mapping: dict[str, Any]) -> Non
             "source": SOURCE,
             "settings": {"bootstrap": kafka.bootstrap, "topics": [TOPIC], "protocol": "consumer"},
             "mapping": mapping,
+            "priority": "live",
         },
     )
 
