@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterable
 from typing import Final
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec, TopicMetadata  # type: ignore[attr-defined]
 
 from hub.edge.mapping import ID_HEADER
 from hub.log.config import admin_config, producer_config
@@ -18,7 +18,12 @@ from hub.settings import Kafka
 
 TIMEOUT_S: Final = 10.0
 TICK_S: Final = 0.2
-_UNHEARD: Final = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError.LEADER_NOT_AVAILABLE}
+_UNHEARD: Final = {
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._UNKNOWN_TOPIC,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+}
 
 
 class KafkaSender:
@@ -49,9 +54,12 @@ class KafkaSender:
         except KafkaException as exc:
             if exc.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise SendError(f"cannot make topic {self._topic}: {exc.args[0].str()}") from exc
-        # it is made, and not every broker has heard of it yet; what else is wrong with it, `send` says at once
+        # What is sent before its partition is there may get lost, and be acknowledged all the same: the broker refuses
+        # the first batch, takes the second for the first, and then the first, sent again, for one that it has.
         deadline = time.monotonic() + TIMEOUT_S
-        while (error := self._topic_error()) is not None and error.code() in _UNHEARD and time.monotonic() < deadline:
+        while not self._is_there(client):
+            if time.monotonic() > deadline:
+                raise SendError(f"topic {self._topic} is made, and its brokers do not have it within {TIMEOUT_S:g} s")
             self._producer.poll(TICK_S)
 
     def send(self, parcels: Iterable[Parcel]) -> None:
@@ -65,18 +73,31 @@ class KafkaSender:
             self._producer.poll(TICK_S)
             self._check()
 
+    def _is_there(self, client: AdminClient) -> bool:
+        """Whether each partition can be written to; what else is wrong with the topic, `send` says at once."""
+        topic = self._found()
+        if topic.error is not None:
+            return topic.error.code() not in _UNHEARD
+        newest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        wanted = {TopicPartition(self._topic, number): newest for number in topic.partitions}
+        try:
+            for future in client.list_offsets(wanted, request_timeout=TIMEOUT_S).values():
+                future.result()
+        except KafkaException as exc:
+            return exc.args[0].code() not in _UNHEARD
+        return True
+
     def _check_topic(self) -> None:
-        error = self._topic_error()
+        error = self._found().error
         if error is not None:
             raise SendError(f"topic {self._topic} at {self._kafka.bootstrap}: {error.str()}")
 
-    def _topic_error(self) -> KafkaError | None:
+    def _found(self) -> TopicMetadata:
         try:
-            found = self._producer.list_topics(self._topic, timeout=TIMEOUT_S).topics[self._topic]
+            found: TopicMetadata = self._producer.list_topics(self._topic, timeout=TIMEOUT_S).topics[self._topic]
         except KafkaException as exc:
             raise SendError(f"no answer from Kafka at {self._kafka.bootstrap}: {exc.args[0].str()}") from exc
-        error: KafkaError | None = found.error
-        return error
+        return found
 
     def _produce(self, parcel: Parcel) -> None:
         def delivered(error: KafkaError | None, _: Message) -> None:
