@@ -1,4 +1,4 @@
-"""One record of events.v1 by its coordinates: what the log still has of an event."""
+"""One record of events.v1 by its coordinates: what the log still has there."""
 
 from __future__ import annotations
 
@@ -47,19 +47,8 @@ class LogReader:
 
         Raises: Unavailable: no answer within 5 s.
         """
-        deadline = time.monotonic() + TIMEOUT_S
-        with closing(Consumer(self._config)) as consumer:
-            consumer.assign([TopicPartition(self._topic, partition, offset)])
-            while (left_s := deadline - time.monotonic()) > 0:
-                message = consumer.poll(left_s)
-                if message is None:
-                    continue
-                error = message.error()
-                if error is None:
-                    return _record(message) if message.offset() == offset else None
-                if error.code() in _NOT_THERE:
-                    return None
-        raise Unavailable("kafka", f"no record of {self._topic} within {TIMEOUT_S:g} s")
+        message = self._seen(partition, offset)
+        return _record(message) if message.error() is None and message.offset() == offset else None
 
     def first(self, partition: int, offset: int) -> int:
         """
@@ -67,19 +56,25 @@ class LogReader:
 
         Not each offset has a record: the end of a transaction takes one, and what a transaction took back leaves some.
 
-        Raises: Unavailable: no answer within 5 s.
+        Raises: Unavailable: no answer within 5 s, or that Kafka has deleted that offset.
         """
+        message = self._seen(partition, offset)
+        error = message.error()
+        if error is not None and error.code() != KafkaError._PARTITION_EOF:
+            raise Unavailable("kafka", f"{self._topic} cannot be read from offset {offset} on: {error.str()}")
+        return message.offset() or 0
+
+    def _seen(self, partition: int, offset: int) -> Message:
+        """The first message from there on, or what says that there is none. Raises Unavailable."""
         deadline = time.monotonic() + TIMEOUT_S
         with closing(Consumer(self._config)) as consumer:
             consumer.assign([TopicPartition(self._topic, partition, offset)])
             while (left_s := deadline - time.monotonic()) > 0:
                 message = consumer.poll(left_s)
-                if message is None:
-                    continue
-                error = message.error()
-                if error is None or error.code() == KafkaError._PARTITION_EOF:
-                    return message.offset() or 0
-        raise Unavailable("kafka", f"{self._topic} was not read within {TIMEOUT_S:g} s")
+                error = None if message is None else message.error()
+                if message is not None and (error is None or error.code() in _NOT_THERE):
+                    return message
+        raise Unavailable("kafka", f"no record of {self._topic} within {TIMEOUT_S:g} s")
 
 
 def _record(message: Message) -> Record:
